@@ -1,0 +1,78 @@
+"""What must not be lost, in one SQLite file: jobs, data sets, runs, comparisons, sessions, votes.
+
+The only room that imports sqlite3. Guarantees: migrations are applied by the constructor; a write is durable when the call
+returns; rows come back as frozen typed values; every row has an owner.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from studio.store.database import Database
+from studio.store.ids import checked_id, new_id
+from studio.store.jobs import Jobs
+from studio.store.library import Comparisons, Datasets, Runs
+from studio.store.ratings import Ratings
+from studio.store.rows import (
+    CHOICES,
+    ENDED,
+    LIVE,
+    AnswerRow,
+    Arm,
+    Choice,
+    ComparisonRow,
+    DatasetRow,
+    DealRow,
+    Event,
+    Job,
+    JobKind,
+    JobStatus,
+    RaterRow,
+    RunRow,
+    SessionRow,
+    Side,
+    VoteRow,
+)
+
+__all__ = [
+    "CHOICES",
+    "ENDED",
+    "LIVE",
+    "AnswerRow",
+    "Arm",
+    "Choice",
+    "ComparisonRow",
+    "DatasetRow",
+    "DealRow",
+    "Event",
+    "Job",
+    "JobKind",
+    "JobStatus",
+    "RaterRow",
+    "RunRow",
+    "SessionRow",
+    "Side",
+    "Store",
+    "VoteRow",
+    "checked_id",
+    "new_id",
+]
+
+
+class Store:
+    """The studio's memory. Safe to share between threads; other processes open their own on the same file.
+
+    Raises ``StoreError`` when the file cannot be opened or was written by a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+        self.jobs = Jobs(self._database)
+        self.datasets = Datasets(self._database)
+        self.runs = Runs(self._database)
+        self.comparisons = Comparisons(self._database)
+        self.ratings = Ratings(self._database)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()

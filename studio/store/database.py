@@ -1,0 +1,168 @@
+"""One SQLite file in WAL mode, with a writer discipline.
+
+Guarantees: a ``write`` is one transaction that is on disk when the block ends, or has left no trace; writers of this and other
+processes wait for each other; readers never wait; what SQLite refuses comes out as a ``StoreError`` that says what to do.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from studio.errors import StoreError
+from studio.store.schema import MIGRATIONS
+
+Row = TypeVar("Row")
+Value = str | int | float | None
+
+_BUSY_SECONDS: Final = 20.0
+
+
+class Database:
+    """Opens the file, applies the migrations it has not seen, and hands out short transactions."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writing = threading.Lock()
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Held open for life: when the last connection closes, SQLite folds the WAL back, which would cost every caller.
+            self._keeper = self._connect()
+            try:
+                self._keeper.execute("PRAGMA journal_mode = WAL")
+                self._migrate()
+            except BaseException:
+                self._keeper.close()
+                raise
+
+    def close(self) -> None:
+        """Let go of the file. Nothing is pending: every write was durable when its block ended."""
+        self._keeper.close()
+
+    @contextmanager
+    def write(self) -> Generator[sqlite3.Connection]:
+        """One durable transaction. Raises ``StoreError`` when the disk or another writer refuses."""
+        with self._writing, _explained(self.path):
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.rollback()
+                    raise
+                connection.commit()
+            finally:
+                connection.close()
+
+    def all(self, kind: type[Row], sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> tuple[Row, ...]:
+        """Every row of the query as ``kind``, whose field names are the columns' names."""
+        with _explained(self.path):
+            connection = self._connect()
+            try:
+                found = connection.execute(sql, values)
+                names = [column[0] for column in found.description]
+                return tuple(kind(**dict(zip(names, row, strict=True))) for row in found)
+            finally:
+                connection.close()
+
+    def one(self, kind: type[Row], sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> Row | None:
+        """The first row of the query as ``kind``, or ``None``."""
+        rows = self.all(kind, sql, values)
+        return rows[0] if rows else None
+
+    def _connect(self) -> sqlite3.Connection:
+        # Autocommit: transactions are begun by `write` alone. FULL: a vote survives a power cut, not only a killed process.
+        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _migrate(self) -> None:
+        con = self._keeper
+        con.execute("BEGIN IMMEDIATE")
+        try:
+            con.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT")
+            seen = {name for (name,) in con.execute("SELECT name FROM migrations")}
+            unknown = seen - {name for name, _ in MIGRATIONS}
+            if unknown:
+                raise StoreError(
+                    "This home folder was written by a newer version of Tuning Fork.",
+                    where=str(self.path),
+                    next_step="Update Tuning Fork, or choose another folder with --home.",
+                )
+            for name, script in MIGRATIONS:
+                if name not in seen:
+                    for statement in _statements(script):
+                        con.execute(statement)
+                    con.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
+            con.commit()
+        except BaseException:
+            con.rollback()
+            raise
+
+
+def insert(connection: sqlite3.Connection, table: str, values: Mapping[str, Value]) -> None:
+    """Insert one row. ``table`` and the keys are names from this package's code, never from a person."""
+    columns = ", ".join(values)
+    marks = ", ".join(f":{name}" for name in values)
+    connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608
+
+
+def update(connection: sqlite3.Connection, table: str, row_id: str, values: Mapping[str, Value]) -> int:
+    """Change the named columns of one row by id and return how many rows that was. Names come from this package's code."""
+    if not values:
+        return 0
+    changes = ", ".join(f"{name} = :{name}" for name in values)
+    sql = f"UPDATE {table} SET {changes} WHERE id = :id"  # noqa: S608
+    return connection.execute(sql, {**values, "id": row_id}).rowcount
+
+
+def _statements(script: str) -> Iterator[str]:
+    # executescript() would commit the open transaction, and a half-applied migration is the one thing that must not happen.
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise StoreError(_what(error), where=str(path), next_step=_next_step(error)) from error
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"The studio cannot write to its home folder ({error.strerror or error}).",
+            where=str(path),
+            next_step="Check the folder's permissions and free space, or choose another folder with --home.",
+        ) from error
+
+
+def _what(error: sqlite3.DatabaseError) -> str:
+    name: Any = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return "The disk is full. What was saved before is safe; the last change was not saved."
+    if name in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+        return f"Another program has held the database for {_BUSY_SECONDS:.0f} seconds."
+    if name in {"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"}:
+        return "The studio may not write its database here."
+    return f"The database refused: {error}."
+
+
+def _next_step(error: sqlite3.DatabaseError) -> str:
+    name: Any = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return "Free some space and try again."
+    if name in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+        return "Close other studios that use the same home folder and try again."
+    return "Check the folder's permissions, or choose another folder with --home."

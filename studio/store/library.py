@@ -1,0 +1,120 @@
+"""Data sets, runs and comparisons: what a person made, as opposed to what is happening to it (see ``jobs``)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from studio.errors import NotFoundError
+from studio.store.database import Database, Value, insert, update
+from studio.store.ids import new_id
+from studio.store.jobs import new_job_values
+from studio.store.rows import AnswerRow, ComparisonRow, DatasetRow, RunRow
+
+
+@dataclass(frozen=True, slots=True)
+class Datasets:
+    """Reads and writes the ``datasets`` table."""
+
+    database: Database
+
+    def add(self, dataset_id: str, *, owner: str, name: str, rows: int, fingerprint: str, manifest_json: str) -> DatasetRow:
+        """Record a data set whose files are complete in its folder. The id is chosen first, because the folder carries it."""
+        row = DatasetRow(dataset_id, owner, name, time.time(), rows, fingerprint, manifest_json)
+        with self.database.write() as con:
+            insert(con, "datasets", asdict(row))
+        return row
+
+    def get(self, dataset_id: str, owner: str) -> DatasetRow:
+        """The data set, if it is this owner's. Raises ``NotFoundError``."""
+        row = self.database.one(DatasetRow, "SELECT * FROM datasets WHERE id = ? AND owner = ?", (dataset_id, owner))
+        if row is None:
+            raise NotFoundError(f"There is no data set {dataset_id!r}.", next_step="Load your file again.")
+        return row
+
+    def all(self, owner: str) -> tuple[DatasetRow, ...]:
+        """This owner's data sets, newest first."""
+        return self.database.all(DatasetRow, "SELECT * FROM datasets WHERE owner = ? ORDER BY created_at DESC", (owner,))
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Reads and writes the ``runs`` table. A run and its job are made together and share an id."""
+
+    database: Database
+
+    def add(self, *, owner: str, name: str, dataset_id: str, method: str, model: str, recipe_json: str) -> RunRow:
+        """A new run with a queued job."""
+        row = RunRow(new_id("run"), owner, name, dataset_id, method, model, recipe_json, time.time(), "", "", "{}")
+        with self.database.write() as con:
+            insert(con, "jobs", new_job_values(row.id, "train", owner))
+            insert(con, "runs", asdict(row))
+        return row
+
+    def get(self, run_id: str, owner: str) -> RunRow:
+        """The run, if it is this owner's. Raises ``NotFoundError``."""
+        row = self.database.one(RunRow, "SELECT * FROM runs WHERE id = ? AND owner = ?", (run_id, owner))
+        if row is None:
+            raise NotFoundError(f"There is no run {run_id!r}.", next_step="Choose one from the list of runs.")
+        return row
+
+    def all(self, owner: str) -> tuple[RunRow, ...]:
+        """This owner's runs, newest first."""
+        return self.database.all(RunRow, "SELECT * FROM runs WHERE owner = ? ORDER BY created_at DESC", (owner,))
+
+    def update(self, run_id: str, **changes: Value) -> None:
+        """Change ``sampler_path, checkpoint_path`` or ``result_json``. Raises ``NotFoundError``."""
+        with self.database.write() as con:
+            if changes and update(con, "runs", run_id, changes) == 0:
+                raise NotFoundError(f"There is no run {run_id!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Reads and writes ``comparisons`` and ``answers``. A comparison and its job are made together and share an id."""
+
+    database: Database
+
+    def add(self, *, owner: str, run_id: str, settings_json: str) -> ComparisonRow:
+        """A new comparison with a queued job."""
+        row = ComparisonRow(new_id("cmp"), owner, run_id, time.time(), settings_json, "[]")
+        with self.database.write() as con:
+            insert(con, "jobs", new_job_values(row.id, "answers", owner))
+            insert(con, "comparisons", asdict(row))
+        return row
+
+    def get(self, comparison_id: str, owner: str) -> ComparisonRow:
+        """The comparison, if it is this owner's. Raises ``NotFoundError``."""
+        sql = "SELECT * FROM comparisons WHERE id = ? AND owner = ?"
+        row = self.database.one(ComparisonRow, sql, (comparison_id, owner))
+        if row is None:
+            raise NotFoundError(f"There is no comparison {comparison_id!r}.", next_step="Start one from the run's page.")
+        return row
+
+    def of_run(self, run_id: str, owner: str) -> tuple[ComparisonRow, ...]:
+        """This run's comparisons, newest first."""
+        sql = "SELECT * FROM comparisons WHERE run_id = ? AND owner = ? ORDER BY created_at DESC"
+        return self.database.all(ComparisonRow, sql, (run_id, owner))
+
+    def update(self, comparison_id: str, **changes: Value) -> None:
+        """Change ``measures_json``. Raises ``NotFoundError``."""
+        with self.database.write() as con:
+            if changes and update(con, "comparisons", comparison_id, changes) == 0:
+                raise NotFoundError(f"There is no comparison {comparison_id!r}.")
+
+    def add_answers(self, answers: Sequence[AnswerRow]) -> None:
+        """Store answers, all or none. One that is there already stays as it was: answers are never rewritten."""
+        with self.database.write() as con:
+            for answer in answers:
+                known = con.execute(
+                    "SELECT 1 FROM answers WHERE comparison_id = ? AND prompt_id = ? AND arm = ?",
+                    (answer.comparison_id, answer.prompt_id, answer.arm),
+                ).fetchone()
+                if known is None:
+                    insert(con, "answers", asdict(answer))
+
+    def answers(self, comparison_id: str) -> tuple[AnswerRow, ...]:
+        """Every stored answer, in the order of the prompts, base before tuned."""
+        sql = "SELECT * FROM answers WHERE comparison_id = ? ORDER BY position, arm"
+        return self.database.all(AnswerRow, sql, (comparison_id,))

@@ -1,0 +1,143 @@
+"""The schema, declared once as named migrations in the order they are applied.
+
+A migration that has shipped is never edited: a later one changes what it made. Every table has an ``owner``: one person on a
+laptop, the signed-in person on a Space. Times are seconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FIRST: Final = """
+CREATE TABLE jobs (
+  id          TEXT PRIMARY KEY,
+  owner       TEXT NOT NULL,
+  kind        TEXT NOT NULL CHECK (kind IN ('train', 'answers')),
+  status      TEXT NOT NULL CHECK (status IN
+                ('queued', 'starting', 'running', 'stopping', 'stopped', 'completed', 'failed', 'interrupted')),
+  phase       TEXT NOT NULL DEFAULT '',
+  reason      TEXT NOT NULL DEFAULT '',
+  next_step   TEXT NOT NULL DEFAULT '',
+  done        INTEGER NOT NULL DEFAULT 0,
+  total       INTEGER NOT NULL DEFAULT 0,
+  pid         INTEGER,
+  pid_started REAL,
+  created_at  REAL NOT NULL,
+  started_at  REAL,
+  ended_at    REAL
+) STRICT;
+CREATE INDEX jobs_waiting ON jobs (status, created_at);
+
+CREATE TABLE events (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  owner  TEXT NOT NULL,
+  job_id TEXT NOT NULL REFERENCES jobs (id),
+  at     REAL NOT NULL,
+  text   TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_of_job ON events (job_id, id);
+
+CREATE TABLE datasets (
+  id            TEXT PRIMARY KEY,
+  owner         TEXT NOT NULL,
+  name          TEXT NOT NULL,
+  created_at    REAL NOT NULL,
+  rows          INTEGER NOT NULL,
+  fingerprint   TEXT NOT NULL,
+  manifest_json TEXT NOT NULL
+) STRICT;
+CREATE INDEX datasets_of_owner ON datasets (owner, created_at);
+
+CREATE TABLE runs (
+  id              TEXT PRIMARY KEY REFERENCES jobs (id),
+  owner           TEXT NOT NULL,
+  name            TEXT NOT NULL,
+  dataset_id      TEXT NOT NULL REFERENCES datasets (id),
+  method          TEXT NOT NULL,
+  model           TEXT NOT NULL,
+  recipe_json     TEXT NOT NULL,
+  created_at      REAL NOT NULL,
+  sampler_path    TEXT NOT NULL DEFAULT '',
+  checkpoint_path TEXT NOT NULL DEFAULT '',
+  result_json     TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX runs_of_owner ON runs (owner, created_at);
+
+CREATE TABLE comparisons (
+  id            TEXT PRIMARY KEY REFERENCES jobs (id),
+  owner         TEXT NOT NULL,
+  run_id        TEXT NOT NULL REFERENCES runs (id),
+  created_at    REAL NOT NULL,
+  settings_json TEXT NOT NULL,
+  measures_json TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE INDEX comparisons_of_run ON comparisons (run_id, created_at);
+
+CREATE TABLE answers (
+  comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+  prompt_id     TEXT NOT NULL,
+  arm           TEXT NOT NULL CHECK (arm IN ('base', 'tuned')),
+  owner         TEXT NOT NULL,
+  position      INTEGER NOT NULL,
+  prompt_json   TEXT NOT NULL,
+  reference     TEXT NOT NULL,
+  text          TEXT NOT NULL,
+  tokens        INTEGER NOT NULL,
+  stop_reason   TEXT NOT NULL,
+  nll           REAL,
+  nll_tokens    INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (comparison_id, prompt_id, arm)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+  id            TEXT PRIMARY KEY,
+  owner         TEXT NOT NULL,
+  comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+  state         TEXT NOT NULL CHECK (state IN ('open', 'closed')),
+  created_at    REAL NOT NULL,
+  closed_at     REAL,
+  settings_json TEXT NOT NULL
+) STRICT;
+CREATE INDEX sessions_of_comparison ON sessions (comparison_id, created_at);
+
+CREATE TABLE raters (
+  id          TEXT PRIMARY KEY,
+  owner       TEXT NOT NULL,
+  session_id  TEXT NOT NULL REFERENCES sessions (id),
+  name        TEXT NOT NULL,
+  token_hash  TEXT NOT NULL UNIQUE,
+  created_at  REAL NOT NULL,
+  revealed_at REAL,
+  guess       TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX raters_of_session ON raters (session_id, created_at);
+
+-- What each rater is shown, in which order, and on which side the tuned answer stands: stored when dealt, never derived.
+CREATE TABLE deals (
+  rater_id   TEXT NOT NULL REFERENCES raters (id),
+  position   INTEGER NOT NULL,
+  owner      TEXT NOT NULL,
+  prompt_id  TEXT NOT NULL,
+  tuned_side TEXT NOT NULL CHECK (tuned_side IN ('left', 'right')),
+  PRIMARY KEY (rater_id, position),
+  UNIQUE (rater_id, prompt_id)
+) STRICT, WITHOUT ROWID;
+
+-- A log: nothing is overwritten. The vote that counts is the last one of a rater on a prompt before that rater's reveal.
+CREATE TABLE votes (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  owner      TEXT NOT NULL,
+  session_id TEXT NOT NULL REFERENCES sessions (id),
+  rater_id   TEXT NOT NULL REFERENCES raters (id),
+  position   INTEGER NOT NULL,
+  prompt_id  TEXT NOT NULL,
+  choice     TEXT NOT NULL CHECK (choice IN ('left', 'right', 'tie', 'both_bad', 'skip')),
+  unblinded  INTEGER NOT NULL CHECK (unblinded IN (0, 1)),
+  at         REAL NOT NULL
+) STRICT;
+CREATE INDEX votes_of_session ON votes (session_id, id);
+CREATE INDEX votes_of_rater ON votes (rater_id, position, id);
+"""
+
+#: (name, SQL script), applied once each, in order, inside a transaction.
+MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (("0001_first", _FIRST),)

@@ -1,0 +1,163 @@
+"""The store: durable, ordered, honest about what it cannot do."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from studio.errors import NotFoundError, StoreError
+from studio.store import AnswerRow, Store, checked_id, new_id
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    opened = Store(tmp_path / "studio.sqlite3")
+    yield opened
+    opened.close()
+
+
+def a_run(store: Store, owner: str = "local") -> str:
+    dataset = store.datasets.add(new_id("dat"), owner=owner, name="d", rows=3, fingerprint="f", manifest_json="{}")
+    run = store.runs.add(owner=owner, name="r", dataset_id=dataset.id, method="sl", model="nano", recipe_json="{}")
+    return run.id
+
+
+def test_what_was_written_is_there_for_another_connection(tmp_path: Path):
+    first = Store(tmp_path / "s.sqlite3")
+    run = a_run(first)
+    second = Store(tmp_path / "s.sqlite3")
+    assert second.runs.get(run, "local").id == run
+    assert second.jobs.get(run).status == "queued"
+    first.close()
+    second.close()
+
+
+def test_another_owner_sees_nothing(store: Store):
+    run = a_run(store, owner="ana")
+    with pytest.raises(NotFoundError):
+        store.runs.get(run, "bo")
+    assert store.runs.all("bo") == ()
+    assert store.datasets.all("bo") == ()
+
+
+def test_every_table_has_an_owner(store: Store, tmp_path: Path):
+    con = sqlite3.connect(tmp_path / "studio.sqlite3")
+    tables = [name for (name,) in con.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    ours = [name for name in tables if not name.startswith("sqlite_") and name != "migrations"]
+    assert len(ours) >= 10
+    for table in ours:
+        assert "owner" in [column[1] for column in con.execute(f"PRAGMA table_info({table})")], table
+    con.close()
+
+
+def test_a_job_is_claimed_once_and_one_at_a_time(store: Store):
+    first, second = a_run(store), a_run(store)
+    wins: list[bool] = []
+
+    def claim() -> None:
+        wins.append(store.jobs.claim(first))
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(wins) == 1
+    assert not store.jobs.claim(second), "one training at a time"
+    store.jobs.move(first, "completed")
+    assert store.jobs.claim(second)
+
+
+def test_coming_to_rest_forgets_the_process_and_keeps_the_reason(store: Store):
+    run = a_run(store)
+    store.jobs.claim(run)
+    store.jobs.update(run, pid=4242, pid_started=1.0, done=3, total=9, phase="training")
+    assert store.jobs.move(run, "interrupted", reason="The worker was killed.", next_step="Resume it.")
+    job = store.jobs.get(run)
+    assert (job.pid, job.done, job.total, job.reason) == (None, 3, 9, "The worker was killed.")
+    assert job.ended_at is not None
+    assert job.ended
+    assert [event.text for event in store.jobs.events(run)] == ["The worker was killed."]
+
+
+def test_a_move_is_refused_from_the_wrong_state(store: Store):
+    run = a_run(store)
+    assert not store.jobs.move(run, "stopping", only_from=("running",))
+    assert store.jobs.get(run).status == "queued"
+
+
+def test_answers_are_never_rewritten(store: Store):
+    comparison = store.comparisons.add(owner="local", run_id=a_run(store), settings_json="{}")
+    first = AnswerRow(comparison.id, "p1", "base", "local", 0, "[]", "ref", "one", 1, "stop", None, 0)
+    later = AnswerRow(comparison.id, "p1", "base", "local", 0, "[]", "ref", "two", 1, "stop", None, 0)
+    store.comparisons.add_answers([first])
+    store.comparisons.add_answers([later])
+    assert [answer.text for answer in store.comparisons.answers(comparison.id)] == ["one"]
+
+
+def test_a_double_click_is_one_vote_and_a_change_of_mind_is_logged(store: Store):
+    comparison = store.comparisons.add(owner="local", run_id=a_run(store), settings_json="{}")
+    session = store.ratings.open_session(owner="local", comparison_id=comparison.id, settings_json="{}")
+    rater = store.ratings.add_rater(session, "Ana", "hash", [("p1", "left"), ("p2", "right")])
+    deal = store.ratings.deals(rater.id)[0]
+    assert store.ratings.vote(rater, deal, "left")
+    assert not store.ratings.vote(rater, deal, "left")
+    assert store.ratings.vote(rater, deal, "tie")
+    store.ratings.reveal(rater.id, "left")
+    assert store.ratings.vote(rater, deal, "right")
+    log = store.ratings.votes(session.id)
+    assert [(vote.choice, vote.unblinded) for vote in log] == [("left", 0), ("tie", 0), ("right", 1)]
+    first_reveal = store.ratings.raters(session.id)[0].revealed_at
+    store.ratings.reveal(rater.id, "right")
+    assert store.ratings.raters(session.id)[0].revealed_at == first_reveal
+    assert store.ratings.raters(session.id)[0].guess == "left"
+
+
+def test_a_newer_file_is_refused_with_advice(tmp_path: Path):
+    path = tmp_path / "s.sqlite3"
+    Store(path).close()
+    con = sqlite3.connect(path)
+    con.execute("INSERT INTO migrations VALUES ('9999_future')")
+    con.commit()
+    con.close()
+    with pytest.raises(StoreError, match="newer version"):
+        Store(path)
+
+
+def test_a_full_disk_is_said_and_loses_nothing(store: Store):
+    run = a_run(store)
+    # SQLite's own page limit is the same error code as a full disk.
+    database = store.jobs.database
+    original = database._connect
+
+    def cramped() -> sqlite3.Connection:
+        connection = original()
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    database._connect = cramped  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match="disk is full") as caught:
+        store.jobs.tell(run, "x" * 200_000)
+    assert "Free some space" in caught.value.next_step
+    database._connect = original  # type: ignore[method-assign]
+    assert store.jobs.get(run).status == "queued"
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path):
+    path = tmp_path / "s.sqlite3"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreError):
+        Store(path)
+
+
+def test_ids_are_safe_in_paths():
+    ids = {new_id("run") for _ in range(2000)}
+    assert len(ids) == 2000
+    assert all(checked_id(one) == one for one in ids)
+    for bad in ("../etc", "run-", "run-abc/def", "", "run-ABCDEFGH", "run-a b c d"):
+        with pytest.raises(NotFoundError):
+            checked_id(bad)
