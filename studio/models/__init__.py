@@ -1,0 +1,23 @@
+"""Which models there are, what is known about each, and where that knowledge comes from.
+
+Guarantees: importing this room is light (no torch, transformers or tinker); every fact has a date and a source; nothing is
+looked up on the network. Only ``register_with_cookbook`` touches the cookbook, and only when it is called.
+"""
+
+from __future__ import annotations
+
+from studio.models.catalogue import Family, Kind, Measured, Model, catalogue, everything, get, nano_folder, nano_in
+from studio.models.cookbook import register_with_cookbook
+
+__all__ = [
+    "Family",
+    "Kind",
+    "Measured",
+    "Model",
+    "catalogue",
+    "everything",
+    "get",
+    "nano_folder",
+    "nano_in",
+    "register_with_cookbook",
+]
