@@ -1,0 +1,115 @@
+// What the page does without asking the studio: theme, address, busy line, folded details, phone card.
+// Loaded in <head> before anything is drawn, so that a saved theme never flashes.
+(() => {
+  const KEY = "tuning-fork:theme";
+  const root = document.documentElement;
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+
+  const saved = () => {
+    try { return localStorage.getItem(KEY); } catch { return null; } // storage may be switched off
+  };
+  const wantsDark = () => (saved() ? saved() === "dark" : system.matches);
+
+  const paint = () => {
+    const dark = wantsDark();
+    for (const node of [root, document.body]) {
+      if (node && node.classList.contains("dark") !== dark) node.classList.toggle("dark", dark);
+    }
+    root.style.colorScheme = dark ? "dark" : "light";
+    document.querySelectorAll("[data-theme-toggle]").forEach((button) => {
+      button.setAttribute("aria-pressed", String(dark));
+    });
+  };
+
+  const toggleTheme = () => {
+    const next = wantsDark() ? "light" : "dark";
+    try { localStorage.setItem(KEY, next); } catch { /* the choice then lasts for this page only */ }
+    paint();
+  };
+
+  // The address is written by the studio into one hidden element and copied from there into the bar.
+  const copyAddress = (node) => {
+    const query = node.dataset.query;
+    if (query === undefined) return;
+    if (node.dataset.title) document.title = node.dataset.title;
+    document.body.dataset.step = node.dataset.step || "";
+    const current = location.search.replace(/^\?/, "");
+    if (query === current) return;
+    const method = node.dataset.push === "yes" && document.body.dataset.opened ? "pushState" : "replaceState";
+    history[method](null, "", query ? "?" + query : location.pathname);
+  };
+
+  const idle = () => document.body.removeAttribute("data-phase");
+  const busy = (phase) => {
+    if (!phase) return;
+    document.body.dataset.phase = phase;
+    const line = document.getElementById("tf-phase");
+    if (line) line.textContent = phase;
+  };
+
+  let lastSerial = "";
+  const settle = () => {
+    const node = document.querySelector("[data-serial]");
+    if (!node || node.dataset.serial === lastSerial) return;
+    const moved = node.dataset.step !== document.body.dataset.step && document.body.dataset.opened;
+    lastSerial = node.dataset.serial;
+    copyAddress(node);
+    document.body.dataset.opened = "yes";
+    idle();
+    if (moved) {
+      window.scrollTo({ top: 0 });
+      // The new question is where a keyboard or a screen reader should be.
+      setTimeout(() => document.querySelector("[data-step-title]")?.focus({ preventScroll: true }), 60);
+    }
+  };
+
+  // Details that a person opened stay open when the studio redraws the block around them.
+  const opened = new Set();
+  const reopen = () => {
+    document.querySelectorAll("details[data-keep]").forEach((node) => {
+      if (opened.has(node.dataset.keep) && !node.open) node.open = true;
+    });
+  };
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest?.("details[data-keep] > summary");
+    if (summary) {
+      const node = summary.parentElement;
+      if (node.open) opened.delete(node.dataset.keep);
+      else opened.add(node.dataset.keep);
+    }
+    const target = event.target.closest?.("[data-theme-toggle],[data-card-toggle],[data-copy],[data-pick]");
+    if (!target) return;
+    if (target.matches("[data-theme-toggle]")) toggleTheme();
+    else if (target.matches("[data-card-toggle]")) {
+      const card = target.closest(".tf-card");
+      const open = card.classList.toggle("is-open");
+      target.setAttribute("aria-expanded", String(open));
+    } else if (target.matches("[data-copy]")) {
+      const text = document.getElementById(target.dataset.copy)?.textContent ?? "";
+      navigator.clipboard?.writeText(text).then(() => { target.textContent = "Copied"; });
+    } else if (target.dataset.phase) busy(target.dataset.phase);
+  });
+
+  // Arrow keys move inside a tab list, as the pattern for tabs asks.
+  document.addEventListener("keydown", (event) => {
+    const tab = event.target.closest?.('[role="tab"]');
+    if (!tab || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const tabs = [...tab.closest('[role="tablist"]').querySelectorAll('[role="tab"]')];
+    const next = tabs[(tabs.indexOf(tab) + (event.key === "ArrowRight" ? 1 : tabs.length - 1)) % tabs.length];
+    next.focus();
+    next.click();
+    event.preventDefault();
+  });
+
+  system.addEventListener("change", paint);
+  paint();
+  const watch = () => {
+    paint();
+    new MutationObserver(paint).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    new MutationObserver(() => { settle(); reopen(); paint(); })
+      .observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-serial", "open"] });
+  };
+  if (document.body) watch();
+  else document.addEventListener("DOMContentLoaded", watch);
+  window.tuningFork = { busy, idle };
+})();

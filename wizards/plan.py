@@ -1,0 +1,147 @@
+"""What would be trained if the person pressed *Start* now: the draft read against the store, the files and the recommender.
+
+Guarantees: reads only; the same draft gives the same plan; whatever keeps a run from starting is named in ``missing`` or beside
+its field in ``problems``, and a plan that is ``ready`` has neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from studio import data, methods, models
+from studio.data import Dataset
+from studio.errors import NotFoundError, SettingError
+from studio.methods import Ending
+from studio.recipe import (
+    DataFacts,
+    FieldProblem,
+    Recipe,
+    Recommendation,
+    changed,
+    minutes,
+    recommend,
+    validate,
+    warnings,
+    with_field,
+)
+from studio.settings import Settings
+from studio.store import Store
+from wizards.draft import Draft, StepId
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What is not decided yet, as the start button says it, and the step where it is decided."""
+
+    step: StepId
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The run as it stands. ``dataset`` and all that hangs on it are ``None`` until there is data."""
+
+    method: str
+    because: str = ""
+    dataset: Dataset | None = None
+    facts: DataFacts | None = None
+    recommendation: Recommendation | None = None
+    recipe: Recipe | None = None
+    problems: tuple[FieldProblem, ...] = ()
+    warnings: tuple[FieldProblem, ...] = ()
+    changed: tuple[str, ...] = ()
+    minutes: float | None = None
+
+    @property
+    def missing(self) -> Missing | None:
+        """The first thing in the way of starting, ``None`` when nothing is."""
+        if not self.method:
+            return Missing("goal", "Choose your goal first")
+        if self.dataset is None:
+            return Missing("data", "Add your data first")
+        if self.problems or self.recipe is None:
+            count = max(1, len(self.problems))
+            return Missing("settings", f"Correct {count} setting{'s' if count > 1 else ''} first")
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a run can start."""
+        return self.missing is None
+
+
+def facts_of(dataset: Dataset) -> DataFacts:
+    """What the recommender needs to know of a data set. Lengths are characters of prompt and answer together."""
+    lengths = dataset.inspection.lengths
+    rows = max(1, dataset.inspection.rows_usable)
+    shape = dataset.inspection.shape
+    return DataFacts(
+        train_rows=dataset.train.rows,
+        validation_rows=dataset.validation.rows,
+        test_rows=dataset.test.rows,
+        mean_chars=(lengths.prompt.total + lengths.completion.total) / rows,
+        p95_chars=float(lengths.prompt.p95 + lengths.completion.p95),
+        max_chars=float(lengths.prompt.max + lengths.completion.max),
+        multi_turn=shape is not None and shape.kind == "messages",
+    )
+
+
+def dataset_of(settings: Settings, store: Store, dataset_id: str, owner: str) -> Dataset | None:
+    """The split data set with this id, ``None`` when this owner has none of that name (yet)."""
+    if not dataset_id:
+        return None
+    try:
+        row = store.datasets.get(dataset_id, owner)
+    except NotFoundError:
+        return None
+    return data.load(settings.datasets / row.id)
+
+
+def plan(settings: Settings, store: Store, draft: Draft, owner: str) -> Plan:
+    """The plan of this draft. Raises ``DataError`` when the files of its data set are damaged."""
+    dataset = dataset_of(settings, store, draft.dataset, owner)
+    if dataset is None or not draft.method:
+        return Plan(draft.method, _because(draft), dataset)
+    return of_dataset(draft, dataset)
+
+
+def _because(draft: Draft) -> str:
+    """Why this method, in the words of the goal tree. Empty when an old link brought answers that it does not know."""
+    try:
+        end = methods.walk(dict(draft.answers))
+    except SettingError:
+        return ""
+    return end.because if isinstance(end, Ending) else ""
+
+
+def of_dataset(draft: Draft, dataset: Dataset) -> Plan:
+    """Recommend for this data, then apply what the person changed."""
+    facts = facts_of(dataset)
+    try:
+        recommendation = recommend(facts, models.get(draft.model), draft.method)
+    except (NotFoundError, SettingError) as error:
+        return Plan(draft.method, _because(draft), dataset, facts, problems=(FieldProblem("model", str(error)),))
+    recipe, problems = _with_changes(recommendation.recipe, draft)
+    problems += validate(recipe, facts)
+    return Plan(
+        draft.method,
+        _because(draft),
+        dataset,
+        facts,
+        recommendation,
+        recipe,
+        problems,
+        () if problems else warnings(recipe, facts),
+        changed(recipe, recommendation.recipe),
+        None if problems else minutes(recipe, facts),
+    )
+
+
+def _with_changes(recipe: Recipe, draft: Draft) -> tuple[Recipe, tuple[FieldProblem, ...]]:
+    problems: list[FieldProblem] = []
+    for name, text in draft.changes:
+        try:
+            recipe = with_field(recipe, name, text)
+        except SettingError as error:
+            problems.append(FieldProblem(name, error.what))
+    return recipe, tuple(problems)

@@ -1,0 +1,377 @@
+"""The frame around the steps: header, dial, run card, notices, address. It knows no step by name of its module.
+
+How a step is plugged in
+------------------------
+A step file has a pure half (plain values in, a frozen ``Screen`` out, and functions from ``Screen`` to ``Html``) and one
+
+    def build(ctx: Context) -> StepParts
+
+which is called once, inside the step's column, creates its components (most need one ``widgets.panel()``) and returns
+
+    StepParts(outputs=(panel, …), show=show, actions=(Action(panel.pick, run), …))
+
+* ``show(visit) -> Sequence`` gives one value for each of ``outputs`` (``gr.skip()`` leaves one alone). It is called whenever
+  the step is shown and after each of its actions. It reads the store and files; it never works.
+* ``Action(on, run, inputs=(), phase="")``: ``run(visit, said, *values) -> Draft``. ``said.name`` and ``said.value`` are what was
+  pressed (``data-pick``, ``data-value``) or edited (``data-field``, value). The returned draft decides what is shown next:
+  ``visit.draft.at("compare")`` moves on, the same draft redraws. To start work, hand it to a function of ``ctx`` that starts a
+  process, and return a draft with its id.
+* Raise a ``StudioError`` and the frame shows it (what, where, next step). Anything else is logged with its traceback and shown
+  as a fault of the studio; nothing is swallowed.
+* Polling: put ``widgets.heartbeat(1000)`` into the panel's HTML and name the panel in ``StepParts.ticking``. ``show`` is then
+  called at that pace, unqueued, only while the step is on screen and the tab is visible, and stops when the HTML no longer
+  holds a heartbeat. No ``gr.Timer`` is needed. Return ``gr.skip()`` for a plot that has not changed.
+* The id of the run is ``visit.draft.run`` (from ``?run=ID``), of the comparison ``visit.draft.comparison``, of the rating session
+  ``visit.draft.session``. All three are in the address, so a reload or a second tab shows the same.
+* ``visit.owner`` is who asks; pass it to every read of the store.
+* A link to another address of the studio is ``widgets.link(label, href)``; rating opens at ``/rate?…``.
+
+Every listener is private (``api_visibility="private"``); a test holds that no endpoint has a public name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+import gradio as gr
+from gradio.components import Component
+
+from studio.errors import StudioError
+from studio.recipe import Recipe
+from studio.settings import Settings
+from studio.store import Store
+from wizards import card, widgets
+from wizards.draft import STEPS, TITLES, Draft, StepId
+from wizards.plan import plan
+from wizards.widgets import Html, tag
+
+_log = logging.getLogger(__name__)
+
+
+class Starter(Protocol):
+    """Starts a training run in a process of its own and returns its id."""
+
+    def __call__(self, *, owner: str, dataset_id: str, recipe: Recipe, name: str) -> str: ...
+
+
+class Conductor(Protocol):
+    """What pages may ask of the supervisor of processes."""
+
+    def submit(self, job_id: str) -> None: ...
+    def stop(self, job_id: str) -> None: ...
+    def resume(self, job_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the composition root hands to every page. ``owner_of`` says who a request belongs to."""
+
+    settings: Settings
+    store: Store
+    supervisor: Conductor
+    start: Starter
+    owner_of: Callable[[gr.Request | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who asks, and how far they are."""
+
+    draft: Draft
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the person did in a panel. Both are empty for other components."""
+
+    name: str = ""
+    value: str = ""
+
+
+#: A listener of a Gradio component, such as ``upload.upload``.
+Listener = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a person can do in a step: see the module's text. ``phase`` is said while it runs."""
+
+    on: Listener
+    run: Callable[..., Draft]
+    inputs: tuple[Component, ...] = ()
+    phase: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepParts:
+    """What a step gives to the frame: see the module's text."""
+
+    outputs: tuple[Component, ...]
+    show: Callable[[Visit], Sequence[object]]
+    actions: tuple[Action, ...] = ()
+    ticking: tuple[gr.HTML, ...] = ()
+
+
+Builder = Callable[[Context], StepParts]
+
+NAV: Final = (("Studio", "/"), ("Runs", "/runs"))
+_PLACES: Final = {"embedded": "this computer", "hosted": "Tinker, hosted", "cluster": "your cluster"}
+
+
+def header(settings: Settings, here: str) -> Html:
+    """Mark, name, pages, theme and place. ``here`` is the address of the page it stands on."""
+    pages = (tag("a", name, href=href, aria_current="page" if href == here else None, cls="tf-nav-link") for name, href in NAV)
+    toggle = tag(
+        "button",
+        widgets.icon("sun"),
+        widgets.icon("moon"),
+        type="button",
+        cls="tf-theme",
+        data_theme_toggle=True,
+        aria_label="Dark theme",
+        aria_pressed="false",
+    )
+    place = tag(
+        "span",
+        widgets.icon("place", 16),
+        tag("span", "Place: ", cls="tf-place-label"),
+        _PLACES[settings.place],
+        cls="tf-place",
+    )
+    brand = tag("a", widgets.icon("fork", 28), tag("span", "Tuning Fork"), href="/", cls="tf-brand")
+    skip = tag("a", "Skip to the content", href="#tf-main", cls="tf-skip")
+    return tag("header", skip, brand, tag("nav", *pages, aria_label="Pages"), toggle, place, cls="tf-header")
+
+
+def dial(at: StepId, reachable: frozenset[StepId]) -> Html:
+    """The six steps as the scale of an instrument; the needle stands at the step on screen."""
+    here = STEPS.index(at)
+    marks: list[Html] = []
+    for index, step in enumerate(STEPS):
+        done = index < here
+        label = (
+            tag("span", str(index + 1), cls="tf-dial-number"),
+            tag("span", TITLES[step], cls="tf-dial-name"),
+            tag("span", " (done)", cls="tf-unseen") if done else None,
+        )
+        marks.append(
+            tag(
+                "li",
+                tag(
+                    "button",
+                    *label,
+                    type="button",
+                    data_pick="go",
+                    data_value=step,
+                    disabled=step not in reachable,
+                    aria_current="step" if index == here else None,
+                ),
+                tag("span", cls="tf-dial-scale", aria_hidden="true"),
+                cls="is-here" if index == here else "is-done" if done else None,
+            )
+        )
+    brief = tag("p", tag("strong", TITLES[at]), f" {here + 1} of {len(STEPS)}", cls="tf-dial-brief", aria_hidden="true")
+    return tag("nav", brief, tag("ol", *marks), cls="tf-dial", aria_label="Steps")
+
+
+def reachable(draft: Draft) -> frozenset[StepId]:
+    """The steps that have something to show for this draft. Later ones open as their ids appear."""
+    open_steps: set[StepId] = {"goal"}
+    if draft.method:
+        open_steps.add("data")
+    if draft.method and draft.dataset:
+        open_steps.add("settings")
+    if draft.run:
+        open_steps |= {"train", "compare"}
+    if draft.run and draft.comparison:
+        open_steps.add("verdict")
+    return frozenset(open_steps | {draft.step})
+
+
+def address(draft: Draft, before: Draft | None, serial: int) -> Html:
+    """A hidden element from which the page copies its address and title; ``serial`` tells it that an answer has come."""
+    return tag(
+        "span",
+        hidden=True,
+        data_serial=serial,
+        data_query=draft.to_query(),
+        data_push="yes" if before is not None and (before.step, before.run) != (draft.step, draft.run) else "no",
+        data_step=draft.step,
+        data_title=f"{TITLES[draft.step]} · Tuning Fork",
+    )
+
+
+def fault(error: Exception) -> Html:
+    """Our own mistake, said plainly; the traceback is folded."""
+    return widgets.notice(
+        "The studio made a mistake.",
+        where="This is a fault of the studio, not of your file or your settings.",
+        next_step="Nothing that was saved is lost. Try again; if it comes back, report it with the details below.",
+        details="".join(traceback.format_exception(error))[-4000:],
+    )
+
+
+@dataclass(slots=True)
+class _Frame:
+    """The components around the steps and what they show for a visit. One per built page, never per visitor."""
+
+    ctx: Context
+    parts: Mapping[StepId, StepParts]
+    columns: Mapping[StepId, gr.Column]
+    draft: gr.State
+    address: gr.HTML
+    dial: gr.HTML
+    notice: gr.HTML
+    card: gr.HTML
+    _serials: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Every component that an action may change, in the order of ``answer``."""
+        fixed: list[Any] = [self.draft, self.address, self.dial, self.notice, self.card]
+        steps = [component for step in STEPS for component in self.parts[step].outputs]
+        return [*fixed, *(self.columns[step] for step in STEPS), *steps]
+
+    def answer(self, visit: Visit, before: Draft | None, said: Html | None) -> list[Any]:
+        """One value for each of ``outputs``: the frame for this visit and the step on screen."""
+        shown: dict[StepId, Sequence[object]] = {}
+        notice = said
+        try:
+            shown[visit.draft.step] = tuple(self.parts[visit.draft.step].show(visit))
+        except StudioError as error:
+            notice = widgets.problem(error)
+        steps: list[object] = []
+        for step in STEPS:
+            steps.extend(shown.get(step, [gr.skip() for _ in self.parts[step].outputs]))
+        at = visit.draft.step
+        return [
+            visit.draft,
+            str(address(visit.draft, before, next(self._serials))),
+            str(dial(at, reachable(visit.draft))),
+            str(notice or ""),
+            str(card.of(self.ctx.settings, self.ctx.store, visit.draft, visit.owner)),
+            *(gr.update(visible=step == at) for step in STEPS),
+            *(str(value) if isinstance(value, Html) else value for value in steps),
+        ]
+
+    def guarded(self, draft: Draft, request: gr.Request | None, run: Callable[[Visit], Draft]) -> list[Any]:
+        """Run an action and answer, whatever it raises."""
+        visit = Visit(draft, self.ctx.owner_of(request))
+        try:
+            return self.answer(replace(visit, draft=run(visit)), draft, None)
+        except StudioError as error:
+            return self.answer(visit, draft, widgets.problem(error))
+        except Exception as error:
+            _log.exception("An action of step %s failed.", draft.step)
+            return self._refused(visit, fault(error))
+
+    def _refused(self, visit: Visit, notice: Html) -> list[Any]:
+        """Only the notice and the address change: the rest of the page stays as it was."""
+        values: list[Any] = [gr.skip() for _ in self.outputs]
+        values[1] = str(address(visit.draft, visit.draft, next(self._serials)))
+        values[3] = str(notice)
+        return values
+
+
+def build(ctx: Context, builders: Mapping[StepId, Builder]) -> gr.Blocks:
+    """The wizard as one Gradio page. ``builders`` has one entry for each step."""
+    with gr.Blocks(title="Tuning Fork", analytics_enabled=False, fill_width=True) as page:
+        draft = gr.State(Draft())
+        widgets.panel(header(ctx.settings, "/"), elem_id="tf-top")
+        dial_panel = widgets.panel(elem_id="tf-dial")
+        place = widgets.panel(elem_id="tf-address")
+        with gr.Row(elem_id="tf-bench"):
+            with gr.Column(elem_id="tf-main", min_width=0):
+                widgets.panel(tag("p", tag("span", "", id="tf-phase"), cls="tf-phase", role="status"), elem_id="tf-status")
+                notice = widgets.panel(elem_id="tf-notice")
+                columns: dict[StepId, gr.Column] = {}
+                parts: dict[StepId, StepParts] = {}
+                for step in STEPS:
+                    with gr.Column(visible=False, elem_id=f"tf-step-{step}", elem_classes="tf-step") as columns[step]:
+                        parts[step] = builders[step](ctx)
+            with gr.Column(elem_id="tf-side", min_width=0):
+                run_card = widgets.panel(elem_id="tf-card")
+        frame = _Frame(ctx, parts, columns, draft, place, dial_panel, notice, run_card)
+        _bind(page, frame)
+    page.queue(default_concurrency_limit=None, api_open=False)
+    return page
+
+
+def go(visit: Visit, said: Said) -> Draft:
+    """To the step that was pressed, when it is open."""
+    step = next((step for step in STEPS if step == said.value), visit.draft.step)
+    return visit.draft.at(step) if step in reachable(visit.draft) else visit.draft
+
+
+def start(ctx: Context, visit: Visit) -> Draft:
+    """Start the planned run, or go to the step where something is missing."""
+    now = plan(ctx.settings, ctx.store, visit.draft, visit.owner)
+    if now.missing is not None:
+        return visit.draft.at(now.missing.step)
+    assert now.recipe is not None and now.dataset is not None  # noqa: S101 - a plan without missing parts has both
+    run_id = ctx.start(owner=visit.owner, dataset_id=visit.draft.dataset, recipe=now.recipe, name=now.dataset.name)
+    return replace(visit.draft, run=run_id, comparison="", session="").at("train")
+
+
+def _bind(page: gr.Blocks, frame: _Frame) -> None:
+    """Connect the frame's own events and every action and heartbeat of the steps."""
+
+    def opened(draft: Draft, request: gr.Request) -> list[Any]:
+        query = str(request.query_params) if request else ""
+        return frame.guarded(Draft(), request, lambda _: Draft.from_query(query))
+
+    listen(page.load, opened, [frame.draft], frame.outputs)
+
+    def pressed(visit: Visit, said: Said) -> Draft:
+        return start(frame.ctx, visit) if said.name == "start" else go(visit, said)
+
+    _act(frame, Action(_named(frame.dial, "pick"), go))
+    _act(frame, Action(_named(frame.card, "pick"), pressed))
+    _act(frame, Action(_named(frame.address, "pick"), lambda _, said: Draft.from_query(said.value)))
+    for step in STEPS:
+        for action in frame.parts[step].actions:
+            _act(frame, action)
+        for ticking in frame.parts[step].ticking:
+            _tick(frame, frame.parts[step], ticking)
+
+
+def _named(component: gr.HTML, event: str) -> Listener:
+    return getattr(component, event)
+
+
+def _act(frame: _Frame, action: Action) -> None:
+    def run(draft: Draft, request: gr.Request, event: gr.EventData, *values: object) -> list[Any]:
+        data: Mapping[str, Any] = event._data if isinstance(event._data, Mapping) else {}
+        said = Said(str(data.get("name", "")), str(data.get("value", "")))
+        return frame.guarded(draft, request, lambda visit: action.run(visit, said, *values))
+
+    if action.phase:
+        listen(action.on, None, None, None, js=f"() => window.tuningFork.busy({action.phase!r})")
+    listen(action.on, run, [frame.draft, *action.inputs], frame.outputs)
+
+
+def _tick(frame: _Frame, parts: StepParts, ticking: gr.HTML) -> None:
+    def again(draft: Draft, request: gr.Request) -> list[Any]:
+        values = parts.show(Visit(draft, frame.ctx.owner_of(request)))
+        return [str(value) if isinstance(value, Html) else value for value in values]
+
+    listen(_named(ticking, "tick"), again, [frame.draft], list(parts.outputs), queue=False)
+
+
+def listen(
+    on: Listener,
+    run: Callable[..., Any] | None,
+    inputs: Sequence[Any] | None,
+    outputs: Sequence[Any] | None,
+    *,
+    queue: bool = True,
+    js: str | None = None,
+) -> None:
+    """Bind one listener the only way this studio does: private, without Gradio's own progress overlay."""
+    on(run, inputs, outputs, queue=queue, js=js, show_progress="hidden", api_visibility="private")
