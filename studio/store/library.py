@@ -114,6 +114,11 @@ class Comparisons:
                 if known is None:
                     insert(con, "answers", asdict(answer))
 
+    def pair(self, comparison_id: str, prompt_id: str) -> tuple[AnswerRow, ...]:
+        """The answers to one prompt, base before tuned; fewer than two while they are being made."""
+        sql = "SELECT * FROM answers WHERE comparison_id = ? AND prompt_id = ? ORDER BY arm"
+        return self.database.all(AnswerRow, sql, (comparison_id, prompt_id))
+
     def answers(self, comparison_id: str) -> tuple[AnswerRow, ...]:
         """Every stored answer, in the order of the prompts, base before tuned."""
         sql = "SELECT * FROM answers WHERE comparison_id = ? ORDER BY position, arm"

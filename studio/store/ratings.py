@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from studio.errors import NotFoundError
+from studio.errors import NotFoundError, RunError
 from studio.store.database import Database, insert, update
 from studio.store.ids import new_id
 from studio.store.rows import Choice, DealRow, RaterRow, SessionRow, Side, VoteRow
@@ -72,12 +72,19 @@ class Ratings:
     def vote(self, rater: RaterRow, deal: DealRow, choice: Choice) -> bool:
         """Write one vote; ``False`` when the rater's last vote on this prompt says the same, as after a double click.
 
-        A vote after the rater's reveal is kept and flagged. Raises ``NotFoundError`` when the rater is gone.
+        A vote after the rater's reveal is kept and flagged. Raises ``NotFoundError`` when the rater is gone and ``RunError``
+        when the session is closed; both are looked up in the vote's own transaction, so no vote slips in behind a close.
         """
         with self.database.write() as con:
-            state = con.execute("SELECT revealed_at FROM raters WHERE id = ?", (rater.id,)).fetchone()
+            state = con.execute(
+                "SELECT raters.revealed_at, sessions.state FROM raters JOIN sessions ON sessions.id = raters.session_id "
+                "WHERE raters.id = ?",
+                (rater.id,),
+            ).fetchone()
             if state is None:
                 raise NotFoundError("This rater is not part of the session.")
+            if state[1] != "open":
+                raise RunError("This session is closed and takes no more votes.", next_step="What you rated before is kept.")
             last = con.execute(
                 "SELECT choice FROM votes WHERE rater_id = ? AND position = ? ORDER BY id DESC LIMIT 1",
                 (rater.id, deal.position),
