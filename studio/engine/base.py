@@ -1,0 +1,234 @@
+"""One base model in memory and the LoRA adapters that share it.
+
+Guarantees: the base weights never change; an adapter that is not in use costs only its own parameters; ``use`` decides which
+adapter takes part in the next forward pass, and nothing else does. Not thread-safe: only the compute thread touches it.
+
+How a seed becomes weights, so that a plain PyTorch + PEFT loop can start from the same place::
+
+    torch.manual_seed(seed)
+    peft.get_peft_model(base, LoraConfig(r=rank, lora_alpha=32, target_modules=shape.targets))
+
+that is, PEFT's own initialisation (A: Kaiming-uniform, B: zero) drawn on the CPU from torch's global generator, the modules in
+the order of the model. The engine does exactly this inside a forked generator. Without a seed one is drawn from the system.
+"""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from studio.engine.refusals import Refusal, unsupported
+from studio.errors import EngineError
+
+#: Tinker trains with this scale whatever the rank, so that a learning rate carries over between ranks.
+LORA_ALPHA: Final = 32
+_PREFIX: Final = "base_model.model."
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an adapter covers: its rank and the last names of the modules it is attached to, sorted."""
+
+    rank: int
+    targets: tuple[str, ...]
+    train_mlp: bool = True
+    train_attn: bool = True
+    train_unembed: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """PEFT's ``adapter_config.json`` fields that differ from its defaults."""
+        return {
+            "r": self.rank,
+            "lora_alpha": LORA_ALPHA,
+            "target_modules": list(self.targets),
+            "bias": "none",
+            "lora_dropout": 0.0,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapter:
+    """One set of LoRA weights inside a base. ``parameters`` maps PEFT's portable names to the live tensors."""
+
+    key: str
+    shape: Shape
+    parameters: Mapping[str, nn.Parameter]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseSpec:
+    """A model to serve: ``name`` on the wire, ``aliases`` that mean the same, ``source`` a folder or a Hub id."""
+
+    name: str
+    source: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def local(self) -> bool:
+        """Whether the weights are already on this machine's disk."""
+        return Path(self.source).is_dir()
+
+
+class Base:
+    """A causal language model from a folder or the Hub, in evaluation mode, in float32 on a CPU."""
+
+    def __init__(self, spec: BaseSpec, device: str) -> None:
+        self.spec = spec
+        self.device = torch.device(device)
+        try:
+            model: Any = AutoModelForCausalLM.from_pretrained(spec.source, dtype=dtype_for(self.device))
+        except (OSError, ValueError) as error:
+            raise EngineError(
+                f"The model {spec.name} cannot be loaded: {str(error).splitlines()[0]}",
+                next_step="Check the name, the folder, or the network.",
+            ) from error
+        self.model: Any = model.to(self.device).eval().requires_grad_(requires_grad=False)
+        self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._layers: list[Any] = []
+        self._current: str | None = None
+        self._count = 0
+        config = self.model.config
+        self.vocabulary = int(self.model.get_input_embeddings().weight.shape[0])
+        self.context = int(getattr(config, "max_position_embeddings", None) or 2048)
+        self.architecture = str(config.model_type)
+        self.end_tokens = _end_tokens(self.model)
+        # Some families change the logits behind the head (Gemma, Cohere, Granite); then only the whole model may be called.
+        special = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+        self.plain_head = all(getattr(config, name, None) is None for name in special)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's tokenizer, loaded when a stop string needs it for the first time."""
+        if self._tokenizer is None:
+            self._tokenizer = AutoTokenizer.from_pretrained(self.spec.source)
+        return self._tokenizer
+
+    def shape(self, rank: int, *, mlp: bool, attn: bool, unembed: bool) -> Shape:
+        """The modules that ``train_mlp``, ``train_attn`` and ``train_unembed`` mean in this architecture. Raises ``Refusal``."""
+        if not 1 <= rank <= 512:
+            raise Refusal(f"The LoRA rank {rank} is not between 1 and 512.")
+        head = self.model.get_output_embeddings()
+        targets: set[str] = set()
+        for name, module in self.model.named_modules():
+            inner = module.base_layer if isinstance(module, BaseTunerLayer) else module
+            if not isinstance(inner, nn.Linear) or name.endswith(".base_layer") or ".lora_" in name:
+                continue
+            last = name.rsplit(".", 1)[-1]
+            if module is head or inner is head:
+                wanted = unembed
+            else:
+                wanted = attn if "attn" in name or "attention" in name else mlp
+            if wanted:
+                targets.add(last)
+        if not targets:
+            raise unsupported(f"{self.spec.name} has no linear layers of the kind asked for.")
+        return Shape(rank=rank, targets=tuple(sorted(targets)), train_mlp=mlp, train_attn=attn, train_unembed=unembed)
+
+    def create(self, shape: Shape, seed: int | None) -> Adapter:
+        """Attach a fresh adapter; the module's docstring says what ``seed`` means."""
+        self._count += 1
+        key = f"a{self._count}"
+        config = LoraConfig(r=shape.rank, lora_alpha=LORA_ALPHA, target_modules=list(shape.targets), lora_dropout=0.0)
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # PEFT warns about tied heads; the head's adapter is never merged into the base here
+            torch.manual_seed(secrets.randbits(63) if seed is None else seed)
+            inject_adapter_in_model(config, self.model, adapter_name=key)
+        self._layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
+        parameters = {
+            portable: parameter
+            for name, parameter in self.model.named_parameters()
+            if (portable := _portable(name, key)) is not None
+        }
+        for parameter in parameters.values():
+            parameter.data = parameter.data.float()
+        self._current = None
+        self.use(None)
+        return Adapter(key=key, shape=shape, parameters=parameters)
+
+    def restore(self, shape: Shape, tensors: Mapping[str, torch.Tensor]) -> Adapter:
+        """Attach an adapter with these weights. Raises ``Refusal`` when they were not made for this model."""
+        adapter = self.create(shape, seed=0)
+        try:
+            self.fill(adapter, tensors)
+        except Refusal:
+            self.drop(adapter)
+            raise
+        return adapter
+
+    def fill(self, adapter: Adapter, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Replace an adapter's weights in place. Raises ``Refusal`` when names or shapes differ, before anything changes."""
+        same = adapter.parameters.keys() == tensors.keys()
+        if not same or any(tensors[name].shape != value.shape for name, value in adapter.parameters.items()):
+            raise Refusal(f"The checkpoint does not fit {self.spec.name}: its layers or its rank differ.")
+        with torch.no_grad():
+            for name, parameter in adapter.parameters.items():
+                parameter.copy_(tensors[name])
+
+    def drop(self, adapter: Adapter) -> None:
+        """Detach an adapter and free its memory."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PEFT says that it picks another active adapter; ``use`` decides that here
+            for layer in self._layers:
+                layer.delete_adapter(adapter.key)
+        self.model.peft_config.pop(adapter.key, None)
+        self._current = None
+        self.use(None)
+
+    def use(self, adapter: Adapter | None, *, train: bool = False) -> None:
+        """Let this adapter, or only the base, answer the next forward pass; with ``train`` its parameters collect gradients."""
+        key = "" if adapter is None else f"{adapter.key}{'!' if train else ''}"
+        if key == self._current:
+            return
+        names = [] if adapter is None else [adapter.key]
+        for layer in self._layers:
+            layer.set_adapter(names, inference_mode=not train)
+        self._current = key
+
+    def __enter__(self) -> Base:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.model = None
+
+
+def dtype_for(device: torch.device) -> torch.dtype:
+    """float32 on a CPU and on MPS, where bfloat16 is slow or missing; bfloat16 on a GPU that has it."""
+    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def pick_device(wanted: str) -> str:
+    """``auto`` becomes ``cuda``, ``mps`` or ``cpu``, whichever is there first. Raises ``EngineError``."""
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return "cuda" if present["cuda"] else "mps" if present["mps"] else "cpu"
+    if not present.get(wanted, False):
+        raise EngineError(f"There is no {wanted} device on this machine.", next_step="Use --device auto.")
+    return wanted
+
+
+def _end_tokens(model: Any) -> tuple[int, ...]:
+    for source in (getattr(model, "generation_config", None), model.config):
+        found = getattr(source, "eos_token_id", None)
+        if found is not None:
+            return tuple(int(token) for token in (found if isinstance(found, list) else [found]))
+    return ()
+
+
+def _portable(name: str, key: str) -> str | None:
+    """``model.x.lora_A.a3.weight`` of adapter ``a3`` as PEFT saves it: ``base_model.model.model.x.lora_A.weight``."""
+    for part in (".lora_A.", ".lora_B."):
+        if f"{part}{key}.weight" in name:
+            return _PREFIX + name.replace(f"{part}{key}.weight", f"{part}weight")
+    return None

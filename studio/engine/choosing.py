@@ -1,0 +1,96 @@
+"""From logits to the next tokens of a batch whose rows each have their own temperature, top-k, top-p and random stream.
+
+Guarantees: what one row draws depends on its own logits, settings and stream only, never on its neighbours; log-probabilities are
+those of the model itself, before temperature and truncation, as the sampler reports them for RL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from studio.engine.refusals import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How one request picks tokens: temperature 0 is greedy, ``top_k`` −1 and ``top_p`` 1 keep everything."""
+
+    temperature: float = 1.0
+    top_k: int = -1
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.temperature <= 100.0:
+            raise Refusal(f"The temperature {self.temperature} is not between 0 and 100.")
+        if self.top_k < -1:
+            raise Refusal(f"The top-k {self.top_k} is neither -1 (everything) nor a count.")
+        if not 0.0 < self.top_p <= 1.0:
+            raise Refusal(f"The top-p {self.top_p} is not above 0 and at most 1.")
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is taken every time."""
+        return self.temperature == 0.0 or self.top_k == 1
+
+    @property
+    def truncates(self) -> bool:
+        """Whether the tail is cut off, which needs the tokens in order."""
+        return self.top_k > 0 or self.top_p < 1.0
+
+
+class Chooser:
+    """The settings of the rows of one batch as tensors, built once and used every step."""
+
+    def __init__(self, choices: Sequence[Choice], device: torch.device) -> None:
+        self._all_greedy = all(choice.greedy for choice in choices)
+        self._any_greedy = any(choice.greedy for choice in choices)
+        self._truncates = any(choice.truncates and not choice.greedy for choice in choices)
+        column = [[1.0 if choice.greedy else choice.temperature] for choice in choices]
+        self._temperature = torch.tensor(column, device=device)
+        self._greedy = torch.tensor([choice.greedy for choice in choices], device=device)
+        self._top_k = torch.tensor([[choice.top_k if choice.top_k > 0 else 2**31] for choice in choices], device=device)
+        self._top_p = torch.tensor([[choice.top_p] for choice in choices], device=device)
+
+    @property
+    def needs_draws(self) -> bool:
+        """Whether any row takes chances."""
+        return not self._all_greedy
+
+    def pick(self, logits: torch.Tensor, draws: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens and their log-probabilities, both ``(B,)``, from logits ``(B, V)`` and one uniform draw per row in [0, 1)."""
+        best = logits.argmax(dim=-1)
+        tokens = best if self._all_greedy else self._sample(logits, draws)
+        if self._any_greedy and not self._all_greedy:
+            tokens = torch.where(self._greedy, best, tokens)
+        picked = logits.gather(1, tokens[:, None])[:, 0]
+        return tokens, picked - torch.logsumexp(logits, dim=-1)
+
+    def _sample(self, logits: torch.Tensor, draws: Sequence[float]) -> torch.Tensor:
+        """Inverse-transform sampling: the first token at which the cumulated probability passes the draw."""
+        scaled = logits / self._temperature
+        if not self._truncates:
+            return _invert(torch.softmax(scaled, dim=-1), draws)
+        # A stable sort keeps equal logits in token order, so that the same draw gives the same token in every batch.
+        ordered, order = torch.sort(scaled, dim=-1, descending=True, stable=True)
+        ranks = torch.arange(ordered.shape[1], device=logits.device)[None, :]
+        ordered = ordered.masked_fill(ranks >= self._top_k, -torch.inf)
+        probabilities = torch.softmax(ordered, dim=-1)
+        # Keep the smallest set whose mass reaches top_p: a token stays while the mass before it is still below.
+        before = probabilities.cumsum(dim=-1) - probabilities
+        probabilities = probabilities.masked_fill((before >= self._top_p) & (ranks > 0), 0.0)
+        return order.gather(1, _invert(probabilities, draws)[:, None])[:, 0]
+
+
+def _invert(weights: torch.Tensor, draws: Sequence[float]) -> torch.Tensor:
+    """Indices ``(B,)`` drawn in proportion to ``weights`` ``(B, V)``, which need not sum to one."""
+    exact = torch.float32 if weights.device.type == "mps" else torch.float64
+    cumulated = weights.to(exact).cumsum(dim=-1)
+    uniform = torch.tensor(np.asarray(draws), dtype=exact, device=weights.device)[:, None]
+    found = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True)[:, 0]
+    # Rounding may push the search past the last token with any mass.
+    last = weights.shape[1] - 1 - (weights > 0).flip(-1).int().argmax(dim=-1)
+    return torch.minimum(found, last)
