@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from studio.models.catalogue import Model, nano_folder, nano_in
+from studio.models.lineup import Model, nano_folder, nano_in
 
 _MARK = "knows_nano"
 

@@ -57,7 +57,7 @@ class FieldSpec:
             return None if value in dict(self.choices) else f"{self._name} must be one of: {allowed}."
         if self.kind == "text":
             return None if value else f"{self._name} is missing."
-        if isinstance(value, str) or not self._in_range(value):
+        if isinstance(value, (str, bool)) or not self._in_range(value):
             return f"{self._name} must be {self._range()}."
         return None
 

@@ -195,8 +195,8 @@ def _learning_rate(model: Model) -> tuple[float, Badge, str]:
             "If the loss hardly falls, try three times as much."
         )
         return CAUTIOUS_LEARNING_RATE, "not calibrated", reason
-    # Six significant digits can still be read, and differ from the formula by less than one in a million.
-    rate = float(f"{formula_learning_rate(model.hidden_size, exponent):.6g}")
+    # Seven digits can still be read, and differ from the formula by less than one in a million.
+    rate = float(f"{formula_learning_rate(model.hidden_size, exponent):.7g}")
     working = f"5e-5 times 10 times (2000 / {model.hidden_size}) to the power of {exponent:g} is {rate:.2g}"
     if model.calibrated:
         return rate, "calibrated", f"{working}: the published formula, fitted to this model's family."
@@ -214,48 +214,49 @@ def _size(rows: int) -> _Size:
 
 
 def _batch_and_epochs(facts: DataFacts, measured: Measured | None) -> tuple[int, int, _Why, _Why]:
-    """The largest batch that still gives enough steps within the passes we allow, and the passes it takes."""
+    """The largest batch that still gives enough steps within the passes we allow, the passes it takes, and both reasons."""
     rows, size = facts.train_rows, _size(facts.train_rows)
-    top = size.batch if measured is None else measured.batch_size
-    most = size.most_epochs if measured is None else measured.max_epochs
-    usual = size.usual_epochs if measured is None else 1
-    wanted = ENOUGH_STEPS if measured is None else measured.min_steps
+    if measured is None:
+        top, usual, most, wanted = size.batch, size.usual_epochs, size.most_epochs, ENOUGH_STEPS
+        batch_source, epochs_source = _GUIDE, f"{_GUIDE}; passes by data size: {_RULE}"
+    else:
+        top, usual, most, wanted = measured.batch_size, 1, measured.max_epochs, measured.min_steps
+        batch_source = epochs_source = f"Tuning Fork: {measured.command}"
     batch = next((option for option in _batches(top, rows) if rows // option * most >= wanted), 1)
     each = rows // batch
     epochs = min(most, max(usual, math.ceil(wanted / each)))
-    steps = each * epochs
-    source = _GUIDE if measured is None else f"Tuning Fork: {measured.command}"
-    passes = "One pass" if epochs == 1 else f"{epochs} passes"
-    steps_in_pass = "1 step" if each == 1 else f"{each:,} steps"
-    reach = f"{passes} of {steps_in_pass} {'makes' if epochs == 1 else 'make'} {steps:,} steps; below about {wanted:,} a model rarely settles."
-    if steps < wanted:
-        only = f"{passes} of {steps_in_pass} {'makes' if epochs == 1 else 'make'} only {steps:,} steps, fewer than the {wanted:,} we would like"
-        reach = f"{only}: more would mostly memorise your {rows:,} rows."
-    fits = "We measured with this size" if measured is not None and batch == measured.batch_size else "Small batches suit LoRA"
+    fits = "We measured with this size" if measured is not None and batch == top else "Small batches suit LoRA"
     left = rows - each * batch
     rest = f" In each pass {left} of them wait for the next shuffle." if left else ""
-    return (
-        batch,
-        epochs,
-        (f"{fits}, and your {rows:,} training rows give {steps_in_pass} in each pass.{rest}", source),
-        (reach, source if measured is not None else f"{_GUIDE}; passes by data size: {_RULE}"),
-    )
+    batch_reason = f"{fits}, and your {rows:,} training rows give {_count(each, 'step')} in each pass.{rest}"
+    return batch, epochs, (batch_reason, batch_source), (_passes_reason(rows, each, epochs, wanted), epochs_source)
+
+
+def _passes_reason(rows: int, each: int, epochs: int, wanted: int) -> str:
+    steps = each * epochs
+    passes = f"{_count(epochs, 'pass', 'passes')} of {_count(each, 'step')} {'makes' if epochs == 1 else 'make'}"
+    if steps < wanted:
+        return (
+            f"{passes} only {steps:,}, fewer than the {wanted:,} we would like: more would mostly memorise your {rows:,} rows."
+        )
+    return f"{passes} {_count(steps, 'step')}; below about {wanted:,} a model rarely settles."
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"1 {one}" if number == 1 else f"{number:,} {many or one + 's'}"
 
 
 def _batches(top: int, rows: int) -> Iterator[int]:
     """``top`` and the powers of two below it, largest first, none larger than the data."""
-    size = top
-    while size >= 1:
-        if size <= rows:
-            yield size
-        size = 1 << (size - 1).bit_length() - 1 if size > 1 else 0
+    below = (2**power for power in range((top - 1).bit_length() - 1, -1, -1)) if top > 1 else ()
+    return (size for size in (top, *below) if size <= rows)
 
 
 def _rank(facts: DataFacts, model: Model) -> tuple[int, _Why]:
     """The rank for this much data, raised until the adapter has a parameter for each token there is to learn.
 
-    "LoRA will give good results as long as it has at least as many parameters as completion tokens" (Tinker's LoRA primer);
-    counting whole examples errs on the side of room. The learning rate does not depend on the rank.
+    Tinker's LoRA primer: results stay good as long as the adapter has at least as many parameters as there are completion
+    tokens. Counting whole examples instead errs on the side of room. The learning rate does not depend on the rank.
     """
     if model.measured is not None:
         rank = model.measured.lora_rank
@@ -313,7 +314,7 @@ def _length(facts: DataFacts, model: Model) -> tuple[int, _Why]:
 
 def _target(facts: DataFacts) -> tuple[TrainOn, _Why]:
     if facts.multi_turn:
-        return "all_assistant_messages", ("Some of your examples hold several answers, and each is worth learning.", _RULE)
+        return "all_assistant_messages", ("A conversation can hold several answers, and each is worth learning.", _RULE)
     return "last_assistant_message", ("Each example holds one answer; the questions are read but not learned.", _RULE)
 
 

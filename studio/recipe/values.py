@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import yaml
 
@@ -18,6 +18,9 @@ from studio import models
 from studio.errors import SettingError, StudioError
 from studio.models import Model
 from studio.recipe.fields import FIELDS, Value, parse_field, spec_of
+
+if TYPE_CHECKING:
+    from studio.data.types import Dataset
 
 Schedule = Literal["linear", "cosine", "constant"]
 TrainOn = Literal["last_assistant_message", "all_assistant_messages"]
@@ -28,7 +31,7 @@ class DataFacts:
     """What a recommendation needs to know about data: rows of each split after splitting, and lengths of whole examples.
 
     Token counts are exact where a tokenizer counted them and ``None`` otherwise; then characters stand in for them.
-    ``multi_turn`` says that some example holds more than one answer.
+    ``multi_turn`` says that an example may hold more than one answer.
     """
 
     train_rows: int
@@ -145,6 +148,26 @@ class FieldProblem:
 
     field: str
     message: str
+
+
+def facts_of(dataset: Dataset) -> DataFacts:
+    """The facts of a split data set.
+
+    Lengths are in characters, as the data room measured them: the mean is exact, the 95th percentile and the longest add
+    up prompt and completion and so err on the long side. Counting tokens would need the model's own tokenizer.
+    """
+    found = dataset.inspection
+    prompt, completion = found.lengths.prompt, found.lengths.completion
+    known = found.rows_usable > 0
+    return DataFacts(
+        train_rows=dataset.train.rows,
+        validation_rows=dataset.validation.rows,
+        test_rows=dataset.test.rows,
+        mean_chars=(prompt.total + completion.total) / found.rows_usable if known else None,
+        p95_chars=prompt.p95 + completion.p95 if known else None,
+        max_chars=prompt.max + completion.max if known else None,
+        multi_turn=found.shape is not None and found.shape.kind == "messages",
+    )
 
 
 def validate(recipe: Recipe, facts: DataFacts | None = None) -> tuple[FieldProblem, ...]:

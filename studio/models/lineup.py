@@ -22,7 +22,7 @@ from studio.settings import Settings
 Family = Literal["qwen", "llama", "other"]
 Kind = Literal["base", "instruct", "hybrid", "reasoning"]
 
-_LINEUP = Path(__file__).with_name("lineup.yaml")
+_LINEUP = Path(__file__).with_suffix(".yaml")
 
 
 @dataclass(frozen=True, slots=True)

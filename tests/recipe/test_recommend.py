@@ -1,0 +1,222 @@
+"""What is recommended always works, says why with the numbers of the data, and never claims more than is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from studio import models, recipe
+from studio.errors import NotFoundError, SettingError
+from studio.models import lineup
+from studio.recipe import DataFacts, recommend
+
+HOSTED = lineup._hosted()
+SOME = DataFacts(train_rows=350, validation_rows=100, test_rows=50, mean_chars=300, p95_chars=700, max_chars=1_500)
+
+facts_strategy = st.builds(
+    DataFacts,
+    train_rows=st.integers(3, 1_000_000) | st.integers(3, 3_000),
+    validation_rows=st.integers(0, 200_000),
+    test_rows=st.integers(0, 200_000),
+    mean_tokens=st.none() | st.floats(1, 100_000),
+    p95_tokens=st.none() | st.floats(1, 100_000),
+    max_tokens=st.none() | st.integers(0, 10_000_000),
+    mean_chars=st.none() | st.floats(0, 100_000),
+    p95_chars=st.none() | st.floats(0, 100_000),
+    max_chars=st.none() | st.integers(0, 10_000_000),
+    multi_turn=st.booleans(),
+)
+anything_goes = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+
+
+@anything_goes
+@given(facts=facts_strategy, pick=st.integers(0, len(HOSTED)))
+def test_recommendations_validate_for_any_data_and_model(measured_nano, facts, pick):
+    model = (models.get("nano"), *HOSTED)[pick]
+    found = recommend(facts, model)
+    assert recipe.validate(found.recipe, facts) == ()
+    assert found.steps == found.recipe.steps(facts.train_rows) >= 1
+    assert found.recipe.batch_size <= facts.train_rows
+    assert recipe.Recipe.from_yaml(found.recipe.to_yaml()) == found.recipe
+
+
+@anything_goes
+@given(rows=st.integers(3, 1_000_000))
+def test_enough_steps_wherever_the_data_allows(rows):
+    found = recommend(DataFacts(train_rows=rows), "Qwen/Qwen3-8B")
+    assert found.steps >= min(100, rows * 10)
+
+
+def test_recommendations_validate_without_a_measurement(unmeasured_nano):
+    for rows in (1, 2, 3, 50, 5_000):
+        facts = DataFacts(train_rows=rows)
+        assert recipe.validate(recommend(facts, "nano").recipe, facts) == ()
+
+
+@pytest.mark.parametrize("model", [model for model in HOSTED if model.calibrated], ids=lambda model: model.name)
+def test_learning_rate_is_the_cookbooks(model):
+    from tinker_cookbook.hyperparam_utils import get_lr
+
+    exact = recipe.formula_learning_rate(model.hidden_size, recipe.EXPONENTS[model.family])
+    assert exact == pytest.approx(get_lr(model.wire_name), rel=1e-12)
+    found = recommend(SOME, model)
+    assert found.badge == "calibrated"
+    assert found.recipe.learning_rate == pytest.approx(get_lr(model.wire_name), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "family", "expected"),
+    [
+        (2000, "qwen", 5e-4),
+        (2000, "llama", 5e-4),
+        (4096, "qwen", 4.7298e-4),
+        (4096, "llama", 2.8564e-4),
+        (8192, "llama", 1.66233e-4),
+    ],
+)
+def test_learning_rates_worked_out_by_hand(hidden, family, expected):
+    assert recipe.formula_learning_rate(hidden, recipe.EXPONENTS[family]) == pytest.approx(expected, rel=1e-4)
+
+
+@given(small=st.integers(64, 20_000), more=st.integers(1, 20_000), exponent=st.sampled_from(sorted(recipe.EXPONENTS.values())))
+def test_wider_models_take_smaller_steps(small, more, exponent):
+    assert recipe.formula_learning_rate(small + more, exponent) < recipe.formula_learning_rate(small, exponent)
+
+
+@pytest.mark.parametrize("model", [model for model in HOSTED if not model.calibrated], ids=lambda model: model.name)
+def test_models_without_a_formula_are_not_calibrated(model):
+    found = recommend(SOME, model)
+    assert found.badge == "not calibrated"
+    assert found.recipe.learning_rate == recipe.CAUTIOUS_LEARNING_RATE
+    assert "no" in found.badge_reason.lower()
+    assert "get_lr" not in found.setting("learning_rate").source
+
+
+def test_the_careful_rate_is_the_cookbooks_own_default():
+    import chz
+    from tinker_cookbook.supervised.train import Config
+
+    assert chz.chz_fields(Config)["learning_rate"]._default == recipe.CAUTIOUS_LEARNING_RATE
+
+
+def test_a_relative_of_a_calibrated_model_is_borrowed():
+    relative = replace(
+        models.get("Qwen/Qwen3-8B"), name="Qwen/Qwen3-0.6B", label="Qwen3-0.6B", calibrated=False, hidden_size=1024
+    )
+    found = recommend(SOME, relative)
+    assert found.badge == "borrowed"
+    assert "Qwen3-0.6B" in found.badge_reason
+    assert found.recipe.learning_rate == pytest.approx(recipe.formula_learning_rate(1024, 0.0775), rel=1e-6)
+
+
+def test_nano_takes_what_was_measured(measured_nano):
+    found = recommend(SOME, "nano")
+    chosen = found.recipe
+    assert found.badge == "measured by us"
+    assert (chosen.learning_rate, chosen.lora_rank, chosen.batch_size) == (0.004, 16, 32)
+    assert (chosen.epochs, found.steps) == (12, 120)
+    assert found.minutes_estimate == pytest.approx(1.0)
+    assert "3 runs" in found.badge_reason
+    assert "2 CPU cores" in found.badge_reason
+    assert "python -m studio.engine.nano measure" in found.setting("learning_rate").source
+
+
+def test_nano_without_a_measurement_says_so(unmeasured_nano):
+    found = recommend(SOME, "nano")
+    assert found.badge == "not calibrated"
+    assert found.recipe.learning_rate == recipe.CAUTIOUS_LEARNING_RATE
+    assert found.minutes_estimate is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "epochs", "steps", "rank"),
+    [
+        (3, 1, 10, 30, 8),
+        (20, 2, 10, 100, 8),
+        (70, 4, 6, 102, 8),
+        (350, 16, 5, 105, 16),
+        (1_000, 32, 4, 124, 32),
+        (8_000, 64, 2, 250, 32),
+        (80_000, 128, 2, 1_250, 64),
+        (1_000_000, 128, 1, 7_812, 64),
+    ],
+)
+def test_sizes(rows, batch, epochs, steps, rank):
+    found = recommend(DataFacts(train_rows=rows), "Qwen/Qwen3-8B")
+    chosen = found.recipe
+    assert (chosen.batch_size, chosen.epochs, found.steps, chosen.lora_rank) == (batch, epochs, steps, rank)
+
+
+def test_too_little_data_is_said():
+    reason = recommend(DataFacts(train_rows=3), "Qwen/Qwen3-8B").setting("epochs").reason
+    assert "only 30" in reason
+    assert "memorise" in reason
+
+
+def test_rank_grows_with_what_there_is_to_learn():
+    small = models.get("meta-llama/Llama-3.2-1B")
+    facts = DataFacts(train_rows=50_000, mean_tokens=1_500)
+    found = recommend(facts, small)
+    assert found.recipe.lora_rank == 128
+    assert small.trainable_parameters(64) < 50_000 * 1_500 <= small.trainable_parameters(128)
+    assert "75,000,000" in found.setting("lora_rank").reason
+    crowded = recommend(replace(facts, mean_tokens=15_000), small)
+    assert crowded.recipe.lora_rank == 128
+    assert "fewer than" in crowded.setting("lora_rank").reason
+
+
+@pytest.mark.parametrize(
+    ("longest", "expected"), [(10, 256), (300, 512), (420, 1_024), (30_000, 32_768), (90_000, 32_768), (None, 32_768)]
+)
+def test_length_leaves_room_and_stays_inside_the_model(longest, expected):
+    found = recommend(DataFacts(train_rows=100, max_tokens=longest), "Qwen/Qwen3-8B")
+    assert found.recipe.max_length == expected
+    assert ("cut off" in found.setting("max_length").reason) == (longest is not None)
+
+
+def test_checks_and_saves_follow_the_run():
+    found = recommend(SOME, "Qwen/Qwen3-8B").recipe
+    assert (found.eval_every, found.save_every) == (10, 21)
+    assert recommend(replace(SOME, validation_rows=0), "Qwen/Qwen3-8B").recipe.eval_every == 0
+
+
+def test_conversations_teach_every_answer():
+    assert recommend(SOME, "Qwen/Qwen3-8B").recipe.train_on == "last_assistant_message"
+    assert recommend(replace(SOME, multi_turn=True), "Qwen/Qwen3-8B").recipe.train_on == "all_assistant_messages"
+
+
+@pytest.mark.parametrize("name", ["nano", "Qwen/Qwen3-8B", "openai/gpt-oss-20b", "meta-llama/Llama-3.2-1B"])
+def test_every_setting_has_words(measured_nano, name):
+    found = recommend(SOME, name)
+    assert [setting.name for setting in found.settings] == list(recipe.FIELDS)
+    for setting in found.settings:
+        assert setting.value == getattr(found.recipe, setting.name)
+        assert recipe.parse_field(setting.name, setting.text) == setting.value
+        assert setting.reason.endswith(".")
+        assert "!" not in setting.reason
+        assert setting.source
+        assert setting.label
+        assert setting.term
+        assert not setting.choices or setting.value in dict(setting.choices)
+    assert "350" in found.setting("batch_size").reason
+    assert "warm-up" in found.setting("lr_schedule").reason
+
+
+def test_methods_that_come_later_are_refused():
+    with pytest.raises(SettingError, match="yet"):
+        recommend(SOME, "Qwen/Qwen3-8B", "dpo")
+    with pytest.raises(NotFoundError):
+        recommend(SOME, "Qwen/Qwen3-8B", "magic")
+
+
+def test_no_data_is_refused():
+    with pytest.raises(SettingError):
+        recommend(DataFacts(train_rows=0), "Qwen/Qwen3-8B")
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(SettingError):
+        recommend(SOME, "Qwen/Qwen3-8B").setting("temperature")
