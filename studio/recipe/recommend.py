@@ -298,18 +298,21 @@ def _saving(model: Model, steps: int) -> tuple[int, _Why]:
 
 
 def _length(facts: DataFacts, model: Model) -> tuple[int, _Why]:
-    """A power of two with a quarter of room above the longest example, at most what the model can read."""
+    """A power of two above the longest example, at most what the model can read.
+
+    A counted length gets a quarter of room. An estimated one gets a token for each character, because scripts that a
+    tokenizer seldom met cost that much, and a limit that is too high costs nothing while one too low cuts answers.
+    """
     longest = facts.tokens(model, "max")
     if longest is None:
         return model.context, (f"As much as {model.label} can read, because the lengths of your examples are not known.", _RULE)
-    length = min(model.context, max(256, 1 << math.ceil(math.log2(max(1.0, longest * 1.25)))))
-    known = "has" if facts.max_tokens is not None else "has about"
+    counted = facts.max_tokens is not None
+    room = longest * 1.25 if counted else max(longest * 1.25, facts.max_chars or 0)
+    length = min(model.context, max(256, 1 << math.ceil(math.log2(max(1.0, room)))))
+    has = f"Your longest example has {'' if counted else 'about '}{longest:,.0f} tokens"
     if longest <= length:
-        return length, (f"Your longest example {known} {longest:,.0f} tokens, so nothing is cut off.", _RULE)
-    return length, (
-        f"Your longest example {known} {longest:,.0f} tokens; {model.label} reads {length:,}, the rest is cut off.",
-        _RULE,
-    )
+        return length, (f"{has}, so nothing is cut off.", _RULE)
+    return length, (f"{has}; {model.label} reads {length:,}, so the end of it is cut off.", _RULE)
 
 
 def _target(facts: DataFacts) -> tuple[TrainOn, _Why]:

@@ -177,6 +177,12 @@ def test_length_leaves_room_and_stays_inside_the_model(longest, expected):
     assert ("cut off" in found.setting("max_length").reason) == (longest is not None)
 
 
+def test_an_estimated_length_leaves_room_for_scripts_that_cost_a_token_for_each_character():
+    found = recommend(DataFacts(train_rows=100, max_chars=3_000), "Qwen/Qwen3-8B")
+    assert found.recipe.max_length == 4_096
+    assert "about 760 tokens" in found.setting("max_length").reason
+
+
 def test_checks_and_saves_follow_the_run():
     found = recommend(SOME, "Qwen/Qwen3-8B").recipe
     assert (found.eval_every, found.save_every) == (10, 21)
