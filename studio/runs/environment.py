@@ -1,0 +1,74 @@
+"""The environment of a job's process: where it connects, and what it must not do behind a person's back.
+
+Guarantees: secrets travel here and nowhere else; a process for the embedded engine knows no other server, sends no telemetry,
+and asks no hub for anything when its models are on this machine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import studio
+from studio.settings import Settings
+
+#: What decides where a process connects. Never inherited: the studio's own settings say it.
+_CONNECTION: Final = (
+    *("STUDIO_HOME", "STUDIO_PLACE", "TINKER_API_KEY", "TINKER_BASE_URL", "TINKER_CREDENTIAL_CMD"),
+    *("CLOUDFLARE_ACCESS_CLIENT_ID", "CLOUDFLARE_ACCESS_CLIENT_SECRET"),
+)
+
+_QUIET: Final = {
+    "TINKER_TELEMETRY": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DO_NOT_TRACK": "1",
+    "WANDB_MODE": "disabled",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONIOENCODING": "utf-8",
+}
+
+_OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+
+def child_environment(settings: Settings, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a job's process is started with; ``Settings.from_env`` reads the same place, address and key back from it."""
+    source = os.environ if inherited is None else inherited
+    env = {name: value for name, value in source.items() if name not in _CONNECTION}
+    env.update(_QUIET)
+    root = _checkout()
+    if root is not None:
+        env["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [env.get("PYTHONPATH")])])
+    if settings.place == "embedded":
+        env["STUDIO_PLACE"] = "embedded"
+        return env
+    if settings.base_url:
+        env["TINKER_BASE_URL"] = settings.base_url
+    if settings.api_key:
+        env["TINKER_API_KEY"] = settings.api_key.reveal()
+    return env
+
+
+def settle_down(settings: Settings, *, offline: bool) -> None:
+    """Make this process as quiet as its parent asked, before any library reads the environment.
+
+    ``offline`` closes the hub: right when every model is on this machine. The cookbook writes the diff of whatever git
+    repository it is installed in next to the metrics; a virtual environment inside somebody's project must not put that
+    project's changes there, so git may not look above the installed packages.
+    """
+    os.environ.update(_QUIET)
+    if offline and settings.place == "embedded":
+        os.environ.update(_OFFLINE)
+    found = importlib.util.find_spec("tinker_cookbook")
+    if found is not None and found.origin is not None:
+        os.environ["GIT_CEILING_DIRECTORIES"] = str(Path(found.origin).resolve().parent.parent)
+
+
+def _checkout() -> Path | None:
+    """The folder that holds ``studio`` when it runs from a checkout, which a child in another folder would not find."""
+    root = Path(studio.__file__).resolve().parent.parent
+    return root if (root / "pyproject.toml").is_file() else None

@@ -1,0 +1,97 @@
+"""Starts a job's process, and tells whether one is alive and how one ended, as far as that can be known.
+
+Guarantees: a process is known by its pid and its start time, so that a number that was given out again is never taken for it; a
+process that has ended but was not collected counts as dead; nothing that was started here dies with the studio.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import psutil
+
+from studio.runs.files import LOG
+from studio.store import Job
+
+#: Start times are read from two processes' view of the clock; a pid is not given out twice within this many seconds.
+_SAME_START_SECONDS: Final = 2.0
+
+_MODULES: Final = {"train": "studio.runs.worker", "answers": "studio.compare.answers_job"}
+
+Life = Literal["alive", "zombie", "gone"]
+
+
+def command_of(job: Job, home: Path) -> list[str]:
+    """What is run for a job. No secret is ever part of it."""
+    # -P: the folder that the process runs in must not become a place to import from.
+    return [sys.executable, "-P", "-m", _MODULES[job.kind], "--home", str(home), "--job", job.id]
+
+
+def spawn(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a process that belongs to no terminal and to no studio. Raises ``OSError``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("ab") as log:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def started_at(pid: int) -> float | None:
+    """When the process started (seconds since the epoch), or ``None`` when it is gone."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
+
+
+def life_of(pid: int, started: float | None) -> Life:
+    """Whether this very process lives; ``zombie`` when it has ended and its parent has not collected it."""
+    try:
+        process = psutil.Process(pid)
+        if started is not None and abs(process.create_time() - started) > _SAME_START_SECONDS:
+            return "gone"
+        return "zombie" if process.status() == psutil.STATUS_ZOMBIE else "alive"
+    except psutil.Error:
+        return "gone"
+
+
+def ask(pid: int) -> None:
+    """Ask the process to end in its own way."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+
+
+def kill(pid: int) -> None:
+    """End the process and all that it started in its session, now."""
+    with contextlib.suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGTERM)
+
+
+def describe_end(code: int | None) -> str:
+    """One sentence on how a process ended. ``code`` is ``Popen.returncode``, or ``None`` when nobody could collect it."""
+    if code is None:
+        return "The process is gone and left no word. How it ended is not known; the computer may have been restarted."
+    if code >= 0:
+        return f"The process ended without a word (exit code {code})."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = "unknown"
+    hint = " The system does this when memory runs out." if name == "SIGKILL" else ""
+    return f"The process was ended from outside (signal {-code}, {name}).{hint}"

@@ -1,0 +1,160 @@
+"""The process that trains one run: ``python -m studio.runs.worker --home DIR --job ID``.
+
+Guarantees: it trains exactly the recipe that is recorded; it ends ``completed`` only when the cookbook's loop has saved the
+final checkpoint; it continues from the last checkpoint of its folder when there is one; everything else ends with a reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from studio import models
+from studio.errors import RunError
+from studio.recipe import Recipe
+from studio.runs import checkpoints, files
+from studio.runs.desk import Desk, StopAsked, at_desk
+from studio.runs.environment import settle_down
+from studio.runs.metrics import AT, LIFE, MetricsFile
+from studio.store import RunRow
+
+if TYPE_CHECKING:
+    from tinker_cookbook.supervised.nll_evaluator import SamplerNLLEvaluator
+
+    from studio.runs.link import Link
+    from studio.runs.sft import Attendant, Plan
+
+#: These print every request and whole training examples; what matters of them we say ourselves in one line a step.
+_NOISY: Final = ("tinker", "tinker_cookbook", "httpx", "httpcore", "datasets", "fsspec", "urllib3")
+
+
+def main() -> int:
+    """Train the run named on the command line. Returns the exit code of ``at_desk``."""
+    return at_desk("train", _train)
+
+
+def _train(desk: Desk) -> None:
+    began = time.monotonic()
+    run = desk.store.runs.get(desk.job.id, desk.job.owner)
+    recipe = Recipe.from_json(run.recipe_json)
+    model = models.get(recipe.model)
+    settle_down(desk.settings, offline=model.local)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with ThreadPoolExecutor(1) as pool:
+        # Importing the cookbook takes seconds; the engine starts meanwhile.
+        imported: Future[None] = pool.submit(_import_cookbook)
+        from studio.runs.link import connected
+
+        with connected(desk, [model.name]) as link:
+            desk.check()
+            desk.phase("loading the model")
+            imported.result()
+            _train_through(desk, link, run, recipe, began)
+
+
+def _import_cookbook() -> None:
+    import studio.runs.sft  # noqa: F401 # pyright: ignore[reportUnusedImport] - imported for its cost
+
+
+def _train_through(desk: Desk, link: Link, run: RunRow, recipe: Recipe, began: float) -> None:
+    import tinker
+    import torch
+
+    from studio.runs import sft
+    from studio.runs.link import explain
+
+    # The arithmetic here is tiny, and the engine needs the cores.
+    torch.set_num_threads(1)
+    models.register_with_cookbook()
+    plan, saved = _plan(desk, run, recipe)
+    desk.progress(plan.start, plan.total)
+    if plan.start:
+        desk.say(f"continuing after step {plan.start:,} of {plan.total:,}")
+    scorer = sft.validator(plan, desk.folder)
+    attendant = sft.Attendant(desk, plan, scorer, saved)
+    try:
+        asyncio.run(_to_the_end(desk, link, plan, attendant, scorer))
+    except tinker.TinkerError as error:
+        raise explain(error) from error
+    _write_result(desk, plan, time.monotonic() - began)
+    shutil.rmtree(desk.folder / "cache", ignore_errors=True)
+
+
+def _plan(desk: Desk, run: RunRow, recipe: Recipe) -> tuple[Plan, tuple[checkpoints.Checkpoint, ...]]:
+    from studio import data
+    from studio.runs.sft import Plan
+
+    dataset = data.load(desk.settings.datasets / run.dataset_id)
+    steps_per_epoch = dataset.train.rows // recipe.batch_size
+    total = recipe.steps(dataset.train.rows)
+    if total < 1:
+        raise RunError(
+            "There are fewer training rows than one step needs.",
+            where="batch_size",
+            next_step="Start a new run with a smaller one.",
+        )
+    saved = checkpoints.prepare_to_resume(desk.folder, steps_per_epoch)
+    plan = Plan(
+        recipe=recipe,
+        wire_name=models.get(recipe.model).wire_name,
+        train_path=dataset.train.path,
+        validation_path=dataset.validation.path,
+        validation_rows=dataset.validation.rows,
+        steps_per_epoch=steps_per_epoch,
+        total=total,
+        start=min(saved[-1].step, total) if saved else 0,
+        name=run.name,
+    )
+    return plan, saved
+
+
+async def _to_the_end(desk: Desk, link: Link, plan: Plan, attendant: Attendant, scorer: SamplerNLLEvaluator | None) -> None:
+    from studio.runs import sft
+    from studio.runs.link import beside
+
+    await beside(link, desk, sft.run(sft.config(plan, desk.folder, attendant)))
+    final = checkpoints.known(desk.folder, plan.steps_per_epoch)[-1]
+    if not final.final:
+        raise RunError("The training loop ended without its final checkpoint.", next_step="Choose Resume.")
+    desk.store.runs.update(desk.job.id, sampler_path=final.sampler_path, checkpoint_path=final.state_path)
+    desk.phase("measuring the result")
+    try:
+        found = await beside(link, desk, sft.score_final(scorer, final.sampler_path), stop_now=True)
+    except StopAsked:
+        found = {}  # the training is complete and saved; only this number is missing
+    if found:
+        line = {"step": plan.total, **found, AT: time.time(), LIFE: 0.0}
+        with (desk.folder / files.METRICS).open("a", encoding="utf-8") as metrics:
+            metrics.write(json.dumps(line) + "\n")
+    await attendant.forget(keep=0)
+
+
+def _write_result(desk: Desk, plan: Plan, seconds: float) -> None:
+    """Record what came out, in the run's row: the numbers that every list and report shows."""
+    metrics = MetricsFile(desk.folder / files.METRICS)
+    metrics.read()
+    train, validation = metrics.train(), metrics.validation()
+    earlier = json.loads(desk.store.runs.get(desk.job.id, desk.job.owner).result_json)
+    result = {
+        "steps": metrics.finished,
+        "train_loss_first": train[0].value if train else None,
+        "train_loss_last": train[-1].value if train else None,
+        "validation_loss_first": validation[0].value if validation else None,
+        "validation_loss_last": validation[-1].value if validation else None,
+        "validation_rows": plan.validation_rows,
+        "tokens": metrics.tokens,
+        "seconds": round(float(earlier.get("seconds", 0.0)) + seconds, 3),
+    }
+    desk.store.runs.update(desk.job.id, result_json=json.dumps(result))
+    desk.progress(plan.total, plan.total)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
