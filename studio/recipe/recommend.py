@@ -286,7 +286,7 @@ def _evaluation(facts: DataFacts, steps: int) -> tuple[int, _Why]:
     if not facts.validation_rows:
         return 0, ("There are no validation rows to check on.", _RULE)
     every = max(1, round(steps / 10))
-    reason = f"About ten checks over {steps:,} steps on your {facts.validation_rows:,} validation rows show when it memorises."
+    reason = f"About ten checks over {steps:,} steps on your validation rows show when it starts to memorise."
     return every, (reason, _RULE)
 
 
