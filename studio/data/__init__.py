@@ -1,0 +1,52 @@
+"""The data desk: from a file to checked, split, sealed rows. The only room that imports duckdb.
+
+Guarantees: the person's file is only read; every row is either usable or set aside with a reason and the line an editor shows;
+equal prompts never end up in different parts; nothing hostile in a file or its name reaches SQL; memory stays bounded.
+
+    inspect(source, name, folder)  ->  Inspection     what the file is, every finding, a rendered example
+    split(inspection)              ->  Dataset        train, validation and test as Parquet, and dataset.json
+    load(folder), rows(path)       ->  what was written, read back
+"""
+
+from __future__ import annotations
+
+from studio.data.intake import inspect, reopen
+from studio.data.split import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
+from studio.data.types import (
+    Dataset,
+    Example,
+    Finding,
+    Inspection,
+    Lengths,
+    LengthStats,
+    Message,
+    Part,
+    RefusedFile,
+    Row,
+    Shape,
+    SplitPlan,
+)
+
+__all__ = [
+    "PLANS",
+    "Dataset",
+    "Example",
+    "Finding",
+    "Inspection",
+    "LengthStats",
+    "Lengths",
+    "Message",
+    "Part",
+    "RefusedFile",
+    "Row",
+    "Shape",
+    "SplitPlan",
+    "default_plan",
+    "export_jsonl",
+    "inspect",
+    "load",
+    "prompt_ids",
+    "reopen",
+    "rows",
+    "split",
+]

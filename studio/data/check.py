@@ -1,0 +1,263 @@
+"""What the stage says about the file, as findings: one code, one count, the first lines, one sentence, one next step.
+
+Guarantees: every row was looked at, none is sampled; the counts are exact; the same stage gives the same findings in the same
+order (errors first, then warnings, then what is only good to know).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from studio.data.db import literal, readable
+from studio.data.read import Table
+from studio.data.source import Source
+from studio.data.stage import NOT_JUDGED
+from studio.data.types import SHOWN_LINES, Example, Finding, Lengths, LengthStats, Message, Shape
+
+#: Below this many rows people should know that little can be learned.
+FEW_ROWS = 10
+#: Fewer different prompts cannot fill three parts.
+FEWEST_PROMPTS = 3
+# Excel keeps at most this many characters in a cell and drops the rest without a word.
+_EXCEL_LIMIT = 32_767
+
+_REASONS: dict[str, tuple[str, str]] = {
+    "broken_json": ("{rows} not valid JSON and {were} set aside.", "Repair these lines, or go on without them."),
+    "not_an_object": ("{rows} a bare value instead of an object with names and {were} set aside.", "Write one object per row."),
+    "missing_field": ("{rows} without {detail} and {were} set aside.", "Add what is missing, or go on without these rows."),
+    "empty_value": ("{rows} empty in {detail} and {were} set aside.", "Fill the empty cells, or go on without these rows."),
+    "wrong_type": (
+        "{rows} not plain text ({detail}) and {were} set aside.",
+        "Write the text itself instead of a list or an object.",
+    ),
+    "wrong_column_count": (
+        "{rows} not as many cells as the header has columns and {were} set aside.",
+        "Put quotation marks around cells that contain the separator.",
+    ),
+    "bad_quotes": (
+        "{rows} a quotation mark in the wrong place and {were} set aside.",
+        "Double the quotation marks inside quoted cells, and close every one that is opened.",
+    ),
+    "bad_encoding": ("{rows} bytes that are not text and {were} set aside.", "Save the file again as UTF-8."),
+    "repeated_header": (
+        "{rows} the column names again and {were} set aside.",
+        "Nothing to do, unless files were pasted together by mistake.",
+    ),
+    "bad_conversation": (
+        "{rows} unusable as a conversation ({detail}) and {were} set aside.",
+        "Repair these, or go on without them.",
+    ),
+    "unsupported_tools": (
+        "{rows} tool calls, which this version cannot train on, and {were} set aside.",
+        "Leave these rows out.",
+    ),
+    "file_cut_off": (
+        "{rows} cut off in the middle: the upload or the export may be incomplete.",
+        "Export or upload the file again.",
+    ),
+}
+_VERBS = {
+    "wrong_column_count": "have",
+    "bad_quotes": "have",
+    "bad_encoding": "have",
+    "repeated_header": "hold",
+    "unsupported_tools": "hold",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The numbers and findings of one stage."""
+
+    total: int
+    usable: int
+    duplicates: int
+    lengths: LengthStats
+    findings: tuple[Finding, ...]
+    example: Example | None
+
+
+def check(source: Source, table: Table, shape: Shape | None, stage: Path, connection: duckdb.DuckDBPyConnection) -> Report:
+    """Read the stage once per question and put the answers into sentences."""
+    rows = f"read_parquet({readable(stage)})"
+    total, usable = _row(connection, f"SELECT count(*), count(*) FILTER (reason IS NULL) FROM {rows}")
+    duplicates = _duplicates(rows, connection)
+    findings = [
+        *table.findings,
+        *_about_encoding(source),
+        *_about_columns(table, shape),
+        *_set_aside(rows, connection),
+        *duplicates,
+        *_about_texts(rows, table, usable, bool(shape and shape.kind == "messages"), connection),
+        *(_about_amount(rows, total, usable, connection) if shape else ()),
+    ]
+    order = {"error": 0, "warning": 1, "info": 2}
+    findings.sort(key=lambda finding: order[finding.severity])
+    copies = sum(finding.count for finding in duplicates)
+    return Report(total, usable, copies, _lengths(rows, connection), tuple(findings), _example(rows, connection))
+
+
+def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    row = connection.execute(query).fetchone()
+    return tuple(int(value or 0) for value in row) if row else ()
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
+def _set_aside(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    """One finding per reason; where rows of one reason differ in detail, the sentence names the most frequent one."""
+    query = f"""
+        SELECT reason, count(*) AS times, min(line, {SHOWN_LINES}), mode(detail), left(arg_min(raw, row_id), 500)
+        FROM {rows} WHERE reason <> {literal(NOT_JUDGED)} GROUP BY reason ORDER BY times DESC, reason"""
+    for code, count, lines, detail, raw in connection.execute(query).fetchall():
+        sentence, next_step = _REASONS[code]
+        verb = _VERBS.get(code, "are")
+        if count == 1:
+            verb = {"have": "has", "hold": "holds", "are": "is"}[verb]
+        named = f'"{detail}"' if code in ("missing_field", "empty_value") else str(detail)
+        words = sentence.format(rows=f"{_plural(count, 'row')} {verb}", were="was" if count == 1 else "were", detail=named)
+        yield Finding(code, "error", count, tuple(lines), words, next_step, raw or "")
+
+
+def _duplicates(rows: str, connection: duckdb.DuckDBPyConnection) -> list[Finding]:
+    query = f"""
+        SELECT count(*), min(line, {SHOWN_LINES}), left(arg_min(prompt, row_id), 500) FROM (
+          SELECT s.row_id, s.line, s.prompt FROM {rows} s JOIN (
+            SELECT row_key, min(row_id) AS first FROM {rows} WHERE reason IS NULL GROUP BY row_key HAVING count(*) > 1) copies
+          ON s.row_key = copies.row_key AND s.row_id <> copies.first)"""
+    row = connection.execute(query).fetchone()
+    if row is None or not row[0]:
+        return []
+    count, lines, example = row
+    message = f"{_plural(count, 'row')} {'is an exact copy' if count == 1 else 'are exact copies'} of an earlier row."
+    return [Finding("duplicates", "warning", count, tuple(lines), message, "One of each is kept for training.", example or "")]
+
+
+def _about_encoding(source: Source) -> Iterator[Finding]:
+    if source.re_encoded:
+        words = next((line.strip() for line in source.sample.splitlines() if not line.isascii()), "")[:200]
+        message = f"The file was not in UTF-8. It was read as {source.encoding_name}; check that the example looks right."
+        yield Finding(
+            "re_encoded", "warning", 1, (), message, "If it looks wrong, save the file as UTF-8 and choose it again.", words
+        )
+
+
+def _about_columns(table: Table, shape: Shape | None) -> Iterator[Finding]:
+    for name in sorted(table.twice):
+        message = f'Several columns are called "{name}".'
+        yield Finding("duplicate_column", "info" if shape else "error", 1, (), message, "Choose which one is meant.")
+    if shape is None and {"chosen", "rejected"} <= {name.lower() for name in table.columns}:
+        message = "This file holds pairs of a better and a worse answer, which this version cannot train on."
+        next_step = 'To learn from the better answers alone, choose "chosen" as the answer.'
+        yield Finding("unsupported_format", "error", 1, (), message, next_step)
+        return
+    if shape is None:
+        names = ", ".join(f'"{name}"' for name in tuple(table.columns)[:12])
+        message = f"No columns were recognised as prompt and answer. The file has: {names}."
+        next_step = "Choose which column is the prompt and which is the answer."
+        yield Finding("columns_not_recognised", "error", 1, (), message, next_step)
+        return
+    if any(part != name for part, name in shape.columns):
+        message = "Using " + ", ".join(f'"{name}" as {part}' for part, name in shape.columns) + "."
+        yield Finding(
+            "columns_mapped",
+            "warning",
+            1,
+            (),
+            message,
+            "" if shape.exact else "Check this, and choose other columns if it is wrong.",
+        )
+    used = {name for _, name in shape.columns}
+    unused = [name for name in table.columns if name not in used]
+    if unused:
+        shown = ", ".join(f'"{name}"' for name in unused[:12]) + (" and more" if len(unused) > 12 else "")
+        yield Finding("extra_columns", "info", len(unused), (), f"Not used: {shown}.")
+    # Only JSON rows can each have another form; a table has the same columns in every row.
+    if table.format != "csv" and shape.kind != "messages" and any(name.lower() == "messages" for name in unused):
+        message = "Some rows hold messages, others a prompt and an answer. Only one form is used."
+        yield Finding("mixed_formats", "warning", 1, (), message, "Bring all rows into one form, or go on without the others.")
+
+
+def _about_texts(rows: str, table: Table, usable: int, chats: bool, connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    """What may be wrong with usable texts."""
+    cut = f"length(prompt) = {_EXCEL_LIMIT} OR length(completion) = {_EXCEL_LIMIT}" if table.format == "csv" else "false"
+    questions = (
+        ("non_text_value", "converted", "{rows} numbers or yes/no values; they were turned into text.", ""),
+        ("odd_turn_order", "odd_turns", "{rows} an unusual order of speakers, such as two user messages in a row.", "Look whether that is meant."),
+        ("control_characters", "controls", "{rows} invisible control characters.", "They usually come from a damaged export; remove them."),
+        ("special_tokens", "markers", "{rows} chat markers such as <|im_end|>, which can confuse a model.", "Remove the markers from the texts."),
+        ("truncated_cell", cut, "{rows} a text of exactly 32,767 characters: Excel's limit, so it was probably cut.", "Check these cells in the original."),
+        ("completion_equals_prompt", "prompt = completion", "{rows} an answer that only repeats the prompt.", "Check these rows."),
+    )  # fmt: skip
+    columns = ", ".join(
+        f"count(*) FILTER ({condition}), min(line, {SHOWN_LINES}) FILTER ({condition})" for _, condition, _, _ in questions
+    )
+    row = connection.execute(f"SELECT {columns}, min(completion) = max(completion) FROM {rows} WHERE reason IS NULL").fetchone()
+    if row is None:
+        return
+    for place, (code, _, sentence, next_step) in enumerate(questions):
+        count, lines = row[2 * place], row[2 * place + 1]
+        if count:
+            words = sentence.format(rows=f"{_plural(count, 'row')} {'has' if count == 1 else 'have'}")
+            yield Finding(code, "warning", count, tuple(lines), words, next_step)
+    if row[-1] and usable > 1 and not chats:
+        message = "All answers are the same, so the model would only learn to repeat one text."
+        yield Finding("identical_completions", "warning", usable, (), message, "Check that the right column is the answer.")
+
+
+def _about_amount(rows: str, total: int, usable: int, connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    if usable == 0:
+        message = "No row can be used for training." if total else "The file has column names, but no rows."
+        yield Finding(
+            "no_usable_rows" if total else "no_rows",
+            "error",
+            total,
+            (),
+            message,
+            "See the other findings, repair the file and choose it again.",
+        )
+        return
+    prompts, repeated = _row(
+        connection,
+        f"SELECT count(*), count(*) FILTER (answers > 1) FROM "
+        f"(SELECT count(DISTINCT row_key) AS answers FROM {rows} WHERE reason IS NULL GROUP BY prompt_key)",
+    )
+    if repeated:
+        message = f"{_plural(repeated, 'prompt')} {'has' if repeated == 1 else 'have'} several different answers; they stay together when splitting."
+        yield Finding("same_prompt_many_answers", "info", repeated, (), message)
+    if prompts < FEWEST_PROMPTS:
+        message = f"The file has only {_plural(prompts, 'different usable prompt')}; at least {FEWEST_PROMPTS} are needed to train and to check."
+        yield Finding("few_rows", "warning", usable, (), message, "Add examples: 50 to 100 are a good start.")
+    elif usable < FEW_ROWS:
+        message = f"Only {_plural(usable, 'usable row')}. That is enough to try the way, but little can be learned from it."
+        yield Finding("few_rows", "warning", usable, (), message, "Add examples: 50 to 100 are a good start.")
+
+
+def _lengths(rows: str, connection: duckdb.DuckDBPyConnection) -> LengthStats:
+    values = _row(
+        connection,
+        "SELECT "
+        + ", ".join(
+            f"quantile_disc({length}, 0.5), quantile_disc({length}, 0.95), max({length}), sum({length})"
+            for length in ("length(prompt)", "length(completion)")
+        )
+        + f" FROM {rows} WHERE reason IS NULL",
+    )
+    return LengthStats(Lengths(*values[:4]), Lengths(*values[4:]))
+
+
+def _example(rows: str, connection: duckdb.DuckDBPyConnection) -> Example | None:
+    query = f"SELECT line, {MESSAGES} FROM {rows} WHERE reason IS NULL ORDER BY row_id LIMIT 1"
+    row = connection.execute(query).fetchone()
+    return Example(row[0], tuple(Message(turn["role"], turn["content"]) for turn in row[1])) if row else None
+
+
+#: SQL for the conversation of a staged row: its own, or the one that prompt and completion make.
+MESSAGES = f"""coalesce(messages, list_filter([{{'role': 'system', 'content': system}}, {{'role': 'user', 'content': prompt}},
+    {{'role': 'assistant', 'content': completion}}], lambda m: m.role <> {literal("system")} OR m.content IS NOT NULL))"""

@@ -1,0 +1,261 @@
+"""From a file to a table of numbered records that DuckDB can read without guessing.
+
+Guarantees: the content decides what the file is, its name never does; records get their number and editor line here, once; the
+working files lie in the data set's own folder under names of ours, so a person's file name never reaches SQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from studio.data import csv_records, json_records
+from studio.data.csv_records import CARRIAGE_RETURN, LINE_FEED, MOST_COLUMNS, Record
+from studio.data.db import disk_errors, literal, readable
+from studio.data.shape import normal
+from studio.data.source import BAD_BYTES, LONGEST, Source, lines
+from studio.data.types import Finding, Format, RefusedFile
+
+PREVIEW_ROWS = 20
+PREVIEW_COLUMNS = 20
+_PREVIEW_CHARACTERS = 2000
+_SEPARATOR = b"\x1f"
+# Which text DuckDB takes for a missing value: one that no file holds, so that NA, NULL and nothing stay what they are.
+_NO_NULL = literal("\ufdd3")
+_EXTENSIONS: Mapping[str, frozenset[Format]] = {
+    ".csv": frozenset({"csv"}),
+    ".tsv": frozenset({"csv"}),
+    ".json": frozenset({"json"}),
+    ".jsonl": frozenset({"jsonl"}),
+    ".ndjson": frozenset({"jsonl"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Numbered records in two working files: those that can be read, and those set aside with their reason.
+
+    ``good`` is a SQL table expression with ``row_id, line`` and, for CSV, one VARCHAR ``c0, c1, ...`` per cell, for JSON one
+    VARCHAR ``value``. ``aside`` has ``row_id, line, reason, raw``. ``columns`` maps each shown column to its SQL names: cell
+    names for CSV, all spellings of the key for JSON. ``named`` is false when the file has no column names, and ``twice`` holds the
+    names that more than one column has.
+    """
+
+    format: Format
+    delimiter: str | None
+    good: str
+    aside: str
+    columns: Mapping[str, tuple[str, ...]]
+    findings: tuple[Finding, ...]
+    rule: str
+    named: bool = True
+    twice: frozenset[str] = frozenset()
+
+
+def open_table(source: Source, folder: Path, connection: duckdb.DuckDBPyConnection) -> Table:
+    """Decide what the file is and lay its records out in ``folder``. Raises ``RefusedFile`` when there is no table in it."""
+    complete = source.bytes <= len(source.sample.encode())
+    container = json_records.sniff(source.sample, complete)
+    if container is None:
+        return _open_csv(source, folder, csv_records.sniff(source.sample, complete))
+    return _open_json(source, folder, container, connection)
+
+
+def preview(table: Table, connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """The first rows as they stand in the file: column names and texts. A missing value is an empty text."""
+    names = tuple(table.columns)[:PREVIEW_COLUMNS]
+    first = f"FROM {table.good} ORDER BY row_id LIMIT {PREVIEW_ROWS}"
+    if table.format == "csv":
+        cells = ", ".join(_cut(cell) for name in names for cell in table.columns[name])
+        return names, tuple(
+            tuple(text or "" for text in row) for row in connection.execute(f"SELECT {cells} {first}").fetchall()
+        )
+    rows: list[tuple[str, ...]] = []
+    for (text,) in connection.execute(f"SELECT value {first}").fetchall():
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            rows.append(
+                tuple(_shown(next((value[key] for key in table.columns[name] if key in value), None)) for name in names)
+            )
+    return names, tuple(rows)
+
+
+def _cut(cell: str) -> str:
+    return f"left({cell}, {_PREVIEW_CHARACTERS})"
+
+
+def _shown(value: object) -> str:
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # A half surrogate pair is legal in a JSON escape, but no text.
+    return text[:_PREVIEW_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def _open_csv(source: Source, folder: Path, dialect: csv_records.Dialect) -> Table:
+    if dialect.width > MOST_COLUMNS:
+        raise RefusedFile(
+            "too_many_columns",
+            f"The first line has {dialect.width:,} cells.",
+            where=source.name,
+            next_step="Keep the columns with the prompt and the answer, and save the file again.",
+        )
+    records = csv_records.records(lines(source.chunks(), source.name), dialect)
+    good, aside = _write(records, source, folder, dialect.delimiter.encode())
+    # The empty columns that spreadsheets add have no name; they are read, because every cell must have its place.
+    columns: dict[str, tuple[str, ...]] = {}
+    for position, name in enumerate(dialect.names):
+        columns[_unused(name or f"Column {position + 1}", columns)] = (f"c{position}",)
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in (f"c{position}" for position in range(dialect.width)))
+    expression = (
+        f"read_csv({readable(good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, strict_mode=true, "
+        f"max_line_size={2 * LONGEST}, delim={literal(dialect.delimiter)}, quote={literal(dialect.quote)}, "
+        f"escape={literal(dialect.quote)}, columns={{'row_id': 'BIGINT', 'line': 'BIGINT', {types}}})"
+    )
+    cells = ", ".join(_restored(f"c{position}") for position in range(dialect.width))
+    findings = (*_csv_findings(dialect), *_extension(source, "csv"))
+    twice = frozenset(name for name in dialect.names if name and dialect.names.count(name) > 1)
+    rule = f"CSV, cells separated by {dialect.delimiter!r}, quoted by {dialect.quote!r}"
+    table = f"(SELECT row_id, line, {cells} FROM {expression})"
+    return Table("csv", dialect.delimiter, table, _aside(aside), columns, findings, rule, dialect.header, twice)
+
+
+def _open_json(source: Source, folder: Path, container: json_records.Container, connection: duckdb.DuckDBPyConnection) -> Table:
+    if container.packing == "lines":
+        records = json_records.by_line(lines(source.chunks(), source.name))
+    else:
+        records = json_records.by_value(json_records.unix_lines(source.chunks()), container)
+    good, aside = _write(records, source, folder, _SEPARATOR)
+    expression = (
+        f"read_csv({readable(good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, delim=chr(31), quote='', escape='', "
+        f"max_line_size={2 * LONGEST}, columns={{'row_id': 'BIGINT', 'line': 'BIGINT', 'value': 'VARCHAR'}})"
+    )
+    columns = _keys(expression, connection)
+    if not columns:
+        _refuse_rowless(expression, source, connection)
+    several = container.packing == "values" and _count(expression, connection) > 1
+    kind: Format = "jsonl" if several or container.packing == "lines" else "json"
+    findings = list(_extension(source, kind))
+    if container.packing == "wrapped":
+        message = f'The rows are taken from the list "{container.key}".'
+        findings.append(Finding("rows_in_list", "info", 1, (), message))
+    if several:
+        message = "The file does not have exactly one object per line; the objects were separated."
+        findings.append(Finding("not_one_object_per_line", "warning", 1, (), message))
+    return Table(kind, None, expression, _aside(aside), columns, tuple(findings), f"JSON, packed as {container.packing}")
+
+
+def _write(records: Iterator[Record], source: Source, folder: Path, separator: bytes) -> tuple[Path, Path]:
+    """Lay the records out, one per line: ``row_id, line, text``, and those set aside: ``row_id, line, reason, text``."""
+    good, aside = folder / "records.txt", folder / "aside.txt"
+    damaged = not source.clean
+    with disk_errors(source.name), good.open("wb") as fine, aside.open("wb") as rest:
+        for row, (line, reason, text) in enumerate(records):
+            if damaged and BAD_BYTES in text:
+                reason, text = "bad_encoding", text.replace(BAD_BYTES, "\ufffd".encode())
+            if separator == _SEPARATOR and _SEPARATOR in text:
+                # Raw control characters are no JSON, neither this one nor its stand-in.
+                text = text.replace(_SEPARATOR, b"\x02")
+            if reason is None:
+                fine.write(b"%d%b%d%b%b\n" % (row, separator, line, separator, text))
+            else:
+                rest.write(b"%d\x1f%d\x1f%b\x1f%b\n" % (row, line, reason.encode(), text.replace(b"\x1f", b" ")))
+    return good, aside
+
+
+def _aside(path: Path) -> str:
+    return (
+        f"(SELECT row_id, line, reason, {_restored('raw')} FROM read_csv({readable(path)}, auto_detect=false, header=false, "
+        f"nullstr={_NO_NULL}, delim=chr(31), quote='', escape='', max_line_size={2 * LONGEST}, "
+        "columns={'row_id': 'BIGINT', 'line': 'BIGINT', 'reason': 'VARCHAR', 'raw': 'VARCHAR'}))"
+    )
+
+
+def _restored(cell: str) -> str:
+    """SQL for a cell with its line ends back in place. An empty cell is an empty text, not a missing one."""
+    feed, carriage = literal(LINE_FEED.decode()), literal(CARRIAGE_RETURN.decode())
+    return f"replace(replace(coalesce({cell}, ''), {feed}, chr(10)), {carriage}, chr(13)) AS {cell}"
+
+
+def _keys(expression: str, connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:
+    """All keys of all objects (the 2,000 most frequent), in the order of first appearance; spellings that differ in case only
+    are one column, named by the most frequent spelling."""
+    query = f"""
+        SELECT key, count(*) AS times, min(row_id) AS first_row, min(place) AS first_place FROM (
+          SELECT row_id, unnest(keys) AS key, generate_subscripts(keys, 1) AS place FROM (
+            SELECT row_id, CASE WHEN json_valid(value) THEN CASE WHEN json_type(value) = 'OBJECT' THEN json_keys(value) END END AS keys
+            FROM {expression}))
+        GROUP BY key ORDER BY times DESC, first_row, first_place LIMIT {MOST_COLUMNS}"""
+    found = connection.execute(query).fetchall()
+    spellings: dict[str, list[str]] = {}
+    for key, *_ in found:
+        spellings.setdefault(normal(key) or key, []).append(key)
+    place = {key: (row, position) for key, _, row, position in found}
+    groups = sorted(spellings.values(), key=lambda keys: min(place[key] for key in keys))
+    columns: dict[str, tuple[str, ...]] = {}
+    for keys in groups:
+        columns[_unused(keys[0], columns)] = tuple(keys)
+    return columns
+
+
+def _refuse_rowless(expression: str, source: Source, connection: duckdb.DuckDBPyConnection) -> None:
+    """Say why a JSON file without a single object cannot be used."""
+    row = connection.execute(f"SELECT count(*), count(*) FILTER (json_valid(value)), min(line) FROM {expression}").fetchone()
+    count, valid, line = row or (0, 0, None)
+    if count == 0:
+        raise RefusedFile("no_rows", "This JSON file holds no rows.", where=source.name, next_step="Export it again with data.")
+    if valid == 0:
+        raise RefusedFile(
+            "broken_json",
+            f"This file looks like JSON, but nothing in it is valid JSON, from line {line} on.",
+            where=source.name,
+            next_step='Write one object per line, such as {"prompt": "...", "completion": "..."}, with double quotes.',
+        )
+    raise RefusedFile(
+        "rows_not_objects",
+        "The rows of this JSON file are bare values without names, so prompt and answer cannot be told apart.",
+        where=source.name,
+        next_step='Make each row an object, such as {"prompt": "...", "completion": "..."}.',
+    )
+
+
+def _count(expression: str, connection: duckdb.DuckDBPyConnection) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {expression}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _unused(name: str, taken: Mapping[str, object]) -> str:
+    """The name, with a number behind it when it is taken."""
+    if name not in taken:
+        return name
+    return next(candidate for number in range(2, len(taken) + 3) if (candidate := f"{name} ({number})") not in taken)
+
+
+def _csv_findings(dialect: csv_records.Dialect) -> Iterator[Finding]:
+    if not dialect.header:
+        message = "The first line looks like data, so the columns have no names; it is counted as the first row."
+        yield Finding("no_header", "warning", 1, (dialect.skip + 1,), message, "Choose the columns.")
+    above = [line for line in dialect.skipped if line.strip()]
+    if above:
+        message = f"{len(above)} lines above the column names were skipped."
+        yield Finding("lines_above_header", "warning", len(above), (), message, example=above[0][:200])
+    if dialect.backslash:
+        message = "Quotation marks inside cells are written with a backslash; read as such."
+        yield Finding("nonstandard_quotes", "warning", 1, (), message)
+    if dialect.width > len(dialect.names):
+        message = f"{dialect.width - len(dialect.names)} empty columns were ignored."
+        yield Finding("empty_columns", "info", dialect.width - len(dialect.names), (), message)
+
+
+def _extension(source: Source, found: Format) -> Iterator[Finding]:
+    extension = Path(source.name).suffix.lower()
+    expected = _EXTENSIONS.get(extension)
+    if expected and found not in expected:
+        words = {"csv": "a table with separated cells", "json": "one JSON list", "jsonl": "one JSON object per line"}
+        message = f"The name ends in {extension}, but the content is {words[found]}; read as such."
+        yield Finding("wrong_extension", "info", 1, (), message)
