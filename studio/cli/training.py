@@ -1,0 +1,214 @@
+"""``train``, ``runs``, ``stop`` and ``resume``: the same processes that the pages start, looked after from the terminal.
+
+Guarantees: ``train`` ends with 0 only when the run completed; interrupting it with Ctrl-C asks the run to stop and keep what it
+has learned, and a second Ctrl-C leaves the run to itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from studio import datasets, models, recipe
+from studio import samples as shipped
+from studio.cli.data import mapping_argument, mapping_of, method_arguments, take_in
+from studio.cli.output import Output
+from studio.errors import RunError, SettingError
+from studio.recipe import Recipe
+from studio.runs.launch import create_run
+from studio.runs.supervisor import Supervisor
+from studio.settings import Settings
+from studio.store import Job, Store
+
+_PAUSE: Final = 0.25
+
+
+def train_arguments(parser: argparse.ArgumentParser) -> None:
+    """``train FILE|--sample NAME --method sl --model nano [--max-steps N] [--set NAME=VALUE …]``."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", type=Path, nargs="?", metavar="FILE", help="CSV, JSON or JSONL")
+    source.add_argument("--sample", metavar="NAME", help="a sample data set instead of a file; `samples` lists them")
+    method_arguments(parser)
+    mapping_argument(parser)
+    parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N steps")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; repeat for several"
+    )
+    parser.add_argument("--name", default="", help="a name for the run")
+
+
+def train(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
+    """Take the file in, recommend, start the run, and stay until it has ended."""
+    store = Store(settings.database)
+    try:
+        if asked.sample is not None:
+            sample = shipped.sample(asked.sample)
+            file, name = sample.file, sample.file.name
+        else:
+            file, name = asked.file, asked.file.name
+        row = take_in(settings, store, file, name, mapping_of(asked))
+        facts = recipe.facts_of(datasets.load(settings, store, row.id, row.owner))
+        found = recipe.recommend(facts, models.get(asked.model), asked.method)
+        chosen = _with_settings(found.recipe, asked)
+        run = create_run(settings, store, dataset_id=row.id, recipe=chosen, name=asked.name, owner=settings.owner)
+        output.say(f"Run {run.id}: {chosen.steps(facts.train_rows)} steps on {facts.train_rows:,} rows with {asked.model}.")
+        return _stay(settings, store, run.id, output)
+    finally:
+        store.close()
+
+
+def runs_arguments(parser: argparse.ArgumentParser) -> None:
+    """``runs`` takes none of its own."""
+    del parser
+
+
+def runs(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
+    """List the runs, newest first."""
+    del asked
+    store = Store(settings.database)
+    try:
+        supervisor = Supervisor(settings, store)
+        supervisor.recover()
+        supervisor.close()
+        found = [(run, store.jobs.get(run.id)) for run in store.runs.all(settings.owner)]
+    finally:
+        store.close()
+    output.result(
+        [
+            {"run_id": run.id, "name": run.name, "model": run.model, "method": run.method, "status": job.status}
+            | {"done": job.done, "total": job.total, "reason": job.reason, "created_at": run.created_at}
+            for run, job in found
+        ]
+    )
+    rows = [
+        (run.id, run.name, run.model, f"{job.status}, {job.done} of {job.total} steps", _when(run.created_at))
+        for run, job in found
+    ]
+    output.table(["run", "name", "model", "state", "started"], rows)
+    if not found:
+        output.say("No runs yet. Start one: tuning-fork train --sample support_tickets")
+    return 0
+
+
+def one_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """``RUN``."""
+    parser.add_argument("run", metavar="RUN", help="id of the run; `runs` lists them")
+
+
+def resume_arguments(parser: argparse.ArgumentParser) -> None:
+    """``RUN``."""
+    one_run_arguments(parser)
+
+
+def stop(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
+    """Ask a run to save and end, and wait until it has."""
+    store = Store(settings.database)
+    try:
+        run = store.runs.get(asked.run, settings.owner)
+        supervisor = Supervisor(settings, store)
+        supervisor.stop(run.id)
+        job = _until_rest(store, supervisor, run.id)
+        supervisor.close()
+    finally:
+        store.close()
+    output.result({"run_id": run.id, "status": job.status, "steps": job.done})
+    output.say(f"{job.status}. {job.reason} {job.next_step}".strip())
+    return 0 if job.status in ("stopped", "completed") else 1
+
+
+def resume(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
+    """Continue a run from its last checkpoint to the same final step, and stay until it has ended."""
+    store = Store(settings.database)
+    try:
+        run = store.runs.get(asked.run, settings.owner)
+        supervisor = Supervisor(settings, store)
+        supervisor.recover()
+        supervisor.resume(run.id)
+        supervisor.close()
+        return _stay(settings, store, run.id, output)
+    finally:
+        store.close()
+
+
+def _with_settings(chosen: Recipe, asked: argparse.Namespace) -> Recipe:
+    texts: list[str] = asked.set
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingError(
+                f"{text!r} does not name a setting.", where="--set", next_step="Write it as learning_rate=0.001."
+            )
+        chosen = recipe.with_field(chosen, name.strip(), value)
+    return chosen if asked.max_steps is None else recipe.with_max_steps(chosen, asked.max_steps)
+
+
+def _stay(settings: Settings, store: Store, run_id: str, output: Output) -> int:
+    supervisor = Supervisor(settings, store)
+    supervisor.submit(run_id)
+    try:
+        try:
+            job = _watch(store, supervisor, run_id)
+        except KeyboardInterrupt:
+            output.say("Stopping; the run saves what it has learned. Press Ctrl-C again to leave it to itself.")
+            supervisor.stop(run_id)
+            job = _until_rest(store, supervisor, run_id)
+    finally:
+        supervisor.close()
+    run = store.runs.get(run_id, settings.owner)
+    result: dict[str, Any] = json.loads(run.result_json)
+    output.result(
+        {
+            "run_id": run_id,
+            "status": job.status,
+            "steps": result.get("steps", job.done),
+            "metrics": result,
+            "checkpoint": run.sampler_path or run.checkpoint_path,
+            "reason": job.reason,
+        }
+    )
+    if job.status == "completed":
+        output.say(f"Completed: {result.get('steps')} steps. {_losses(result)}")
+        output.say(f"Next: tuning-fork compare {run_id}")
+        return 0
+    if output.as_json:
+        return 1
+    raise RunError(f"The run is {job.status}. {job.reason}".strip(), where=run_id, next_step=job.next_step)
+
+
+def _watch(store: Store, supervisor: Supervisor, run_id: str) -> Job:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
+    # The bar goes to standard error, so that standard output holds the result and nothing else.
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("waiting", total=None)
+        while True:
+            supervisor.tick()
+            job = store.jobs.get(run_id)
+            bar.update(task, description=job.phase or job.status, completed=job.done, total=job.total or None)
+            if job.ended:
+                return job
+            time.sleep(_PAUSE)
+
+
+def _until_rest(store: Store, supervisor: Supervisor, job_id: str) -> Job:
+    while not (job := store.jobs.get(job_id)).ended:
+        supervisor.tick()
+        time.sleep(_PAUSE)
+    return job
+
+
+def _losses(result: dict[str, Any]) -> str:
+    first, last = result.get("validation_loss_first"), result.get("validation_loss_last")
+    if first is None or last is None:
+        return ""
+    return f"Loss on examples it never saw: {first:.3f} before, {last:.3f} after."
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
