@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studio.compare.evidence import Spread, log_evidence
+from studio.compare.resampling import CONFIDENCE, bootstrap_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
     Interval = tuple[float, float]
 
 LABEL = "valid only for one look planned in advance"
-
-_CONFIDENCE = 0.95
-_RESAMPLES = 9999
-# The bootstrap draws at random; a fixed start makes an export recompute to the last digit on any machine.
-_SEED = 20
-# Resamples drawn at once: 5,000 prompts then take 20 MB and not 400.
-_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +107,7 @@ def reference_numbers(tally: Tally) -> Reference:
         wilson95=wilson(tuned, tuned + base),
         sign_test_p=sign_test(tuned, tuned + base),
         t95=_t_interval(scores),
-        bootstrap_bca95=_bootstrap(scores),
+        bootstrap_bca95=bootstrap_interval((np.array(scores),), np.mean),
         agreement=_agreement(tally.votes),
         position=_position(tally.votes),
     )
@@ -125,7 +119,7 @@ def wilson(successes: int, trials: int) -> Interval | None:
         return None
     from scipy.stats import binomtest
 
-    ends = binomtest(successes, trials).proportion_ci(_CONFIDENCE, method="wilson")
+    ends = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
     return float(ends.low), float(ends.high)
 
 
@@ -159,28 +153,8 @@ def _t_interval(scores: Sequence[float]) -> Interval | None:
     from scipy.stats import t
 
     middle = math.fsum(scores) / len(scores)
-    reach = float(t.ppf(0.5 + _CONFIDENCE / 2, len(scores) - 1)) * float(np.std(scores, ddof=1)) / math.sqrt(len(scores))
+    reach = float(t.ppf(0.5 + CONFIDENCE / 2, len(scores) - 1)) * float(np.std(scores, ddof=1)) / math.sqrt(len(scores))
     return middle - reach, middle + reach
-
-
-def _bootstrap(scores: Sequence[float]) -> Interval | None:
-    """Resample prompts (the clusters), bias-corrected and accelerated (Efron 1987)."""
-    if len(set(scores)) < 2:
-        return None
-    from scipy.stats import bootstrap
-
-    ends = bootstrap(
-        (np.sort(scores),),  # sorted, so that the fixed seed gives the same interval whatever the prompts are called
-        np.mean,
-        n_resamples=_RESAMPLES,
-        batch=_BATCH,
-        confidence_level=_CONFIDENCE,
-        method="BCa",
-        vectorized=True,
-        rng=np.random.default_rng(_SEED),
-    ).confidence_interval
-    low, high = float(ends.low), float(ends.high)
-    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _agreement(votes: Sequence[Vote]) -> Agreement:

@@ -17,6 +17,7 @@ session covers); anything else in it is left alone.
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections import defaultdict
@@ -348,6 +349,10 @@ def _cap(fields: Mapping[str, object]) -> int | None:
 
 
 def _shown(value: object) -> str:
-    """A value as an error may quote it: hostile files hold long ones."""
-    text = repr(value)
+    """A value as an error may quote it: short, and in the file's own spelling."""
+    if isinstance(value, list | Mapping):
+        return "A list" if isinstance(value, list) else "An object"
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "A number this long"
+    text = json.dumps(value, ensure_ascii=False, default=repr)
     return text if len(text) <= 60 else f"{text[:57]}..."
