@@ -90,11 +90,11 @@ class Desk:
 
     def listen(self) -> None:
         """Take SIGTERM as the wish to stop; the work decides where that loses nothing."""
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: self.wish_to_stop())
 
-        def on_term(_signal: int, _frame: object) -> None:
-            self._stop = True
-
-        signal.signal(signal.SIGTERM, on_term)
+    def wish_to_stop(self) -> None:
+        """From now on ``stopping`` is true."""
+        self._stop = True
 
 
 def at_desk(kind: JobKind, work: Callable[[Desk], None], argv: Sequence[str] | None = None) -> int:
@@ -127,8 +127,8 @@ def _take_up(desk: Desk, kind: JobKind) -> bool:
         desk.say(f"Job {job.id} is {job.status} and not for this process. Nothing was done.")
         return False
     jobs.update(job.id, pid=me, pid_started=started_at(me))
-    # False when a stop came first: the work sees it at its first check.
-    jobs.move(job.id, "running", only_from=("starting",), event="Its process is at work.")
+    if not jobs.move(job.id, "running", only_from=("starting",), event="Its process is at work."):
+        desk.wish_to_stop()  # a stop came first
     return True
 
 

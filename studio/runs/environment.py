@@ -25,6 +25,9 @@ _QUIET: Final = {
     "TINKER_TELEMETRY": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    # The cookbook and the SDK call what the SDK is about to rename; a person can do nothing about it.
+    "PYTHONWARNINGS": "ignore::FutureWarning",
     "DO_NOT_TRACK": "1",
     "WANDB_MODE": "disabled",
     "TOKENIZERS_PARALLELISM": "false",

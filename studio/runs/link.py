@@ -11,11 +11,14 @@ import os
 from collections.abc import Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from studio.engine.launch import start_engine
 from studio.errors import BackendError, EngineError
 from studio.runs.desk import Desk
+
+if TYPE_CHECKING:
+    import tinker
 
 Result = TypeVar("Result")
 
@@ -65,8 +68,11 @@ def connected(desk: Desk, models: Sequence[str]) -> Generator[Link]:
 async def beside(link: Link, desk: Desk, work: Coroutine[Any, Any, Result], *, stop_now: bool = False) -> Result:
     """Await ``work``, and give it up with ``EngineError`` as soon as the engine dies.
 
-    ``stop_now`` also gives it up with ``StopAsked`` when somebody asks to stop: for work that has nothing to save.
+    An error of the SDK comes out as a ``BackendError`` in plain words. ``stop_now`` also gives it up with ``StopAsked`` when
+    somebody asks to stop: for work that has nothing to save.
     """
+    import tinker  # by now something else has paid for it
+
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
@@ -79,12 +85,15 @@ async def beside(link: Link, desk: Desk, work: Coroutine[Any, Any, Result], *, s
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=2.0)
-    if task.exception() is not None:
+    error = task.exception()
+    if error is not None:
         link.check()  # what the SDK says about a dead engine is only that nobody answers
+    if isinstance(error, tinker.TinkerError):
+        raise explain(error) from error
     return task.result()
 
 
-def explain(error: Exception) -> BackendError:
+def explain(error: tinker.TinkerError) -> BackendError:
     """What the SDK's error means for a person."""
     import tinker
 

@@ -197,13 +197,12 @@ class Attendant(TrainingClientEvaluator):
 
     def _report(self, found: dict[str, float]) -> None:
         self._desk.phase("training")
-        loss = f"{VALIDATION}/nll"
-        if loss in found:
-            self._desk.say(f"step {self._step:,} of {self._plan.total:,}  validation loss {found[loss]:.4f}")
         if self._metrics.read() and (known := self._metrics.train()):
             done = self._metrics.finished
             self._desk.say(f"step {done:,} of {self._plan.total:,}  training loss {known[-1].value:.4f}")
             self._desk.progress(done, self._plan.total)
+        if (loss := found.get(f"{VALIDATION}/nll")) is not None:
+            self._desk.say(f"step {self._step:,} of {self._plan.total:,}  validation loss {loss:.4f}")
 
 
 def config(plan: Plan, folder: Path, attendant: Attendant) -> train.Config:

@@ -64,11 +64,9 @@ def _import_cookbook() -> None:
 
 
 def _train_through(desk: Desk, link: Link, run: RunRow, recipe: Recipe, began: float) -> None:
-    import tinker
     import torch
 
     from studio.runs import sft
-    from studio.runs.link import explain
 
     # The arithmetic here is tiny, and the engine needs the cores.
     torch.set_num_threads(1)
@@ -79,10 +77,7 @@ def _train_through(desk: Desk, link: Link, run: RunRow, recipe: Recipe, began: f
         desk.say(f"continuing after step {plan.start:,} of {plan.total:,}")
     scorer = sft.validator(plan, desk.folder)
     attendant = sft.Attendant(desk, plan, scorer, saved)
-    try:
-        asyncio.run(_to_the_end(desk, link, plan, attendant, scorer))
-    except tinker.TinkerError as error:
-        raise explain(error) from error
+    asyncio.run(_to_the_end(desk, link, plan, attendant, scorer))
     _write_result(desk, plan, time.monotonic() - began)
     shutil.rmtree(desk.folder / "cache", ignore_errors=True)
 
