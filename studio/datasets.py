@@ -1,7 +1,8 @@
-"""A file comes in: from somebody's upload, path or sample to a data set that runs can be started from.
+"""A file comes in: from an upload, a path or a sample to a data set that runs can be started from.
 
-Guarantees: the original is copied under a name of ours before anything reads it, and is never changed; the store knows a data
-set only once all its files are complete; an id handed out here is safe in a path.
+Guarantees: the original is copied under a name of ours before anything reads it, and is never changed; nothing is recorded in
+the store before the split is complete; a file that was refused leaves no folder behind; what was staged is found again after a
+restart; what one owner staged no other owner can open, even with its id.
 """
 
 from __future__ import annotations
@@ -11,36 +12,35 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from studio import data
 from studio.data import Dataset, Inspection, SplitPlan
-from studio.errors import DataError, StoreError
+from studio.errors import DataError, NotFoundError, StoreError
 from studio.settings import Settings
-from studio.store import DatasetRow, Store, checked_id, new_id
+from studio.store import Store, checked_id, new_id
 
-_ORIGINAL = "original.dat"
+_NOTE: Final = "staged_by.txt"
+_ORIGINAL: Final = "original"
 
 
-def receive(settings: Settings, source: Path, name: str, *, mapping: Mapping[str, str] | None = None) -> tuple[str, Inspection]:
-    """Copy the file into a folder of its own, read every row, and return the new data set's id with what was found.
+def stage(
+    settings: Settings, source: Path, name: str, owner: str, *, mapping: Mapping[str, str] | None = None
+) -> tuple[str, Inspection]:
+    """Copy a file into a folder of its own and check every row; the id under which it is staged, and what was found.
 
-    ``name`` is the person's name for the file and never becomes a path. Raises ``DataError`` (``data.RefusedFile``) when the
-    file cannot be used at all or is larger than ``settings.upload_limit_bytes``, ``StoreError`` when the disk refuses. A file
-    that was refused leaves nothing behind.
+    ``name`` is what the person calls the file and never becomes a path. Raises ``DataError`` (``data.RefusedFile`` when there
+    is no table in it) when the file cannot be read or is larger than ``settings.upload_limit_bytes``, ``StoreError`` when the
+    disk refuses.
     """
-    size = _size(source)
-    if size > settings.upload_limit_bytes:
-        raise DataError(
-            f"The file has {size / 1e6:,.0f} MB; the limit is {settings.upload_limit_bytes / 1e6:,.0f} MB.",
-            where=name,
-            next_step="Split the file, or raise STUDIO_UPLOAD_LIMIT_MB and start the studio again.",
-        )
-    dataset_id = new_id("dat")
-    folder = folder_of(settings, dataset_id)
+    _require_fits(settings, source, name)
+    staged_id = new_id("data")
+    folder = folder_of(settings, staged_id)
     try:
         folder.mkdir(parents=True)
         shutil.copyfile(source, folder / _ORIGINAL)
-        return dataset_id, data.inspect(folder / _ORIGINAL, name, folder, mapping=mapping)
+        (folder / _NOTE).write_text(owner, encoding="utf-8")
+        return staged_id, data.inspect(folder / _ORIGINAL, name, folder, mapping=mapping)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, StoreError):
@@ -48,23 +48,39 @@ def receive(settings: Settings, source: Path, name: str, *, mapping: Mapping[str
         raise
 
 
-def inspect_again(settings: Settings, dataset_id: str, name: str, mapping: Mapping[str, str] | None) -> Inspection:
-    """Read a received file once more, with other columns chosen. Raises as ``receive`` does."""
-    folder = folder_of(settings, dataset_id)
-    return data.inspect(folder / _ORIGINAL, name, folder, mapping=mapping)
+def find(settings: Settings, staged_id: str, owner: str) -> Inspection:
+    """The inspection of a staged file. Raises ``NotFoundError`` when there is none, or it is somebody else's."""
+    folder = folder_of(settings, staged_id)
+    note = folder / _NOTE
+    if not note.is_file() or note.read_text(encoding="utf-8") != owner:
+        raise NotFoundError("There is no such upload.", next_step="Add your file again.")
+    return data.reopen(folder)
 
 
-def keep(store: Store, dataset_id: str, inspection: Inspection, *, owner: str, plan: SplitPlan | None = None) -> DatasetRow:
-    """Split what was received and record it as this owner's data set. Raises ``DataError`` when it cannot be split."""
+def remap(settings: Settings, staged_id: str, owner: str, mapping: Mapping[str, str]) -> Inspection:
+    """Check the same file again with the columns that the person chose. Raises ``DataError``, ``NotFoundError``."""
+    before = find(settings, staged_id, owner)
+    folder = folder_of(settings, staged_id)
+    return data.inspect(folder / _ORIGINAL, before.file_name, folder, mapping=mapping)
+
+
+def settle(settings: Settings, store: Store, staged_id: str, owner: str, plan: SplitPlan | None = None) -> Dataset:
+    """Split a staged file and record it as a data set of this owner, under the same id.
+
+    Raises ``DataError`` when it cannot be split, ``StoreError``, ``NotFoundError``.
+    """
+    inspection = find(settings, staged_id, owner)
     dataset = data.split(inspection, plan)
-    return store.datasets.add(
-        checked_id(dataset_id),
+    store.datasets.add(
+        staged_id,
         owner=owner,
-        name=dataset.name,
+        name=inspection.file_name,
         rows=dataset.rows,
         fingerprint=inspection.fingerprint,
-        manifest_json=json.dumps(dict(dataset.details), ensure_ascii=False, default=str),
+        manifest_json=json.dumps(dict(dataset.details), ensure_ascii=False),
     )
+    (folder_of(settings, staged_id) / _NOTE).unlink(missing_ok=True)
+    return dataset
 
 
 def load(settings: Settings, store: Store, dataset_id: str, owner: str) -> Dataset:
@@ -77,23 +93,34 @@ def folder_of(settings: Settings, dataset_id: str) -> Path:
     return settings.datasets / checked_id(dataset_id)
 
 
-def _size(source: Path) -> int:
+def _require_fits(settings: Settings, source: Path, name: str) -> None:
     try:
         if source.is_dir():
-            raise DataError("This is a folder, not a file.", where=str(source), next_step="Name one CSV, JSON or JSONL file.")
-        return source.stat().st_size
+            raise DataError("This is a folder, not a file.", where=name, next_step="Name one CSV, JSON or JSONL file.")
+        size = source.stat().st_size
     except FileNotFoundError as error:
         raise DataError("There is no such file.", where=str(source), next_step="Check the path.") from error
     except OSError as error:
-        raise DataError(f"The file cannot be read: {error.strerror}.", where=str(source)) from error
+        raise DataError(
+            f"The file cannot be read: {error.strerror}.", where=name, next_step="Check its permissions."
+        ) from error
+    if size > settings.upload_limit_bytes:
+        raise DataError(
+            f"The file has {size / 1e6:,.0f} MB; the limit is {settings.upload_limit_bytes / 1e6:,.0f} MB.",
+            where=name,
+            next_step="Split the file, or raise STUDIO_UPLOAD_LIMIT_MB and start the studio again.",
+        )
 
 
 def _refused(error: OSError, folder: Path) -> StoreError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            "The disk is full; the file was not taken in.",
+            where=str(folder.parent),
+            next_step="Free some space on the disk and add the file again.",
+        )
     return StoreError(
-        "The disk is full; the file was not taken in." if full else f"The file could not be copied: {error.strerror}.",
+        f"The file could not be saved: {error.strerror or error}.",
         where=str(folder.parent),
-        next_step="Free some space and try again."
-        if full
-        else "Check the folder's permissions, or choose another with --home.",
+        next_step="Check the folder's permissions, or choose another with --home.",
     )

@@ -13,10 +13,10 @@ from typing import Final
 from studio import datasets, methods, models, recipe
 from studio import samples as shipped
 from studio.cli.output import Output
-from studio.data import RefusedFile
+from studio.data import Dataset, RefusedFile
 from studio.errors import DataError
 from studio.settings import Settings
-from studio.store import DatasetRow, Store
+from studio.store import Store
 
 _MARKS: Final = {"error": "set aside", "warning": "look", "info": "note"}
 
@@ -56,7 +56,7 @@ def validate(asked: argparse.Namespace, settings: Settings, output: Output) -> i
     """Read every row and report what was found; 0 when at least one row can be used. Keeps nothing."""
     with _scratch(settings) as aside:
         try:
-            _, found = datasets.receive(aside, asked.file, asked.file.name, mapping=mapping_of(asked))
+            _, found = datasets.stage(aside, asked.file, asked.file.name, aside.owner, mapping=mapping_of(asked))
         except RefusedFile as error:
             if not output.as_json:
                 raise
@@ -94,8 +94,7 @@ def recommend(asked: argparse.Namespace, settings: Settings, output: Output) -> 
     with _scratch(settings) as aside:
         store = Store(aside.database)
         try:
-            row = take_in(aside, store, asked.file, asked.file.name, mapping_of(asked))
-            facts = recipe.facts_of(datasets.load(aside, store, row.id, row.owner))
+            facts = recipe.facts_of(take_in(aside, store, asked.file, mapping_of(asked))[1])
         finally:
             store.close()
     found = recipe.recommend(facts, models.get(asked.model), asked.method)
@@ -129,24 +128,24 @@ def mapping_of(asked: argparse.Namespace) -> dict[str, str] | None:
     return pairs or None
 
 
-def take_in(settings: Settings, store: Store, file: Path, name: str, mapping: Mapping[str, str] | None) -> DatasetRow:
-    """Receive a file and keep it as a data set, refusing columns that were only guessed at."""
-    dataset_id, found = datasets.receive(settings, file, name, mapping=mapping)
+def take_in(settings: Settings, store: Store, file: Path, mapping: Mapping[str, str] | None) -> tuple[str, Dataset]:
+    """Stage a file and settle it as a data set, refusing columns that were only guessed at. Returns its id too."""
+    staged_id, found = datasets.stage(settings, file, file.name, settings.owner, mapping=mapping)
     if found.needs_confirmation and found.shape is not None:
         guess = ", ".join(f"{part}={column}" for part, column in found.shape.columns)
         raise DataError(
             f"The columns look like {guess}, but that is a guess.",
-            where=name,
+            where=file.name,
             next_step=f"Confirm it: {' '.join(f'--column {part}={column}' for part, column in found.shape.columns)}",
         )
     if not found.ready:
         worst = next((finding for finding in found.findings if finding.severity == "error"), None)
         raise DataError(
             worst.message if worst else "No row of this file can be used.",
-            where=name,
+            where=file.name,
             next_step=(worst.next_step if worst else "") or "Run validate on the file to see every finding.",
         )
-    return datasets.keep(store, dataset_id, found, owner=settings.owner)
+    return staged_id, datasets.settle(settings, store, staged_id, settings.owner)
 
 
 @contextmanager

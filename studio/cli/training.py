@@ -16,7 +16,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from studio import datasets, models, recipe
+from studio import models, recipe
 from studio import samples as shipped
 from studio.cli.data import mapping_argument, mapping_of, method_arguments, take_in
 from studio.cli.output import Output
@@ -48,16 +48,12 @@ def train(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     """Take the file in, recommend, start the run, and stay until it has ended."""
     store = Store(settings.database)
     try:
-        if asked.sample is not None:
-            sample = shipped.sample(asked.sample)
-            file, name = sample.file, sample.file.name
-        else:
-            file, name = asked.file, asked.file.name
-        row = take_in(settings, store, file, name, mapping_of(asked))
-        facts = recipe.facts_of(datasets.load(settings, store, row.id, row.owner))
+        file = shipped.sample(asked.sample).file if asked.sample is not None else asked.file
+        dataset_id, dataset = take_in(settings, store, file, mapping_of(asked))
+        facts = recipe.facts_of(dataset)
         found = recipe.recommend(facts, models.get(asked.model), asked.method)
         chosen = _with_settings(found.recipe, asked)
-        run = create_run(settings, store, dataset_id=row.id, recipe=chosen, name=asked.name, owner=settings.owner)
+        run = create_run(settings, store, dataset_id=dataset_id, recipe=chosen, name=asked.name, owner=settings.owner)
         output.say(f"Run {run.id}: {chosen.steps(facts.train_rows)} steps on {facts.train_rows:,} rows with {asked.model}.")
         return _stay(settings, store, run.id, output)
     finally:
