@@ -52,7 +52,8 @@ def is_root() -> bool:
 def _quietly(command: list[str], env: dict[str, str] | None = None) -> bool:
     print(f"No browser yet; trying: {' '.join(command)}", file=sys.stderr)
     try:
-        return subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600).returncode == 0
+        quiet = subprocess.DEVNULL
+        return subprocess.run(command, env=env, stdout=quiet, stderr=quiet, timeout=600, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 

@@ -1,0 +1,128 @@
+"""What several rooms of tests share: one real browser, and studios that are real processes with a home folder of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Two busy threads on two busy cores are slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium for the whole session; each test opens a context of its own."""
+    from playwright.sync_api import sync_playwright
+
+    named = os.environ.get("CHROMIUM")
+    if not named:
+        looked = subprocess.run([sys.executable, ROOT / "tests/find_browser.py"], capture_output=True, text=True, check=False)
+        named = looked.stdout.strip()
+        if not named:
+            pytest.fail(f"No browser: {looked.stderr}")
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=named, headless=True, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@dataclass
+class Studio:
+    """A served studio. ``stop`` and ``kill`` end the server only; runs are processes of their own."""
+
+    home: Path
+    port: int
+    env: dict[str, str] = field(repr=False)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.home / "server.log").read_text(errors="replace")
+
+    def start(self, seconds: float = 90.0) -> float:
+        """Start serving and return how long it took until the first page answered."""
+        began = time.monotonic()
+        with (self.home / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "studio", "ui"], cwd=ROOT, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        while time.monotonic() - began < seconds:
+            if self.process.poll() is not None:
+                raise AssertionError(f"The studio ended with {self.process.returncode}:\n{self.log}")
+            with contextlib.suppress(OSError), urllib.request.urlopen(self.url, timeout=5) as answer:
+                if answer.status == 200:
+                    return time.monotonic() - began
+            time.sleep(0.1)
+        raise AssertionError(f"The studio did not answer within {seconds} s:\n{self.log}")
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def new_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Studio]]:
+    """Makes studios, not yet started, each with a home folder of its own; all are stopped in the end."""
+    made: list[Studio] = []
+
+    def make() -> Studio:
+        home = tmp_path_factory.mktemp("home")
+        port = free_port()
+        keys = {"TINKER_API_KEY", "TINKER_BASE_URL", "HF_TOKEN"}
+        env = {name: value for name, value in os.environ.items() if name not in keys}
+        env |= {"STUDIO_HOME": str(home), "STUDIO_PORT": str(port), "STUDIO_HOST": "127.0.0.1"}
+        made.append(Studio(home, port, env))
+        return made[-1]
+
+    yield make
+    for studio in made:
+        studio.stop()
+        _end_runs(studio.home)
+
+
+def _end_runs(home: Path) -> None:
+    """Runs outlive their studio by design; a test's must not outlive the test."""
+    import psutil
+
+    for process in psutil.process_iter(["cmdline"]):
+        if str(home) in (process.info["cmdline"] or []):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+                process.wait(10)
