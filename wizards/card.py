@@ -66,7 +66,7 @@ def _run(store: Store, run_id: str, owner: str) -> tuple[RunRow | None, Job | No
     if not run_id:
         return None, None
     try:
-        return store.runs.get(run_id, owner), store.jobs.get(run_id, owner)
+        return store.runs.get(run_id, owner), store.jobs.get(run_id)
     except NotFoundError:
         return None, None
 
@@ -109,7 +109,7 @@ def _work_lines(recipe: Recipe, train_rows: int) -> list[tuple[str, str, str]]:
     passes = "1 pass" if recipe.epochs == 1 else f"{recipe.epochs} passes"
     return [
         ("steps", f"{steps:,}", f"{passes} over your training rows"),
-        ("batch", f"{recipe.batch_size} × {steps:,} = {recipe.batch_size * steps:,}", "examples seen"),
+        ("batch", f"{recipe.batch_size} \u00d7 {steps:,} = {recipe.batch_size * steps:,}", "examples seen"),
     ]
 
 

@@ -92,13 +92,13 @@ def _why(first: bool) -> Html | None:
         "Why this question?",
         tag(
             "p",
-            "A model learns in different ways from answers, from scores and from comparisons. What you already have decides which "
-            "way can work, so the studio asks for that before anything else.",
+            "A model learns in different ways from answers, from scores and from comparisons. What you already have decides "
+            "which way can work, so the studio asks for that before anything else.",
         ),
         tag(
             "p",
-            "Nothing you add leaves this computer. At the end you rate answers blind, without knowing which model wrote them, and "
-            "the studio tells you whether the training helped.",
+            "Nothing you add leaves this computer. At the end you rate answers blind, without knowing which model wrote them, "
+            "and the studio tells you whether the training helped.",
         ),
         keep="goal-why",
     )
@@ -156,7 +156,7 @@ def _trail(now: Screen) -> Html | None:
     )
 
 
-def build(ctx: Context) -> StepParts:
+def build(_: Context) -> StepParts:
     """One panel; see ``shell`` for how it is plugged in."""
     panel = widgets.panel()
     return StepParts(

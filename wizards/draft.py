@@ -98,4 +98,16 @@ class Draft:
         # A bare ?run=ID, as a person would write it down, means: show me that run.
         if scalars.get("run") and step == "goal":
             step = "train"
-        return cls(step=step, **scalars, **{name: tuple(found) for name, found in pairs.items()})
+        return cls(
+            step,
+            answers=tuple(pairs["answers"]),
+            method=scalars.get("method", ""),
+            dataset=scalars.get("dataset", ""),
+            mapping=tuple(pairs["mapping"]),
+            model=scalars.get("model", _DEFAULT_MODEL),
+            changes=tuple(pairs["changes"]),
+            run=scalars.get("run", ""),
+            comparison=scalars.get("comparison", ""),
+            session=scalars.get("session", ""),
+            view=scalars.get("view", ""),
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio import data, methods, models
+from studio import datasets, methods, models
 from studio.data import Dataset
 from studio.errors import NotFoundError, SettingError
 from studio.methods import Ending
@@ -18,6 +18,7 @@ from studio.recipe import (
     Recipe,
     Recommendation,
     changed,
+    facts_of,
     minutes,
     recommend,
     validate,
@@ -39,10 +40,14 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The run as it stands. ``dataset`` and all that hangs on it are ``None`` until there is data."""
+    """The run as it stands. ``dataset`` and all that hangs on it are ``None`` until there is data.
+
+    ``staged`` says that a file waits to be split.
+    """
 
     method: str
     because: str = ""
+    staged: bool = False
     dataset: Dataset | None = None
     facts: DataFacts | None = None
     recommendation: Recommendation | None = None
@@ -58,7 +63,7 @@ class Plan:
         if not self.method:
             return Missing("goal", "Choose your goal first")
         if self.dataset is None:
-            return Missing("data", "Add your data first")
+            return Missing("data", "Split your data first" if self.staged else "Add your data first")
         if self.problems or self.recipe is None:
             count = max(1, len(self.problems))
             return Missing("settings", f"Correct {count} setting{'s' if count > 1 else ''} first")
@@ -70,38 +75,21 @@ class Plan:
         return self.missing is None
 
 
-def facts_of(dataset: Dataset) -> DataFacts:
-    """What the recommender needs to know of a data set. Lengths are characters of prompt and answer together."""
-    lengths = dataset.inspection.lengths
-    rows = max(1, dataset.inspection.rows_usable)
-    shape = dataset.inspection.shape
-    return DataFacts(
-        train_rows=dataset.train.rows,
-        validation_rows=dataset.validation.rows,
-        test_rows=dataset.test.rows,
-        mean_chars=(lengths.prompt.total + lengths.completion.total) / rows,
-        p95_chars=float(lengths.prompt.p95 + lengths.completion.p95),
-        max_chars=float(lengths.prompt.max + lengths.completion.max),
-        multi_turn=shape is not None and shape.kind == "messages",
-    )
-
-
 def dataset_of(settings: Settings, store: Store, dataset_id: str, owner: str) -> Dataset | None:
     """The split data set with this id, ``None`` when this owner has none of that name (yet)."""
     if not dataset_id:
         return None
     try:
-        row = store.datasets.get(dataset_id, owner)
+        return datasets.load(settings, store, dataset_id, owner)
     except NotFoundError:
         return None
-    return data.load(settings.datasets / row.id)
 
 
 def plan(settings: Settings, store: Store, draft: Draft, owner: str) -> Plan:
     """The plan of this draft. Raises ``DataError`` when the files of its data set are damaged."""
     dataset = dataset_of(settings, store, draft.dataset, owner)
     if dataset is None or not draft.method:
-        return Plan(draft.method, _because(draft), dataset)
+        return Plan(draft.method, _because(draft), bool(draft.dataset), dataset)
     return of_dataset(draft, dataset)
 
 
@@ -120,12 +108,13 @@ def of_dataset(draft: Draft, dataset: Dataset) -> Plan:
     try:
         recommendation = recommend(facts, models.get(draft.model), draft.method)
     except (NotFoundError, SettingError) as error:
-        return Plan(draft.method, _because(draft), dataset, facts, problems=(FieldProblem("model", str(error)),))
+        return Plan(draft.method, _because(draft), False, dataset, facts, problems=(FieldProblem("model", str(error)),))
     recipe, problems = _with_changes(recommendation.recipe, draft)
     problems += validate(recipe, facts)
     return Plan(
         draft.method,
         _because(draft),
+        False,
         dataset,
         facts,
         recommendation,

@@ -1,4 +1,4 @@
-"""The frame around the steps: header, dial, run card, notices, address. It knows no step by name of its module.
+"""The frame around the steps: header, dial, run card, notices, address. It knows no step's module.
 
 How a step is plugged in
 ------------------------
@@ -11,9 +11,9 @@ which is called once, inside the step's column, creates its components (most nee
     StepParts(outputs=(panel, …), show=show, actions=(Action(panel.pick, run), …))
 
 * ``show(visit) -> Sequence`` gives one value for each of ``outputs`` (``gr.skip()`` leaves one alone). It is called whenever
-  the step is shown and after each of its actions. It reads the store and files; it never works.
-* ``Action(on, run, inputs=(), phase="")``: ``run(visit, said, *values) -> Draft``. ``said.name`` and ``said.value`` are what was
-  pressed (``data-pick``, ``data-value``) or edited (``data-field``, value). The returned draft decides what is shown next:
+  the step is shown and after each of its actions. It reads the store and files; it never does the work.
+* ``Action(on, run, inputs=(), phase="")``: ``run(visit, said, *values) -> Draft``. ``said.name`` and ``said.value`` are what
+  was pressed (``data-pick``, ``data-value``) or edited (``data-field``, value). The returned draft decides what is next:
   ``visit.draft.at("compare")`` moves on, the same draft redraws. To start work, hand it to a function of ``ctx`` that starts a
   process, and return a draft with its id.
 * Raise a ``StudioError`` and the frame shows it (what, where, next step). Anything else is logged with its traceback and shown
@@ -21,8 +21,8 @@ which is called once, inside the step's column, creates its components (most nee
 * Polling: put ``widgets.heartbeat(1000)`` into the panel's HTML and name the panel in ``StepParts.ticking``. ``show`` is then
   called at that pace, unqueued, only while the step is on screen and the tab is visible, and stops when the HTML no longer
   holds a heartbeat. No ``gr.Timer`` is needed. Return ``gr.skip()`` for a plot that has not changed.
-* The id of the run is ``visit.draft.run`` (from ``?run=ID``), of the comparison ``visit.draft.comparison``, of the rating session
-  ``visit.draft.session``. All three are in the address, so a reload or a second tab shows the same.
+* The id of the run is ``visit.draft.run`` (from ``?run=ID``), of the comparison ``visit.draft.comparison``, of the rating
+  session ``visit.draft.session``. All three are in the address, so a reload or a second tab shows the same.
 * ``visit.owner`` is who asks; pass it to every read of the store.
 * A link to another address of the studio is ``widgets.link(label, href)``; rating opens at ``/rate?…``.
 
@@ -36,10 +36,11 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import gradio as gr
-from gradio.components import Component
+from gradio.blocks import Block
+from gradio.components import Component, Navbar
 
 from studio.errors import StudioError
 from studio.recipe import Recipe
@@ -56,15 +57,25 @@ _log = logging.getLogger(__name__)
 class Starter(Protocol):
     """Starts a training run in a process of its own and returns its id."""
 
-    def __call__(self, *, owner: str, dataset_id: str, recipe: Recipe, name: str) -> str: ...
+    def __call__(self, *, owner: str, dataset_id: str, recipe: Recipe, name: str) -> str:
+        """Raises ``SettingError`` or ``StoreError``; the run is recorded when this returns."""
+        ...
 
 
 class Conductor(Protocol):
     """What pages may ask of the supervisor of processes."""
 
-    def submit(self, job_id: str) -> None: ...
-    def stop(self, job_id: str) -> None: ...
-    def resume(self, job_id: str) -> None: ...
+    def submit(self, job_id: str) -> object:
+        """Set a queued job going."""
+        ...
+
+    def stop(self, job_id: str) -> object:
+        """Ask a job to save and end."""
+        ...
+
+    def resume(self, job_id: str) -> object:
+        """Go on from the last checkpoint."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,7 @@ class Action:
 class StepParts:
     """What a step gives to the frame: see the module's text."""
 
-    outputs: tuple[Component, ...]
+    outputs: tuple[Block, ...]
     show: Callable[[Visit], Sequence[object]]
     actions: tuple[Action, ...] = ()
     ticking: tuple[gr.HTML, ...] = ()
@@ -188,10 +199,11 @@ def reachable(draft: Draft) -> frozenset[StepId]:
     if draft.method and draft.dataset:
         open_steps.add("settings")
     if draft.run:
-        open_steps |= {"train", "compare"}
+        open_steps.update(("train", "compare"))
     if draft.run and draft.comparison:
         open_steps.add("verdict")
-    return frozenset(open_steps | {draft.step})
+    open_steps.add(draft.step)
+    return frozenset(open_steps)
 
 
 def address(draft: Draft, before: Draft | None, serial: int) -> Html:
@@ -267,7 +279,7 @@ class _Frame:
             return self.answer(replace(visit, draft=run(visit)), draft, None)
         except StudioError as error:
             return self.answer(visit, draft, widgets.problem(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the last line of defence: logged, and shown as our own mistake
             _log.exception("An action of step %s failed.", draft.step)
             return self._refused(visit, fault(error))
 
@@ -282,6 +294,7 @@ class _Frame:
 def build(ctx: Context, builders: Mapping[StepId, Builder]) -> gr.Blocks:
     """The wizard as one Gradio page. ``builders`` has one entry for each step."""
     with gr.Blocks(title="Tuning Fork", analytics_enabled=False, fill_width=True) as page:
+        Navbar(visible=False)
         draft = gr.State(Draft())
         widgets.panel(header(ctx.settings, "/"), elem_id="tf-top")
         dial_panel = widgets.panel(elem_id="tf-dial")
@@ -312,9 +325,8 @@ def go(visit: Visit, said: Said) -> Draft:
 def start(ctx: Context, visit: Visit) -> Draft:
     """Start the planned run, or go to the step where something is missing."""
     now = plan(ctx.settings, ctx.store, visit.draft, visit.owner)
-    if now.missing is not None:
-        return visit.draft.at(now.missing.step)
-    assert now.recipe is not None and now.dataset is not None  # noqa: S101 - a plan without missing parts has both
+    if now.missing is not None or now.recipe is None or now.dataset is None:
+        return visit.draft.at(now.missing.step if now.missing else "settings")
     run_id = ctx.start(owner=visit.owner, dataset_id=visit.draft.dataset, recipe=now.recipe, name=now.dataset.name)
     return replace(visit.draft, run=run_id, comparison="", session="").at("train")
 
@@ -322,7 +334,7 @@ def start(ctx: Context, visit: Visit) -> Draft:
 def _bind(page: gr.Blocks, frame: _Frame) -> None:
     """Connect the frame's own events and every action and heartbeat of the steps."""
 
-    def opened(draft: Draft, request: gr.Request) -> list[Any]:
+    def opened(_: Draft, request: gr.Request) -> list[Any]:
         query = str(request.query_params) if request else ""
         return frame.guarded(Draft(), request, lambda _: Draft.from_query(query))
 
@@ -347,13 +359,20 @@ def _named(component: gr.HTML, event: str) -> Listener:
 
 def _act(frame: _Frame, action: Action) -> None:
     def run(draft: Draft, request: gr.Request, event: gr.EventData, *values: object) -> list[Any]:
-        data: Mapping[str, Any] = event._data if isinstance(event._data, Mapping) else {}
-        said = Said(str(data.get("name", "")), str(data.get("value", "")))
-        return frame.guarded(draft, request, lambda visit: action.run(visit, said, *values))
+        return frame.guarded(draft, request, lambda visit: action.run(visit, _said(event), *values))
 
     if action.phase:
         listen(action.on, None, None, None, js=f"() => window.tuningFork.busy({action.phase!r})")
     listen(action.on, run, [frame.draft, *action.inputs], frame.outputs)
+
+
+def _said(event: gr.EventData) -> Said:
+    """What a panel sent along. Other components send other things, or nothing."""
+    data: object = vars(event).get("_data")
+    if not isinstance(data, dict):
+        return Said()
+    fields = cast("dict[str, object]", data)
+    return Said(str(fields.get("name", "")), str(fields.get("value", "")))
 
 
 def _tick(frame: _Frame, parts: StepParts, ticking: gr.HTML) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-import gradio as gr
 from fastapi import FastAPI
+from gradio import themes
 from starlette.staticfiles import StaticFiles
 
 from studio.assets import asset
@@ -73,15 +73,15 @@ def mount_look(app: FastAPI) -> None:
         app.mount(f"{LOOK_URL}/{name}", StaticFiles(directory=asset(name)), name=f"look-{name}")
 
 
-class StudioTheme(gr.themes.Base):
+class StudioTheme(themes.Base):
     """Paper, ink and one accent. Every value points at a token of ``tokens.css``, so light and dark need no second list."""
 
     def __init__(self) -> None:
         system_sans = ("ui-sans-serif", "system-ui", "sans-serif")
         system_mono = ("ui-monospace", "Consolas", "monospace")
         super().__init__(
-            font=(gr.themes.Font(SANS), *(gr.themes.Font(name) for name in system_sans)),
-            font_mono=(gr.themes.Font(MONO), *(gr.themes.Font(name) for name in system_mono)),
+            font=(themes.Font(SANS), *(themes.Font(name) for name in system_sans)),
+            font_mono=(themes.Font(MONO), *(themes.Font(name) for name in system_mono)),
         )
         self.name = "tuning-fork"
         self.set(**_with_dark(_VALUES))

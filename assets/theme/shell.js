@@ -63,6 +63,24 @@
     }
   };
 
+  // Tabs are views of what is already here, so the page switches them itself and remembers which one was open.
+  const openTabs = new Map();
+  const showTab = (group, id) => {
+    group.querySelectorAll('[role="tab"]').forEach((tab) => {
+      const on = tab.id === id;
+      if ((tab.getAttribute("aria-selected") === "true") !== on) tab.setAttribute("aria-selected", String(on));
+      tab.tabIndex = on ? 0 : -1;
+      const body = document.getElementById(tab.getAttribute("aria-controls"));
+      if (body && body.hidden === on) body.hidden = !on;
+    });
+  };
+  const keepTabs = () => {
+    document.querySelectorAll("[data-tabs]").forEach((group) => {
+      const id = openTabs.get(group.dataset.tabs);
+      if (id && document.getElementById(id)) showTab(group, id);
+    });
+  };
+
   // Details that a person opened stay open when the studio redraws the block around them.
   const opened = new Set();
   const reopen = () => {
@@ -76,6 +94,12 @@
       const node = summary.parentElement;
       if (node.open) opened.delete(node.dataset.keep);
       else opened.add(node.dataset.keep);
+    }
+    const tab = event.target.closest?.('[role="tab"]');
+    const group = tab?.closest("[data-tabs]");
+    if (group) {
+      openTabs.set(group.dataset.tabs, tab.id);
+      showTab(group, tab.id);
     }
     const target = event.target.closest?.("[data-theme-toggle],[data-card-toggle],[data-copy],[data-pick]");
     if (!target) return;
@@ -106,8 +130,8 @@
   const watch = () => {
     paint();
     new MutationObserver(paint).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    new MutationObserver(() => { settle(); reopen(); paint(); })
-      .observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-serial", "open"] });
+    new MutationObserver(() => { settle(); reopen(); keepTabs(); paint(); })
+      .observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-serial", "open", "aria-selected"] });
   };
   if (document.body) watch();
   else document.addEventListener("DOMContentLoaded", watch);
