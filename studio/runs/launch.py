@@ -5,7 +5,7 @@ Guarantees: a run that is recorded can be trained: its recipe passed every check
 
 from __future__ import annotations
 
-from studio import data
+from studio import data, models
 from studio.errors import SettingError
 from studio.recipe import Recipe, facts_of, validate
 from studio.settings import Settings
@@ -23,6 +23,13 @@ def create_run(settings: Settings, store: Store, *, dataset_id: str, recipe: Rec
     problems = validate(recipe, facts)
     if problems:
         raise SettingError(problems[0].message, where=problems[0].field, next_step="Change this setting and start again.")
+    model = models.get(recipe.model)
+    if model.name not in {one.name for one in models.catalogue(settings)}:
+        raise SettingError(
+            f"{model.label} cannot be trained where this studio trains ({settings.place}).",
+            where="model",
+            next_step="Choose a model from the list, or connect to a server that has it.",
+        )
     return store.runs.add(
         owner=owner,
         name=name.strip() or row.name,

@@ -50,9 +50,21 @@ class House:
 
     def until(self, job_id: str, *statuses: str, ticking: Supervisor | None = None, seconds: float = 20.0) -> Job:
         """The job once it has one of these statuses."""
-        return eventually(
+        return self.eventually(
             lambda: job if (job := self.job(job_id)).status in statuses else None, ticking, seconds, lambda: self.told(job_id)
         )
+
+    @staticmethod
+    def eventually(ask, ticking=None, seconds=20.0, told=lambda: ""):
+        """The first answer that is something."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if ticking is not None:
+                ticking.tick()
+            if found := ask():
+                return found
+            assert time.monotonic() < deadline, told()
+            time.sleep(0.05)
 
     def told(self, job_id: str) -> str:
         log = self.folder(job_id) / "worker.log"
@@ -65,17 +77,6 @@ class House:
             if job.pid is not None and psutil.pid_exists(job.pid):
                 psutil.Process(job.pid).kill()
         self.store.close()
-
-
-def eventually(ask, ticking=None, seconds=20.0, told=lambda: ""):
-    deadline = time.monotonic() + seconds
-    while True:
-        if ticking is not None:
-            ticking.tick()
-        if found := ask():
-            return found
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.05)
 
 
 @pytest.fixture
