@@ -1,0 +1,74 @@
+"""The sample data sets: there, unique, balanced, and the same whenever they are made again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from studio.engine.nano.make_samples import write_samples
+from studio.engine.nano.measure import read_pairs
+from studio.engine.nano.sample_piglatin import pig_latin
+from studio.errors import NotFoundError
+from studio.samples import sample, samples
+
+
+def test_the_tickets_come_first_and_all_three_formats_are_shown():
+    found = samples()
+    assert found[0].name == "support_tickets"
+    assert [one.file.suffix for one in found] == [".csv", ".json", ".jsonl"]
+    assert all(one.file.is_file() and one.title and one.description and one.goal for one in found)
+
+
+@pytest.mark.parametrize("one", samples(), ids=lambda one: one.name)
+def test_prompts_are_unique_and_answers_full(one):
+    pairs = read_pairs(one.file)
+    assert 400 <= len(pairs) <= 700
+    assert len({pair.prompt for pair in pairs}) == len(pairs)
+    assert all(pair.prompt.strip() == pair.prompt and pair.answer.strip() == pair.answer and pair.answer for pair in pairs)
+    assert str(len(pairs)) in one.description
+
+
+def test_every_ticket_record_can_be_read_from_its_message():
+    wanted = ["customer", "order", "product", "problem", "wants"]
+    problems, wishes = Counter[str](), Counter[str]()
+    for pair in read_pairs(sample("support_tickets").file):
+        record = json.loads(pair.answer)
+        assert list(record) == wanted
+        assert all(record[key].lower() in pair.prompt.lower() for key in ("customer", "order", "product"))
+        problems[record["problem"]] += 1
+        wishes[record["wants"]] += 1
+    assert len(problems) == 6
+    assert len(wishes) == 5
+    assert min(problems.values()) > 50
+    assert min(wishes.values()) > 40
+
+
+def test_letters_keep_the_house_style():
+    for pair in read_pairs(sample("casual_to_formal").file):
+        greeting, body, closing = pair.answer.split("\n\n")
+        assert greeting.startswith("Dear ")
+        assert greeting.endswith(",")
+        assert body[0].isupper()
+        assert body[-1] in ".?"
+        assert closing.startswith("Kind regards,\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("cat", "atcay"), ("apple", "appleway"), ("string", "ingstray"), ("queen", "eenquay"), ("my", "ymay"), ("yellow", "ellowyay")],
+)
+def test_pig_latin(word, expected):
+    assert pig_latin(word) == expected
+
+
+def test_the_files_are_what_the_program_makes(tmp_path):
+    write_samples(tmp_path)
+    for one in samples():
+        assert (tmp_path / one.file.name).read_bytes() == one.file.read_bytes()
+
+
+def test_an_unknown_sample_names_those_there_are():
+    with pytest.raises(NotFoundError, match="support_tickets"):
+        sample("nothing")
