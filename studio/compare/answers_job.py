@@ -1,0 +1,105 @@
+"""The process that makes the answers of one comparison: ``python -m studio.compare.answers_job --home DIR --job ID``.
+
+Guarantees: it answers exactly the plan that is recorded; it ends ``completed`` only when both models have answered every prompt
+and the measures are stored; what it had stored when it was stopped or killed stays, and the next process goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from studio import models
+from studio.compare.generate import Plan, Question, measured, questions
+from studio.errors import RunError
+from studio.runs.desk import Desk, at_desk
+from studio.runs.environment import settle_down
+from studio.store import AnswerRow, Arm
+
+if TYPE_CHECKING:
+    from studio.compare.generate_arms import Answering, Template
+    from studio.runs.link import Link
+
+_NOISY: Final = ("tinker", "tinker_cookbook", "httpx", "httpcore", "urllib3")
+
+
+def main() -> int:
+    """Answer the comparison named on the command line. Returns the exit code of ``at_desk``."""
+    return at_desk("answers", _answer)
+
+
+def _answer(desk: Desk) -> None:
+    comparison = desk.store.comparisons.get(desk.job.id, desk.job.owner)
+    plan = Plan.of(comparison)
+    asked = questions(desk.settings, plan)
+    known = _known(desk)
+    if len(known) < 2 * len(asked):
+        settle_down(desk.settings, offline=models.get(plan.model).local)
+        for name in _NOISY:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        with ThreadPoolExecutor(1) as pool:
+            # Importing the cookbook takes seconds; the engine starts meanwhile.
+            imported: Future[None] = pool.submit(_import_cookbook)
+            from studio.runs.link import connected
+
+            with connected(desk, [plan.model]) as link:
+                desk.check()
+                desk.phase("preparing the prompts")
+                imported.result()
+                _fill_in(desk, link, plan, asked, known)
+    desk.phase("measuring")
+    found = [asdict(one) for one in measured(desk.store.comparisons.answers(comparison.id))]
+    desk.store.comparisons.update(comparison.id, measures_json=json.dumps(found, allow_nan=False))
+
+
+def _import_cookbook() -> None:
+    import studio.compare.generate_arms  # noqa: F401 # pyright: ignore[reportUnusedImport] - imported for its cost
+
+
+def _known(desk: Desk) -> set[tuple[str, Arm]]:
+    return {(row.prompt_id, row.arm) for row in desk.store.comparisons.answers(desk.job.id)}
+
+
+def _fill_in(desk: Desk, link: Link, plan: Plan, asked: Sequence[Question], known: set[tuple[str, Arm]]) -> None:
+    """Ask for every answer that is not stored yet."""
+    from studio.compare.generate_arms import Answering, Template
+
+    template = Template(models.get(plan.model), plan.renderer)
+    prepared = tuple(one for one in (template.prepare(question, plan) for question in asked) if one is not None)
+    if not prepared:
+        raise RunError(
+            "Every held-out prompt is too long for this model.",
+            next_step="Use shorter prompts, or a model with a longer context.",
+        )
+    if left_out := len(asked) - len(prepared):
+        desk.store.jobs.tell(desk.job.id, f"{left_out} held-out prompts are too long for this model and were left out.")
+    total = 2 * len(prepared)
+
+    def store(rows: Sequence[AnswerRow]) -> None:
+        desk.store.comparisons.add_answers(rows)
+        known.update((row.prompt_id, row.arm) for row in rows)
+        desk.progress(len(known), total)
+
+    desk.progress(len(known), total)
+    desk.phase("answering")
+    work = Answering(desk.job.id, desk.job.owner, prepared, frozenset(known), store)
+    asyncio.run(_ask(desk, link, plan, template, work))
+    desk.progress(len(known), total)
+
+
+async def _ask(desk: Desk, link: Link, plan: Plan, template: Template, work: Answering) -> None:
+    from studio.compare.generate_arms import answer_all
+    from studio.runs.link import beside
+
+    # Nothing needs saving at a stop: every answer that arrived is stored already.
+    await beside(link, desk, answer_all(work, plan, template), stop_now=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

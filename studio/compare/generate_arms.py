@@ -1,0 +1,248 @@
+"""The two models at work, through the Tinker SDK: tokens out, tokens back, text stored.
+
+Guarantees: both arms get token for token the same prompt and the same sampling parameters; only what a server really answered
+becomes a row; answers that arrived before an error are kept, the rest is missing and never made up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import tinker
+from tinker_cookbook import renderers
+from tinker_cookbook.renderers import TrainOnWhat
+from tinker_cookbook.tokenizer_utils import get_tokenizer
+
+from studio import models
+from studio.compare.generate import CompareSettings, Plan, Question
+from studio.data import Message
+from studio.engine.launch import start_engine
+from studio.errors import BackendError, RunError
+from studio.models import Model
+from studio.runs.environment import settle_down
+from studio.runs.link import explain
+from studio.settings import Settings
+from studio.store import AnswerRow, Arm
+
+#: Answers written together. Small enough that a killed job loses little, large enough that the disk is no bottleneck.
+_BATCH: Final = 16
+#: Room without which an answer is not worth asking for.
+_LEAST_TOKENS: Final = 8
+
+ARMS: Final[tuple[Arm, ...]] = ("base", "tuned")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One question as tokens. ``scored`` is prompt and reference together with the positions of the reference in it.
+
+    ``reference_at`` is empty when prompt and reference do not fit into the model's context.
+    """
+
+    question: Question
+    prompt: tinker.ModelInput
+    params: tinker.SamplingParams
+    scored: tinker.ModelInput
+    reference_at: tuple[int, ...]
+
+
+class Template:
+    """Turns messages into tokens and back, as the run's training did."""
+
+    def __init__(self, model: Model, renderer: str) -> None:
+        models.register_with_cookbook()
+        self._tokenizer = get_tokenizer(model.wire_name)
+        self._renderer = renderers.get_renderer(renderer, self._tokenizer)
+        self._stop = self._renderer.get_stop_sequences()
+        self._context = model.context
+
+    def prompt(self, messages: Sequence[Message]) -> tinker.ModelInput:
+        """The tokens up to the point where the answer begins."""
+        return self._renderer.build_generation_prompt(_plain(messages))
+
+    def params(self, prompt: tinker.ModelInput, wanted: CompareSettings | Plan, seed: int) -> tinker.SamplingParams | None:
+        """Sampling parameters whose limit fits the context; ``None`` when the prompt leaves no room for an answer."""
+        room = self._context - prompt.length
+        if room < _LEAST_TOKENS:
+            return None
+        limit = min(wanted.max_tokens or room, room)
+        return tinker.SamplingParams(
+            max_tokens=limit,
+            temperature=wanted.temperature,
+            top_p=wanted.top_p,
+            top_k=wanted.top_k,
+            seed=seed,
+            stop=self._stop,
+        )
+
+    def prepare(self, question: Question, plan: Plan) -> Prepared | None:
+        """The question as tokens; ``None`` when it leaves no room for an answer."""
+        prompt = self.prompt(question.messages)
+        # Each prompt has a seed of its own, the same one for both models.
+        params = self.params(prompt, plan, plan.seed + question.position)
+        if params is None:
+            return None
+        whole = (*question.messages, Message("assistant", question.reference))
+        scored, weights = self._renderer.build_supervised_example(
+            _plain(whole), train_on_what=TrainOnWhat.LAST_ASSISTANT_MESSAGE
+        )
+        at = tuple(i for i, weight in enumerate(weights.tolist()) if weight > 0 and i > 0)
+        # Scoring a prompt also samples one token.
+        return Prepared(question, prompt, params, scored, at if scored.length < self._context else ())
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The answer as text, up to where it ends and without special tokens."""
+        ends = {stop for stop in self._stop if isinstance(stop, int)}
+        kept = list(tokens)
+        for i, token in enumerate(kept):
+            if token in ends:
+                kept = kept[:i]
+                break
+        text = str(self._tokenizer.decode(kept, skip_special_tokens=True))
+        for stop in self._stop:
+            if isinstance(stop, str):
+                text = text.partition(stop)[0]
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """One job's share of work: what is asked, whose answers are there already, and where finished rows go.
+
+    ``store`` gets rows in small batches as they arrive; an error inside it ends the work.
+    """
+
+    comparison_id: str
+    owner: str
+    questions: tuple[Prepared, ...]
+    known: frozenset[tuple[str, Arm]]
+    store: Callable[[Sequence[AnswerRow]], None]
+
+
+async def answer_all(work: Answering, plan: Plan, template: Template) -> None:
+    """Ask both models everything that is not answered yet, and store the rows as they come.
+
+    Address and key are those of this process's environment. All requests are under way together, so that the server can batch
+    them. Raises what the SDK raises, after the answers that had arrived were stored.
+    """
+    service = tinker.ServiceClient()
+    await _answer_all(work, await samplers(service, plan), template)
+    # Only after success: closing asks the server once more, and a dead one would be waited for.
+    await service.close("success")
+
+
+async def samplers(service: tinker.ServiceClient, plan: Plan) -> Mapping[Arm, tinker.SamplingClient]:
+    """The two models of a comparison: the base by its name, the tuned one by its checkpoint."""
+    base, tuned = await asyncio.gather(
+        service.create_sampling_client(base_model=plan.wire_name).coroutine(),
+        service.create_sampling_client(model_path=plan.sampler_path).coroutine(),
+    )
+    return {"base": base, "tuned": tuned}
+
+
+async def _answer_all(work: Answering, arms: Mapping[Arm, tinker.SamplingClient], template: Template) -> None:
+    tasks = [
+        asyncio.ensure_future(_answer(arms[arm], arm, prepared, template, work))
+        for prepared in work.questions
+        for arm in ARMS
+        if (prepared.question.prompt_id, arm) not in work.known
+    ]
+    waiting: list[AnswerRow] = []
+    try:
+        for finished in asyncio.as_completed(tasks):
+            waiting.append(await finished)
+            if len(waiting) >= _BATCH:
+                work.store(waiting)
+                waiting = []
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if waiting:
+            work.store(waiting)
+
+
+async def _answer(
+    sampler: tinker.SamplingClient, arm: Arm, prepared: Prepared, template: Template, work: Answering
+) -> AnswerRow:
+    sampled, loss = await asyncio.gather(
+        sampler.sample(prompt=prepared.prompt, num_samples=1, sampling_params=prepared.params).coroutine(),
+        reference_loss(sampler, prepared),
+    )
+    sequence = sampled.sequences[0]
+    question = prepared.question
+    return AnswerRow(
+        comparison_id=work.comparison_id,
+        prompt_id=question.prompt_id,
+        arm=arm,
+        owner=work.owner,
+        position=question.position,
+        prompt_json=json.dumps([asdict(turn) for turn in question.messages], ensure_ascii=False),
+        reference=question.reference,
+        text=template.text(sequence.tokens),
+        tokens=len(sequence.tokens),
+        stop_reason=str(sequence.stop_reason),
+        nll=loss,
+        nll_tokens=len(prepared.reference_at) if loss is not None else 0,
+    )
+
+
+async def reference_loss(sampler: tinker.SamplingClient, prepared: Prepared) -> float | None:
+    """Mean negative log-likelihood of the reference in nats per token, over the tokens that training counts.
+
+    ``None`` when it does not fit the context or a diverged model gives no finite number.
+    """
+    if not prepared.reference_at:
+        return None
+    found = await sampler.compute_logprobs(prepared.scored)
+    logprobs = [found[i] for i in prepared.reference_at]
+    known = [logprob for logprob in logprobs if logprob is not None and math.isfinite(logprob)]
+    return -math.fsum(known) / len(known) if len(known) == len(logprobs) else None
+
+
+def answer_alone(
+    settings: Settings, model: Model, renderer: str, sampler_path: str, prompt: str, wanted: CompareSettings
+) -> str:
+    """One answer outside any job; ``sampler_path`` is empty for the base model itself. Raises ``BackendError``."""
+    settle_down(settings, offline=model.local)
+    template = Template(model, renderer)
+    tokens = template.prompt([Message("user", prompt)])
+    params = template.params(tokens, wanted, wanted.seed)
+    if params is None:
+        raise RunError("The prompt is too long for this model.", where="prompt", next_step="Shorten it.")
+    try:
+        with _service(settings, model) as service:
+            sampler = (
+                service.create_sampling_client(model_path=sampler_path).result()
+                if sampler_path
+                else service.create_sampling_client(base_model=model.wire_name).result()
+            )
+            response = sampler.sample(prompt=tokens, num_samples=1, sampling_params=params).result()
+    except tinker.TinkerError as error:
+        raise explain(error) from error
+    return template.text(response.sequences[0].tokens)
+
+
+@contextlib.contextmanager
+def _service(settings: Settings, model: Model) -> Generator[tinker.ServiceClient]:
+    if settings.place != "embedded":
+        if settings.api_key is None:
+            raise BackendError("There is no key for the server that should answer.", next_step="Set TINKER_API_KEY.")
+        with tinker.ServiceClient(base_url=settings.base_url, api_key=settings.api_key.reveal()) as service:
+            yield service
+        return
+    with (
+        start_engine(settings, models=(model.name,)) as engine,
+        tinker.ServiceClient(base_url=engine.base_url, api_key=engine.api_key.reveal()) as service,
+    ):
+        yield service
+
+
+def _plain(messages: Sequence[Message]) -> list[Any]:
+    return [{"role": message.role, "content": message.content} for message in messages]
