@@ -25,6 +25,7 @@ from studio.compare.blind import (
     owned_session,
 )
 from studio.compare.giveaways import Flag, flags, shown
+from studio.compare.reference import Blinding, blinding
 from studio.compare.verdict import Verdict, Vote, verdict
 from studio.compare.votes import Outcome, tally
 from studio.errors import RunError
@@ -32,21 +33,6 @@ from studio.store import DealRow, RaterRow, SessionRow, Store, VoteRow
 
 #: A spreadsheet takes a cell that starts with one of these for a formula or a command.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Blinding:
-    """How many raters could tell the sides at the end. ``index`` = (right - wrong) / all: 0 blind, 1 everybody knew."""
-
-    right: int
-    wrong: int
-    unsure: int
-
-    @property
-    def index(self) -> float | None:
-        """Between -1 and 1; ``None`` while nobody has answered the question."""
-        answered = self.right + self.wrong + self.unsure
-        return (self.right - self.wrong) / answered if answered else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +73,7 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
     session = record.session
     comparison = store.comparisons.get(session.comparison_id, owner)
     run = store.runs.get(comparison.run_id, owner)
-    blinding = _blinding(record)
+    guesses = _blinding(record)
     return {
         "format": "tuning-fork-votes",
         "version": 1,
@@ -114,7 +100,7 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
             {"rater": record.labels[one.id], "guess": one.guess, "tuned_side": record.deals[one.id][-1].tuned_side}
             for one in sorted(record.raters, key=lambda one: record.labels[one.id])
         ],
-        "blinding": {"right": blinding.right, "wrong": blinding.wrong, "unsure": blinding.unsure, "index": blinding.index},
+        "blinding": {"right": guesses.right, "wrong": guesses.wrong, "unsure": guesses.unsure, "index": guesses.index},
     }
 
 
@@ -230,7 +216,7 @@ def _blinding(record: _Record) -> Blinding:
     for one in record.raters:
         if one.revealed_at is not None:
             told["unsure" if one.guess == "unsure" else str(one.guess == record.deals[one.id][-1].tuned_side)] += 1
-    return Blinding(right=told["True"], wrong=told["False"], unsure=told["unsure"])
+    return blinding(right=told["True"], wrong=told["False"], unsure=told["unsure"])
 
 
 def _csv(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

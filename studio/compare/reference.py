@@ -88,7 +88,7 @@ class Blinding:
 
     right: int
     wrong: int
-    dont_know: int
+    unsure: int
     index: float | None
     right_share: float | None
     wilson95: Interval | None
@@ -132,13 +132,13 @@ def sign_test(successes: int, trials: int) -> float | None:
     return float(binomtest(successes, trials).pvalue)
 
 
-def blinding(right: int, wrong: int, dont_know: int) -> Blinding:
-    """Judge the guesses: how many named the tuned side rightly, wrongly, or not at all."""
-    asked, named = right + wrong + dont_know, right + wrong
+def blinding(right: int, wrong: int, unsure: int) -> Blinding:
+    """Judge the guesses: how many named the tuned side rightly, wrongly, or were unsure."""
+    asked, named = right + wrong + unsure, right + wrong
     return Blinding(
         right=right,
         wrong=wrong,
-        dont_know=dont_know,
+        unsure=unsure,
         index=(right - wrong) / asked if asked else None,
         right_share=right / named if named else None,
         wilson95=wilson(right, named),

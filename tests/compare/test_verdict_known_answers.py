@@ -148,7 +148,8 @@ def test_un_swapping() -> None:
 
 def test_blinding() -> None:
     wanted = case("K12")["expected"]
-    result = blinding(**case("K12")["input"])
+    asked = case("K12")["input"]
+    result = blinding(asked["right"], asked["wrong"], asked["dont_know"])
     assert result.index == pytest.approx(wanted["bang_index"])
     assert result.right_share == pytest.approx(wanted["right_share"])
     assert result.wilson95 == pytest.approx(wanted["right_share_wilson95"], abs=1e-9)

@@ -43,6 +43,8 @@ def test_raters_who_never_meet_cannot_agree() -> None:
 def test_agreement() -> None:
     same = verdict([*votes("lrlrtl"), *votes("lrlrtl", "bo")]).reference.agreement
     assert (same.n_pairs, same.raw, same.alpha) == (6, 1.0, 1.0)
+    tied = verdict([*votes("lrtl"), *votes("lrlt", "bo")]).reference.agreement
+    assert (tied.n_pairs, tied.raw, tied.decisive) == (4, 0.5, 1.0)
     opposite = verdict([*votes("lrlr"), *votes("rlrl", "bo")]).reference.agreement
     assert (opposite.raw, opposite.decisive) == (0.0, 0.0)
     assert opposite.alpha is not None

@@ -34,7 +34,8 @@ def judge(wins: int, losses: int, ties: int = 0, **settings: int) -> Verdict:
         (16, 4, 0, "leaning"),
         (4, 16, 0, "leaning"),
         (10, 10, 0, "no_evidence"),
-        (13, 7, 0, "no_evidence"),
+        (15, 5, 0, "leaning"),  # E = 3.2
+        (14, 6, 0, "no_evidence"),  # E = 1.3
         (30, 10, 60, "tuned_better"),
         (0, 0, 60, "no_difference"),
         (4, 4, 120, "no_difference"),
