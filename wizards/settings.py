@@ -211,7 +211,7 @@ def _table(rows: Sequence[Row], caption: str) -> Html:
 def _line(row: Row) -> Html:
     setting = row.setting
     ident = f"tf-set-{setting.name}"
-    mark = widgets.pill("changed", "live") if row.changed else None
+    mark = tag("span", "changed", cls="tf-changed") if row.changed else None
     back = (
         widgets.button(f"Back to {_shown(setting)}", "reset", value=setting.name, kind="quiet", sign="undo")
         if row.changed
