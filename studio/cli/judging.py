@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast
@@ -98,9 +99,9 @@ def verdict(asked: argparse.Namespace, settings: Settings, output: Output) -> in
     output.say(str(found["sentence"]))
     rows = [(name, found[name]) for name in ("win_rate", "low", "high", "evidence", "verdict", "n_items")]
     output.table(["", ""], [(name, _number(value)) for name, value in rows])
-    output.say(f"\n{found['reference']['label']}:" if "label" in found["reference"] else "\nReference numbers:")
     reference: dict[str, Any] = found["reference"]
-    output.table(["", ""], [(name, _number(value)) for name, value in reference.items() if name != "label"])
+    output.say(f"\nReference numbers, {reference['label']}:")
+    output.table(["", ""], list(_flat({name: value for name, value in reference.items() if name != "label"})))
     return 0
 
 
@@ -129,5 +130,15 @@ def _line(measure: Measure) -> tuple[str, str, str, str, str]:
     return measure.label, shown(measure.base), shown(measure.tuned), between, str(measure.n)
 
 
+def _flat(numbers: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in numbers.items():
+        if isinstance(value, dict):
+            yield from _flat(cast("dict[str, Any]", value), f"{before}{name} ")
+        else:
+            yield f"{before}{name}", _number(value)
+
+
 def _number(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return " to ".join(_number(end) for end in cast("list[object]", value))
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
