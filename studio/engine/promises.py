@@ -88,7 +88,7 @@ class Promises:
         """The promise of this id, if it is still known."""
         return self._all.get(request_id)
 
-    def make(self, request_id: str, **extra: Any) -> Promise:  # noqa: ANN401  passed on to JSON
+    def make(self, request_id: str, **extra: Any) -> Promise:
         """A new promise under this id."""
         self._sweep()
         promise = self._all[request_id] = Promise(request_id, asyncio.get_running_loop(), extra)

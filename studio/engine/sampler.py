@@ -130,9 +130,9 @@ class Generation:
             if cache is not None:
                 cache.batch_select_indices(expand)
         fresh = Generation(self._base)
-        fresh._rows, fresh._cache, fresh._mask, fresh._positions = rows, cache, mask, positions[:, -1]  # noqa: SLF001  same class
-        fresh._choose(last)  # noqa: SLF001
-        if fresh._rows:  # noqa: SLF001
+        fresh._rows, fresh._cache, fresh._mask, fresh._positions = rows, cache, mask, positions[:, -1]
+        fresh._choose(last)
+        if fresh._rows:
             self._join(fresh)
 
     @torch.inference_mode()
@@ -251,23 +251,23 @@ class Generation:
     def _join(self, other: Generation) -> None:
         """Take over another batch's rows, padding the shorter cache on the left."""
         if not self._rows:
-            self._rows, self._cache, self._mask = other._rows, other._cache, other._mask  # noqa: SLF001  same class
-            self._positions, self._next, self._chooser = other._positions, other._next, other._chooser  # noqa: SLF001
+            self._rows, self._cache, self._mask = other._rows, other._cache, other._mask
+            self._positions, self._next, self._chooser = other._positions, other._next, other._chooser
             return
-        width = max(self._mask.shape[1], other._mask.shape[1])  # noqa: SLF001
+        width = max(self._mask.shape[1], other._mask.shape[1])
         for batch in (self, other):
             short = width - batch._mask.shape[1]  # noqa: SLF001
             batch._mask = torch.nn.functional.pad(batch._mask, (short, 0))  # noqa: SLF001
             for layer in batch._cache.layers:  # noqa: SLF001
                 layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, short, 0))
                 layer.values = torch.nn.functional.pad(layer.values, (0, 0, short, 0))
-        for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):  # noqa: SLF001
+        for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):
             mine.keys = torch.cat([mine.keys, theirs.keys])
             mine.values = torch.cat([mine.values, theirs.values])
-        self._rows = [*self._rows, *other._rows]  # noqa: SLF001
-        self._mask = torch.cat([self._mask, other._mask])  # noqa: SLF001
-        self._positions = torch.cat([self._positions, other._positions])  # noqa: SLF001
-        self._next = torch.cat([self._next, other._next])  # noqa: SLF001
+        self._rows = [*self._rows, *other._rows]
+        self._mask = torch.cat([self._mask, other._mask])
+        self._positions = torch.cat([self._positions, other._positions])
+        self._next = torch.cat([self._next, other._next])
         self._chooser = None
 
     def abandon(self) -> list[Ticket]:
