@@ -11,7 +11,7 @@ equal prompts never end up in different parts; nothing hostile in a file or its 
 from __future__ import annotations
 
 from studio.data.intake import inspect, reopen
-from studio.data.split import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
+from studio.data.parts import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
 from studio.data.types import (
     Dataset,
     Example,

@@ -15,7 +15,7 @@ import duckdb
 from studio.data.db import literal, readable
 from studio.data.read import Table
 from studio.data.source import Source
-from studio.data.stage import NOT_JUDGED
+from studio.data.stage import MESSAGES, NOT_JUDGED
 from studio.data.types import SHOWN_LINES, Example, Finding, Lengths, LengthStats, Message, Shape
 
 #: Below this many rows people should know that little can be learned.
@@ -25,48 +25,55 @@ FEWEST_PROMPTS = 3
 # Excel keeps at most this many characters in a cell and drops the rest without a word.
 _EXCEL_LIMIT = 32_767
 
-_REASONS: dict[str, tuple[str, str]] = {
-    "broken_json": ("{rows} not valid JSON and {were} set aside.", "Repair these lines, or go on without them."),
-    "not_an_object": ("{rows} a bare value instead of an object with names and {were} set aside.", "Write one object per row."),
-    "missing_field": ("{rows} without {detail} and {were} set aside.", "Add what is missing, or go on without these rows."),
-    "empty_value": ("{rows} empty in {detail} and {were} set aside.", "Fill the empty cells, or go on without these rows."),
+# Per reason: what is wrong with "{rows}" (one verb for one row, one for several), and what to do.
+_REASONS: dict[str, tuple[str, str, str, str]] = {
+    "broken_json": ("is", "are", "not valid JSON", "Repair these lines, or go on without them."),
+    "not_an_object": ("is a bare value", "are bare values", "instead of an object with names", "Write one object per row."),
+    "missing_field": ("has", "have", "no {detail}", "Add what is missing, or go on without these rows."),
+    "empty_value": ("has", "have", "nothing in {detail}", "Fill the empty cells, or go on without these rows."),
     "wrong_type": (
-        "{rows} not plain text ({detail}) and {were} set aside.",
-        "Write the text itself instead of a list or an object.",
+        "has",
+        "have",
+        "something else than plain text in {detail}",
+        "Write the text itself, not a list or an object.",
     ),
     "wrong_column_count": (
-        "{rows} not as many cells as the header has columns and {were} set aside.",
+        "has",
+        "have",
+        "more or fewer cells than there are columns",
         "Put quotation marks around cells that contain the separator.",
     ),
-    "bad_quotes": (
-        "{rows} a quotation mark in the wrong place and {were} set aside.",
-        "Double the quotation marks inside quoted cells, and close every one that is opened.",
-    ),
-    "bad_encoding": ("{rows} bytes that are not text and {were} set aside.", "Save the file again as UTF-8."),
+    "bad_quotes": ("has", "have", "a quotation mark in the wrong place", "Double the quotation marks inside quoted cells."),
+    "bad_encoding": ("has", "have", "bytes that are no text", "Save the file again as UTF-8."),
     "repeated_header": (
-        "{rows} the column names again and {were} set aside.",
+        "repeats",
+        "repeat",
+        "the column names",
         "Nothing to do, unless files were pasted together by mistake.",
     ),
-    "bad_conversation": (
-        "{rows} unusable as a conversation ({detail}) and {were} set aside.",
-        "Repair these, or go on without them.",
-    ),
-    "unsupported_tools": (
-        "{rows} tool calls, which this version cannot train on, and {were} set aside.",
-        "Leave these rows out.",
-    ),
-    "file_cut_off": (
-        "{rows} cut off in the middle: the upload or the export may be incomplete.",
-        "Export or upload the file again.",
-    ),
+    "bad_conversation": ("is", "are", "no conversation to learn from ({detail})", "Repair these, or go on without them."),
+    "unsupported_tools": ("holds", "hold", "tool calls, which this version cannot train on", "Go on without these rows."),
+    "file_cut_off": ("is", "are", "cut off in the middle; the file may be incomplete", "Export or upload the file again."),
 }
-_VERBS = {
-    "wrong_column_count": "have",
-    "bad_quotes": "have",
-    "bad_encoding": "have",
-    "repeated_header": "hold",
-    "unsupported_tools": "hold",
-}
+# What to tell about usable rows: code, the condition in the stage, what "{rows}" have, and what to do.
+_DOUBTS: tuple[tuple[str, str, str, str], ...] = (
+    ("non_text_value", "converted", "a number or a yes/no value, which was turned into text", ""),
+    (
+        "odd_turn_order",
+        "odd_turns",
+        "an unusual order of speakers, such as two user messages in a row",
+        "See if that is meant.",
+    ),
+    ("control_characters", "controls", "invisible control characters, mostly left by a damaged export", "Remove them."),
+    ("special_tokens", "markers", "chat markers such as <|im_end|>, which can confuse a model", "Remove the markers."),
+    ("completion_equals_prompt", "prompt = completion", "an answer that only repeats the prompt", "Check these rows."),
+)
+_EXCEL_CUT = (
+    "truncated_cell",
+    f"length(prompt) = {_EXCEL_LIMIT} OR length(completion) = {_EXCEL_LIMIT}",
+    "a text of exactly 32,767 characters, Excel's limit, so it was probably cut",
+    "Check these cells in the original.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ def check(source: Source, table: Table, shape: Shape | None, stage: Path, connec
         *_about_columns(table, shape),
         *_set_aside(rows, connection),
         *duplicates,
-        *_about_texts(rows, table, usable, bool(shape and shape.kind == "messages"), connection),
+        *_about_texts(rows, table, shape is not None and shape.kind == "messages", connection),
         *(_about_amount(rows, total, usable, connection) if shape else ()),
     ]
     order = {"error": 0, "warning": 1, "info": 2}
@@ -106,8 +113,12 @@ def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
     return tuple(int(value or 0) for value in row) if row else ()
 
 
-def _plural(count: int, word: str) -> str:
-    return f"{count:,} {word}" + ("" if count == 1 else "s")
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+
+
+def _rows(count: int, one: str, several: str) -> str:
+    return f"{_counted(count, 'row')} {one if count == 1 else several}"
 
 
 def _set_aside(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
@@ -116,12 +127,9 @@ def _set_aside(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[Fin
         SELECT reason, count(*) AS times, min(line, {SHOWN_LINES}), mode(detail), left(arg_min(raw, row_id), 500)
         FROM {rows} WHERE reason <> {literal(NOT_JUDGED)} GROUP BY reason ORDER BY times DESC, reason"""
     for code, count, lines, detail, raw in connection.execute(query).fetchall():
-        sentence, next_step = _REASONS[code]
-        verb = _VERBS.get(code, "are")
-        if count == 1:
-            verb = {"have": "has", "hold": "holds", "are": "is"}[verb]
-        named = f'"{detail}"' if code in ("missing_field", "empty_value") else str(detail)
-        words = sentence.format(rows=f"{_plural(count, 'row')} {verb}", were="was" if count == 1 else "were", detail=named)
+        one, several, what, next_step = _REASONS[code]
+        named = f'"{detail}"' if code in ("missing_field", "empty_value", "wrong_type") else str(detail)
+        words = f"{_rows(count, one, several)} {what.format(detail=named)}, and {'was' if count == 1 else 'were'} set aside."
         yield Finding(code, "error", count, tuple(lines), words, next_step, raw or "")
 
 
@@ -135,7 +143,7 @@ def _duplicates(rows: str, connection: duckdb.DuckDBPyConnection) -> list[Findin
     if row is None or not row[0]:
         return []
     count, lines, example = row
-    message = f"{_plural(count, 'row')} {'is an exact copy' if count == 1 else 'are exact copies'} of an earlier row."
+    message = f"{_rows(count, 'is an exact copy', 'are exact copies')} of an earlier row."
     return [Finding("duplicates", "warning", count, tuple(lines), message, "One of each is kept for training.", example or "")]
 
 
@@ -184,29 +192,16 @@ def _about_columns(table: Table, shape: Shape | None) -> Iterator[Finding]:
         yield Finding("mixed_formats", "warning", 1, (), message, "Bring all rows into one form, or go on without the others.")
 
 
-def _about_texts(rows: str, table: Table, usable: int, chats: bool, connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+def _about_texts(rows: str, table: Table, chats: bool, connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """What may be wrong with usable texts."""
-    cut = f"length(prompt) = {_EXCEL_LIMIT} OR length(completion) = {_EXCEL_LIMIT}" if table.format == "csv" else "false"
-    questions = (
-        ("non_text_value", "converted", "{rows} numbers or yes/no values; they were turned into text.", ""),
-        ("odd_turn_order", "odd_turns", "{rows} an unusual order of speakers, such as two user messages in a row.", "Look whether that is meant."),
-        ("control_characters", "controls", "{rows} invisible control characters.", "They usually come from a damaged export; remove them."),
-        ("special_tokens", "markers", "{rows} chat markers such as <|im_end|>, which can confuse a model.", "Remove the markers from the texts."),
-        ("truncated_cell", cut, "{rows} a text of exactly 32,767 characters: Excel's limit, so it was probably cut.", "Check these cells in the original."),
-        ("completion_equals_prompt", "prompt = completion", "{rows} an answer that only repeats the prompt.", "Check these rows."),
-    )  # fmt: skip
-    columns = ", ".join(
-        f"count(*) FILTER ({condition}), min(line, {SHOWN_LINES}) FILTER ({condition})" for _, condition, _, _ in questions
-    )
-    row = connection.execute(f"SELECT {columns}, min(completion) = max(completion) FROM {rows} WHERE reason IS NULL").fetchone()
-    if row is None:
-        return
-    for place, (code, _, sentence, next_step) in enumerate(questions):
-        count, lines = row[2 * place], row[2 * place + 1]
+    doubts = (*_DOUBTS, _EXCEL_CUT) if table.format == "csv" else _DOUBTS
+    columns = ", ".join(f"count(*) FILTER ({holds}), min(line, {SHOWN_LINES}) FILTER ({holds})" for _, holds, _, _ in doubts)
+    query = f"SELECT {columns}, count(*), min(completion) = max(completion) FROM {rows} WHERE reason IS NULL"
+    *answers, usable, same = connection.execute(query).fetchone() or (0, False)
+    for (code, _, what, next_step), count, lines in zip(doubts, answers[::2], answers[1::2], strict=True):
         if count:
-            words = sentence.format(rows=f"{_plural(count, 'row')} {'has' if count == 1 else 'have'}")
-            yield Finding(code, "warning", count, tuple(lines), words, next_step)
-    if row[-1] and usable > 1 and not chats:
+            yield Finding(code, "warning", count, tuple(lines), f"{_rows(count, 'has', 'have')} {what}.", next_step)
+    if same and usable > 1 and not chats:
         message = "All answers are the same, so the model would only learn to repeat one text."
         yield Finding("identical_completions", "warning", usable, (), message, "Check that the right column is the answer.")
 
@@ -214,29 +209,25 @@ def _about_texts(rows: str, table: Table, usable: int, chats: bool, connection: 
 def _about_amount(rows: str, total: int, usable: int, connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     if usable == 0:
         message = "No row can be used for training." if total else "The file has column names, but no rows."
-        yield Finding(
-            "no_usable_rows" if total else "no_rows",
-            "error",
-            total,
-            (),
-            message,
-            "See the other findings, repair the file and choose it again.",
+        next_step = (
+            "Repair what the other findings name, or choose other columns." if total else "Export it again with its rows."
         )
+        yield Finding("no_usable_rows" if total else "no_rows", "error", total, (), message, next_step)
         return
-    prompts, repeated = _row(
-        connection,
-        f"SELECT count(*), count(*) FILTER (answers > 1) FROM "
-        f"(SELECT count(DISTINCT row_key) AS answers FROM {rows} WHERE reason IS NULL GROUP BY prompt_key)",
-    )
+    answers = f"SELECT count(DISTINCT row_key) AS answers FROM {rows} WHERE reason IS NULL GROUP BY prompt_key"
+    prompts, repeated = _row(connection, f"SELECT count(*), count(*) FILTER (answers > 1) FROM ({answers})")
     if repeated:
-        message = f"{_plural(repeated, 'prompt')} {'has' if repeated == 1 else 'have'} several different answers; they stay together when splitting."
-        yield Finding("same_prompt_many_answers", "info", repeated, (), message)
+        what = f"{_counted(repeated, 'prompt')} {'has' if repeated == 1 else 'have'} several different answers"
+        yield Finding("same_prompt_many_answers", "info", repeated, (), f"{what}. They stay together when the rows are split.")
+    next_step = "Add examples: 50 to 100 are a good start."
     if prompts < FEWEST_PROMPTS:
-        message = f"The file has only {_plural(prompts, 'different usable prompt')}; at least {FEWEST_PROMPTS} are needed to train and to check."
-        yield Finding("few_rows", "warning", usable, (), message, "Add examples: 50 to 100 are a good start.")
+        message = (
+            f"Only {_counted(prompts, 'different prompt')} can be used; to train and to check takes at least {FEWEST_PROMPTS}."
+        )
+        yield Finding("few_rows", "warning", usable, (), message, next_step)
     elif usable < FEW_ROWS:
-        message = f"Only {_plural(usable, 'usable row')}. That is enough to try the way, but little can be learned from it."
-        yield Finding("few_rows", "warning", usable, (), message, "Add examples: 50 to 100 are a good start.")
+        message = f"Only {_counted(usable, 'usable row')}. That is enough to try the way, but little can be learned from it."
+        yield Finding("few_rows", "warning", usable, (), message, next_step)
 
 
 def _lengths(rows: str, connection: duckdb.DuckDBPyConnection) -> LengthStats:
@@ -256,8 +247,3 @@ def _example(rows: str, connection: duckdb.DuckDBPyConnection) -> Example | None
     query = f"SELECT line, {MESSAGES} FROM {rows} WHERE reason IS NULL ORDER BY row_id LIMIT 1"
     row = connection.execute(query).fetchone()
     return Example(row[0], tuple(Message(turn["role"], turn["content"]) for turn in row[1])) if row else None
-
-
-#: SQL for the conversation of a staged row: its own, or the one that prompt and completion make.
-MESSAGES = f"""coalesce(messages, list_filter([{{'role': 'system', 'content': system}}, {{'role': 'user', 'content': prompt}},
-    {{'role': 'assistant', 'content': completion}}], lambda m: m.role <> {literal("system")} OR m.content IS NOT NULL))"""

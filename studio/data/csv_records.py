@@ -60,8 +60,8 @@ _STRAY = "\x1f"
 class Dialect:
     """How the cells are written.
 
-    ``skip`` physical lines stand above the column names (or above the data without names). A record has ``width`` cells, of which
-    the first ``len(names)`` have a column name; the rest are the empty columns that spreadsheets add.
+    ``skip`` physical lines stand above the column names (or above the data without names). A record has ``width`` cells, of
+    which the first ``len(names)`` have a column name; the rest are the empty columns that spreadsheets add.
     """
 
     delimiter: str

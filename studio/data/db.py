@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def writable(path: Path) -> str:
 
 
 @contextmanager
-def connect(folder: Path, where: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(folder: Path, where: str = "") -> Generator[duckdb.DuckDBPyConnection]:
     """A locked connection that reaches ``folder`` only. ``where`` names the person's file in errors.
 
     Raises ``StoreError`` when the disk is full or refuses, ``DataError`` when the data cannot be worked with.
@@ -75,7 +75,7 @@ def connect(folder: Path, where: str = "") -> Iterator[duckdb.DuckDBPyConnection
 
 
 @contextmanager
-def disk_errors(where: str) -> Iterator[None]:
+def disk_errors(where: str) -> Generator[None]:
     """Turn what the operating system says about our own folder into a ``StoreError`` with a next step."""
     try:
         yield

@@ -30,8 +30,8 @@ def inspect(source: Path, name: str, folder: Path, *, mapping: Mapping[str, str]
     ``name`` is what the person calls the file; it is only shown. ``mapping`` names columns by part, such as
     ``{"prompt": "User Question", "completion": "Reply"}``, when a person chose or confirmed them.
 
-    Raises ``RefusedFile`` (a ``DataError``) when there is no table in the file at all, ``DataError`` when it cannot be read or the
-    mapping does not fit, ``StoreError`` when the disk is full.
+    Raises ``RefusedFile`` (a ``DataError``) when there is no table in the file at all, ``DataError`` when it cannot be read or
+    the mapping does not fit, ``StoreError`` when the disk is full.
     """
     with disk_errors(name):
         folder.mkdir(parents=True, exist_ok=True)

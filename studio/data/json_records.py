@@ -1,8 +1,8 @@
 """JSON in any packing as one value per line, each with the line number an editor shows.
 
-Guarantees: an array, a wrapped array (``{"data": [...]}``), values one after the other, and one value per line all come out as the
-same records, in file order and without reading the file into memory; a broken value costs itself, not its neighbours, as long
-as the next one starts on a line of its own.
+Guarantees: an array, a wrapped array (``{"data": [...]}``), values one after the other, and one value per line all come out as
+the same records, in file order and without reading the file into memory; a broken value costs itself, not its neighbours, as
+long as the next one starts on a line of its own.
 """
 
 from __future__ import annotations

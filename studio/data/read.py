@@ -24,6 +24,7 @@ PREVIEW_ROWS = 20
 PREVIEW_COLUMNS = 20
 _PREVIEW_CHARACTERS = 2000
 _SEPARATOR = b"\x1f"
+_REPLACEMENT = "\ufffd".encode()
 # Which text DuckDB takes for a missing value: one that no file holds, so that NA, NULL and nothing stay what they are.
 _NO_NULL = literal("\ufdd3")
 _EXTENSIONS: Mapping[str, frozenset[Format]] = {
@@ -41,8 +42,8 @@ class Table:
 
     ``good`` is a SQL table expression with ``row_id, line`` and, for CSV, one VARCHAR ``c0, c1, ...`` per cell, for JSON one
     VARCHAR ``value``. ``aside`` has ``row_id, line, reason, raw``. ``columns`` maps each shown column to its SQL names: cell
-    names for CSV, all spellings of the key for JSON. ``named`` is false when the file has no column names, and ``twice`` holds the
-    names that more than one column has.
+    names for CSV, all spellings of the key for JSON. ``named`` is false when the file has no column names, and ``twice`` holds
+    the names that more than one column has.
     """
 
     format: Format
@@ -68,7 +69,7 @@ def open_table(source: Source, folder: Path, connection: duckdb.DuckDBPyConnecti
 def preview(table: Table, connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """The first rows as they stand in the file: column names and texts. A missing value is an empty text."""
     names = tuple(table.columns)[:PREVIEW_COLUMNS]
-    first = f"FROM {table.good} ORDER BY row_id LIMIT {PREVIEW_ROWS}"
+    first = f"FROM {table.good} LIMIT {PREVIEW_ROWS}"
     if table.format == "csv":
         cells = ", ".join(_cut(cell) for name in names for cell in table.columns[name])
         return names, tuple(
@@ -156,15 +157,16 @@ def _write(records: Iterator[Record], source: Source, folder: Path, separator: b
     damaged = not source.clean
     with disk_errors(source.name), good.open("wb") as fine, aside.open("wb") as rest:
         for row, (line, reason, text) in enumerate(records):
-            if damaged and BAD_BYTES in text:
-                reason, text = "bad_encoding", text.replace(BAD_BYTES, "\ufffd".encode())
-            if separator == _SEPARATOR and _SEPARATOR in text:
-                # Raw control characters are no JSON, neither this one nor its stand-in.
-                text = text.replace(_SEPARATOR, b"\x02")
-            if reason is None:
-                fine.write(b"%d%b%d%b%b\n" % (row, separator, line, separator, text))
+            why, raw = (
+                ("bad_encoding", text.replace(BAD_BYTES, _REPLACEMENT)) if damaged and BAD_BYTES in text else (reason, text)
+            )
+            if why is not None:
+                rest.write(b"%d\x1f%d\x1f%b\x1f%b\n" % (row, line, why.encode(), raw.replace(b"\x1f", b" ")))
+            elif separator == _SEPARATOR and _SEPARATOR in raw:
+                # A raw control character is no JSON, and its stand-in is none either.
+                fine.write(b"%d\x1f%d\x1f%b\n" % (row, line, raw.replace(_SEPARATOR, b"\x02")))
             else:
-                rest.write(b"%d\x1f%d\x1f%b\x1f%b\n" % (row, line, reason.encode(), text.replace(b"\x1f", b" ")))
+                fine.write(b"%d%b%d%b%b\n" % (row, separator, line, separator, raw))
     return good, aside
 
 
@@ -183,12 +185,15 @@ def _restored(cell: str) -> str:
 
 
 def _keys(expression: str, connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:
-    """All keys of all objects (the 2,000 most frequent), in the order of first appearance; spellings that differ in case only
-    are one column, named by the most frequent spelling."""
+    """All keys of all objects (the 2,000 most frequent), in the order of first appearance.
+
+    Spellings that differ in case only are one column, named by the most frequent spelling.
+    """
     query = f"""
         SELECT key, count(*) AS times, min(row_id) AS first_row, min(place) AS first_place FROM (
           SELECT row_id, unnest(keys) AS key, generate_subscripts(keys, 1) AS place FROM (
-            SELECT row_id, CASE WHEN json_valid(value) THEN CASE WHEN json_type(value) = 'OBJECT' THEN json_keys(value) END END AS keys
+            SELECT row_id, CASE WHEN NOT json_valid(value) THEN NULL WHEN json_type(value) = 'OBJECT'
+              THEN json_keys(value) END AS keys
             FROM {expression}))
         GROUP BY key ORDER BY times DESC, first_row, first_place LIMIT {MOST_COLUMNS}"""
     found = connection.execute(query).fetchall()

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from studio.data.types import Kind, Shape
 from studio.errors import DataError
 
-#: The parts of each form: those that must be there, then those that may be.
-PARTS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
+#: The parts of each form, in the order in which the forms are looked for: those that must be there, those that may be.
+PARTS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "messages": (("messages",), ()),
     "prompt_completion": (("prompt", "completion"), ("system",)),
     "alpaca": (("instruction", "output"), ("input", "system")),
@@ -68,7 +68,7 @@ def recognise(names: Iterable[str]) -> Shape | None:
 def chosen(mapping: Mapping[str, str], columns: Sequence[str]) -> Shape:
     """The shape that a person chose. Raises ``DataError`` for an unknown part, a missing part or a missing column."""
     picked = {part: column for part, column in mapping.items() if column}
-    kind = next((kind for kind, (needed, _) in PARTS.items() if set(needed) <= set(picked)), None)
+    kind: Kind | None = next((kind for kind in PARTS if set(PARTS[kind][0]) <= set(picked)), None)
     if kind is None:
         raise DataError(
             "The chosen columns do not make a prompt and an answer.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,10 @@ class Source:
 
 
 def survey(path: Path, name: str) -> Source:
-    """Read the file once: size, SHA-256, encoding. Raises ``RefusedFile`` for what is not text and ``DataError`` if unreadable."""
+    """Read the file once: size, SHA-256, encoding.
+
+    Raises ``RefusedFile`` for what is not text, and ``DataError`` when the file cannot be opened or read.
+    """
     with _reading(path, name), path.open("rb") as file:
         digest, size, clean = hashlib.sha256(), 0, True
         head = file.read(SAMPLE)
@@ -250,7 +253,7 @@ def _refuse_markup(sample: str, name: str) -> None:
 
 
 @contextmanager
-def _reading(path: Path, name: str) -> Iterator[None]:
+def _reading(path: Path, name: str) -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:

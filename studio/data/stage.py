@@ -23,6 +23,9 @@ from studio.data.types import Shape
 
 #: The reason of every row as long as nobody knows which column is what.
 NOT_JUDGED = "not_judged"
+#: SQL for the conversation of a staged row: its own, or the one that prompt and completion make.
+MESSAGES = f"""coalesce(messages, list_filter([{{'role': 'system', 'content': system}}, {{'role': 'user', 'content': prompt}},
+    {{'role': 'assistant', 'content': completion}}], lambda m: m.role <> {literal("system")} OR m.content IS NOT NULL))"""
 #: Changes when the keys below change; it is part of them, so that old and new splits are never mixed up.
 KEY_VERSION = "tuning-fork/1"
 
@@ -60,12 +63,13 @@ def write_stage(table: Table, shape: Shape | None, folder: Path, connection: duc
         judged = f"SELECT *, NULL::VARCHAR AS raw, {_NOTHING} FROM ({good})"
     else:
         judged = _judged_chats(table, shape) if shape.kind == "messages" else _judged_pairs(table, shape)
+    prompt_key = f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised('prompt')})"
     connection.execute(f"""
         COPY (
           SELECT row_id, line, reason, detail, CASE WHEN reason IS NOT NULL THEN raw END AS raw,
             system, prompt, completion, messages,
             CASE WHEN reason IS NULL THEN md5_number_lower({_row_text(shape)}) END AS row_key,
-            CASE WHEN reason IS NULL THEN md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised("prompt")}) END AS prompt_key,
+            CASE WHEN reason IS NULL THEN {prompt_key} END AS prompt_key,
             converted, odd_turns,
             CASE WHEN reason IS NULL THEN {_either(_CONTROLS)} ELSE false END AS controls,
             CASE WHEN reason IS NULL THEN {_either(_MARKERS)} ELSE false END AS markers
@@ -79,7 +83,7 @@ def write_stage(table: Table, shape: Shape | None, folder: Path, connection: duc
 
 
 def normalised(text: str) -> str:
-    """SQL for a text by which prompts count as equal: NFC, lower case, all white space and invisible characters as one space."""
+    """SQL for the text by which prompts count as equal: NFC, lower case, white space and invisible characters as one space."""
     return rf"trim(lower(nfc_normalize(regexp_replace({text}, '[\s\p{{Z}}\p{{C}}]+', ' ', 'g'))))"
 
 
@@ -125,7 +129,8 @@ def _with_input(shape: Shape) -> str:
     """SQL for an Alpaca prompt: the instruction, and the input below it when there is one."""
     if shape.column("input") is None:
         return "instruction_text"
-    return f"CASE WHEN {_blank('input_text')} THEN instruction_text ELSE concat(instruction_text, chr(10), chr(10), input_text) END"
+    both = "concat(instruction_text, chr(10), chr(10), input_text)"
+    return f"CASE WHEN {_blank('input_text')} THEN instruction_text ELSE {both} END"
 
 
 def _judged_chats(table: Table, shape: Shape) -> str:

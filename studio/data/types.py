@@ -39,10 +39,11 @@ class Finding:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The finding that ``asdict`` wrote."""
-        return cls(**{**value, "lines": tuple(value["lines"])})
+        fields: dict[str, Any] = {**value, "lines": tuple(value["lines"])}
+        return cls(**fields)
 
 
-class RefusedFile(DataError):
+class RefusedFile(DataError):  # noqa: N818 - it names the file, the base class says that it is an error
     """The file has no table that could be shown: a workbook, a PDF, an empty file, a JSON without rows.
 
     ``code`` is the stable code of the reason (``empty_file``, ``not_text_excel``, ``rows_not_found``, ...).
@@ -94,7 +95,8 @@ class Shape:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The shape that ``asdict`` wrote."""
-        return cls(**{**value, "columns": tuple((role, column) for role, column in value["columns"])})
+        fields: dict[str, Any] = {**value, "columns": tuple((role, column) for role, column in value["columns"])}
+        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +177,8 @@ class Inspection:
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The inspection that ``to_dict`` wrote."""
         example = value["example"]
-        fields = {name: content for name, content in value.items() if name != "outcome"}
-        changed: dict[str, Any] = {
+        fields: dict[str, Any] = {
+            **{name: content for name, content in value.items() if name != "outcome"},
             "columns": tuple(value["columns"]),
             "shape": Shape.from_dict(value["shape"]) if value["shape"] else None,
             "findings": tuple(Finding.from_dict(finding) for finding in value["findings"]),
@@ -187,7 +189,7 @@ class Inspection:
             "folder": Path(value["folder"]),
             "rules": tuple(value["rules"]),
         }
-        return cls(**{**fields, **changed})
+        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class SplitPlan:
         shares = (self.train, self.validation, self.test)
         if min(shares) <= 0 or abs(sum(shares) - 100) > 1e-6:
             raise DataError(
-                f"The shares {self.train:g}, {self.validation:g} and {self.test:g} are not three positive numbers that add up to 100.",
+                f"{self.train:g}, {self.validation:g} and {self.test:g} are not three positive shares that add up to 100.",
                 where="split",
                 next_step="Choose shares such as 80, 15 and 5.",
             )

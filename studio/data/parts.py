@@ -1,9 +1,9 @@
 """Train, validation and test: written once, sealed by a stable hash, and verified after writing.
 
-Guarantees: prompts that are equal up to case, white space and Unicode form are always in the same part; an exact copy of a row is
-kept once; the part of a prompt depends on its text and the shares alone, so neither the order of the rows nor a second run nor
-the number of processor cores changes it; each part has at least half its share of the prompts, and never less than one; a
-data set that was only half written is never loaded (``dataset.json`` comes last).
+Guarantees: prompts that are equal up to case, white space and Unicode form are always in the same part; an exact copy of a row
+is kept once; the part of a prompt depends on its text and the shares alone, so neither the order of the rows nor a second run
+nor the number of processor cores changes it; each part has at least half its share of the prompts, and never less than one;
+a data set that was only half written is never loaded (``dataset.json`` comes last).
 
 The rule, and what it costs. A hash of the normalised prompt falls on 10,000 buckets; the first ones are test, the last ones
 validation, the rest train. So adding rows never moves an old prompt while the shares stay the same, but the sizes only come
@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -27,10 +27,10 @@ from typing import Any, Literal
 
 import duckdb
 
-from studio.data.check import FEWEST_PROMPTS, MESSAGES
+from studio.data.check import FEWEST_PROMPTS
 from studio.data.db import PARQUET, connect, disk_errors, literal, readable, writable
 from studio.data.intake import write_json
-from studio.data.stage import KEY_VERSION, normalised
+from studio.data.stage import KEY_VERSION, MESSAGES, normalised
 from studio.data.types import Dataset, Inspection, Part, Row, SplitPlan, messages_from
 from studio.errors import DataError, NotFoundError, StoreError
 
@@ -99,7 +99,7 @@ def split(inspection: Inspection, plan: SplitPlan | None = None, *, name: str | 
     }
     with disk_errors(inspection.file_name):
         write_json(folder / _RECORD, details)
-    return _dataset(folder, details)
+    return load(folder)
 
 
 def load(folder: Path) -> Dataset:
@@ -137,7 +137,7 @@ def prompt_ids(path: Path) -> tuple[str, ...]:
 
 
 def export_jsonl(path: Path, destination: Path) -> int:
-    """Write a part as ``{"messages": [...]}`` per line, which OpenAI and the Tinker cookbook read; returns the number of rows."""
+    """Write a part as ``{"messages": [...]}`` per line, as OpenAI and the Tinker cookbook read it; returns the number of rows."""
     partial, written = destination.with_name(destination.name + ".part"), 0
     query = f"SELECT messages FROM read_parquet({readable(path)}, file_row_number=true) ORDER BY file_row_number"
     with _reading(path) as connection, disk_errors(destination.name):
@@ -151,7 +151,7 @@ def export_jsonl(path: Path, destination: Path) -> int:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _reading(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
     if not path.exists():
         raise NotFoundError(
             f"The file {path.name} is missing.", where=str(path.parent), next_step="Prepare the data set again."
@@ -170,8 +170,8 @@ def _assign(stage: str, plan: SplitPlan, inspection: Inspection, connection: duc
     total, prompts = found or (0, 0)
     if prompts < FEWEST_PROMPTS:
         raise DataError(
-            f"The file has only {prompts} different usable prompt{'' if prompts == 1 else 's'}; a split into three parts needs at least "
-            f"{FEWEST_PROMPTS}.",
+            f"The file has only {prompts} different usable prompt{'' if prompts == 1 else 's'}; a split into three parts needs "
+            f"at least {FEWEST_PROMPTS}.",
             where=inspection.file_name,
             next_step="Add examples with other prompts: 50 to 100 are a good start.",
         )
@@ -180,7 +180,8 @@ def _assign(stage: str, plan: SplitPlan, inspection: Inspection, connection: duc
     connection.execute(f"""
         CREATE TEMP TABLE prompts AS SELECT *, CASE WHEN giant THEN 'train' WHEN bucket < {test} THEN 'test'
           WHEN bucket >= {validation} THEN 'validation' ELSE 'train' END AS part
-        FROM (SELECT prompt_key, prompt_key % {_BUCKETS} AS bucket, count(*) > {giant} AS giant FROM kept GROUP BY prompt_key)""")
+        FROM (SELECT prompt_key, prompt_key % {_BUCKETS} AS bucket, count(*) > {giant} AS giant
+          FROM kept GROUP BY prompt_key)""")
     giants = connection.execute("SELECT count(*) FROM prompts WHERE giant").fetchone()
     return {"rows": total, "prompts": prompts, "giants": giants[0] if giants else 0}
 
@@ -218,14 +219,12 @@ def _write(folder: Path, stage: Path, part: PartName, connection: duckdb.DuckDBP
     path = folder / f"{part}.parquet"
     partial = folder / f"{part}.parquet.part"
     ident = "lower(lpad(to_hex(prompt_key), 16, '0') || '-' || lpad(to_hex(row_key), 16, '0'))"
-    query = f"""
-        SELECT {ident} AS prompt_id, line, prompt, completion, {MESSAGES} AS messages
-        FROM {{stage}} SEMI JOIN (SELECT row_id FROM kept SEMI JOIN (FROM prompts WHERE part = {literal(part)}) USING (prompt_key))
-        USING (row_id)"""
-    query = " ".join(query.split())
-    connection.execute(f"COPY ({query.format(stage=f'read_parquet({readable(stage)})')}) TO {writable(partial)} ({PARQUET})")
+    chosen = f"SELECT row_id FROM kept SEMI JOIN (FROM prompts WHERE part = {literal(part)}) USING (prompt_key)"
+    start = f"SELECT {ident} AS prompt_id, line, prompt, completion, {' '.join(MESSAGES.split())} AS messages FROM "
+    end = f" SEMI JOIN ({chosen}) USING (row_id) ORDER BY row_id"
+    connection.execute(f"COPY ({start}read_parquet({readable(stage)}){end}) TO {writable(partial)} ({PARQUET})")
     partial.replace(path)
-    return query
+    return f"{start}'stage.parquet'{end}"
 
 
 def _verify(folder: Path, expected: int, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
