@@ -7,6 +7,7 @@ and asks no hub for anything when its models are on this machine.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,8 @@ def settle_down(settings: Settings, *, offline: bool) -> None:
     project's changes there, so git may not look above the installed packages.
     """
     os.environ.update(_QUIET)
+    # Libraries log every request, every step and whole training examples at this level; jobs say what matters themselves.
+    logging.disable(logging.INFO)
     if offline and settings.place == "embedded":
         os.environ.update(_OFFLINE)
     found = importlib.util.find_spec("tinker_cookbook")

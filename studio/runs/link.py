@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -65,11 +65,13 @@ def connected(desk: Desk, models: Sequence[str]) -> Generator[Link]:
         yield Link(engine.base_url, engine.process)
 
 
-async def beside(link: Link, desk: Desk, work: Coroutine[Any, Any, Result], *, stop_now: bool = False) -> Result:
+async def beside(
+    link: Link, desk: Desk, work: Coroutine[Any, Any, Result], *, stop_now: bool | Callable[[], bool] = False
+) -> Result:
     """Await ``work``, and give it up with ``EngineError`` as soon as the engine dies.
 
     An error of the SDK comes out as a ``BackendError`` in plain words. ``stop_now`` also gives it up with ``StopAsked`` when
-    somebody asks to stop: for work that has nothing to save.
+    somebody asks to stop: for work that has nothing to save, or while it is asked and says so.
     """
     import tinker  # by now something else has paid for it
 
@@ -79,7 +81,7 @@ async def beside(link: Link, desk: Desk, work: Coroutine[Any, Any, Result], *, s
             await asyncio.wait({task}, timeout=_LOOK_SECONDS)
             if not task.done():
                 link.check()
-                if stop_now:
+                if stop_now is True or (callable(stop_now) and stop_now()):
                     desk.check()
     finally:
         if not task.done():

@@ -11,6 +11,7 @@ import json
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -82,6 +83,12 @@ class MetricsFile:
     def tokens(self) -> int:
         """Tokens the model was shown so far, prompts included."""
         return sum(line.tokens for line in self._lines)
+
+    @property
+    def seconds(self) -> float:
+        """Time that the steps took, evaluations and checkpoints between them included, pauses between processes not."""
+        timed = [(line.life, line.at) for line in self._lines if line.at is not None]
+        return sum(after - before for (life, before), (next_life, after) in pairwise(timed) if life == next_life)
 
     def train(self) -> tuple[Point, ...]:
         """Training loss by step."""

@@ -57,13 +57,18 @@ def started_at(pid: int) -> float | None:
         return None
 
 
-def life_of(pid: int, started: float | None) -> Life:
-    """Whether this very process lives; ``zombie`` when it has ended and its parent has not collected it."""
+def life_of(pid: int, started: float | None, mark: str = "") -> Life:
+    """Whether this very process lives; ``zombie`` when it has ended and its parent has not collected it.
+
+    ``mark`` is a word of its command line (a job's id). It speaks for the process where the start time does not: a laptop that
+    wakes up, or a virtual machine, may set its clock and with it every start time.
+    """
     try:
         process = psutil.Process(pid)
-        if started is not None and abs(process.create_time() - started) > _SAME_START_SECONDS:
-            return "gone"
-        return "zombie" if process.status() == psutil.STATUS_ZOMBIE else "alive"
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return "zombie"
+        same_start = started is None or abs(process.create_time() - started) <= _SAME_START_SECONDS
+        return "alive" if same_start or (mark and mark in process.cmdline()) else "gone"
     except psutil.Error:
         return "gone"
 

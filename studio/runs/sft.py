@@ -131,20 +131,29 @@ class Attendant(TrainingClientEvaluator):
         self._plan = plan
         self._scorer = scorer
         self._step = plan.start
+        self._begun = False
         self._saved = [one.state_path for one in saved if not one.final]
         self._stop_saved_at: int | None = None
+        self._rest: tinker.RestClient | None = None
         self._life = time.time()
         self._metrics = MetricsFile(desk.folder / files.METRICS)
         self._metrics.read()
 
+    @property
+    def begun(self) -> bool:
+        """Whether the loop has called: from then on it is ended from here, where nothing is lost."""
+        return self._begun
+
     async def __call__(self, training_client: tinker.TrainingClient) -> dict[str, float]:
         """Do what is due before the next step, and return what belongs to its line in the metrics."""
+        self._begun = True
         plan, step = self._plan, self._step
         stopping = self._desk.stopping
         if stopping and (step == plan.start or self._stop_saved_at is not None):
             raise StopAsked(self._kept())
         found: dict[str, float] = {}
-        if not stopping and _due(step, plan.recipe.eval_every):
+        # The model before training is always measured: without it nobody can tell what training did.
+        if not stopping and (step == 0 or _due(step, plan.recipe.eval_every)):
             found = await self._score(training_client)
         if stopping or (step > plan.start and step > 0 and _due(step, plan.recipe.save_every)):
             await self._save(training_client, stopping=stopping)
@@ -190,8 +199,9 @@ class Attendant(TrainingClientEvaluator):
         """Delete all but the last ``keep`` checkpoints of this run on the server. One that cannot be deleted is only noted."""
         while len(self._saved) > keep:
             path = self._saved.pop(0)
+            self._rest = self._rest or tinker.RestClient()
             try:
-                await tinker.RestClient().delete_checkpoint_from_tinker_path(path)
+                await self._rest.delete_checkpoint_from_tinker_path(path)
             except tinker.TinkerError as error:
                 self._desk.say(f"An old checkpoint could not be deleted ({path}): {error}")
 

@@ -82,7 +82,7 @@ class Supervisor:
                 files.ask_to_stop(self._folder(job))
                 jobs.move(job_id, "stopping", only_from=("starting", "running"), event="You asked it to stop.")
                 job = jobs.get(job_id)
-                if job.pid is not None and processes.life_of(job.pid, job.pid_started) == "alive":
+                if job.pid is not None and processes.life_of(job.pid, job.pid_started, job.id) == "alive":
                     processes.ask(job.pid)
         return jobs.get(job_id)
 
@@ -191,7 +191,7 @@ class Supervisor:
         child = self._children.get(job.id)
         if child is not None:
             return child.poll() is None
-        life = "gone" if job.pid is None else processes.life_of(job.pid, job.pid_started)
+        life = "gone" if job.pid is None else processes.life_of(job.pid, job.pid_started, job.id)
         if life == "alive":
             return True
         # Another studio may be between claiming the job and naming its process, or about to learn how the process ended.

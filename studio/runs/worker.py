@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import shutil
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from studio import models
 from studio.errors import RunError
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from studio.runs.link import Link
     from studio.runs.sft import Attendant, Plan
 
-#: These print every request and whole training examples; what matters of them we say ourselves in one line a step.
-_NOISY: Final = ("tinker", "tinker_cookbook", "httpx", "httpcore", "datasets", "fsspec", "urllib3")
-
 
 def main() -> int:
     """Train the run named on the command line. Returns the exit code of ``at_desk``."""
@@ -40,13 +36,10 @@ def main() -> int:
 
 
 def _train(desk: Desk) -> None:
-    began = time.monotonic()
     run = desk.store.runs.get(desk.job.id, desk.job.owner)
     recipe = Recipe.from_json(run.recipe_json)
     model = models.get(recipe.model)
     settle_down(desk.settings, offline=model.local)
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
     with ThreadPoolExecutor(1) as pool:
         # Importing the cookbook takes seconds; the engine starts meanwhile.
         imported: Future[None] = pool.submit(_import_cookbook)
@@ -56,14 +49,14 @@ def _train(desk: Desk) -> None:
             desk.check()
             desk.phase("loading the model")
             imported.result()
-            _train_through(desk, link, run, recipe, began)
+            _train_through(desk, link, run, recipe)
 
 
 def _import_cookbook() -> None:
     import studio.runs.sft  # noqa: F401 # pyright: ignore[reportUnusedImport] - imported for its cost
 
 
-def _train_through(desk: Desk, link: Link, run: RunRow, recipe: Recipe, began: float) -> None:
+def _train_through(desk: Desk, link: Link, run: RunRow, recipe: Recipe) -> None:
     import torch
 
     from studio.runs import sft
@@ -78,7 +71,7 @@ def _train_through(desk: Desk, link: Link, run: RunRow, recipe: Recipe, began: f
     scorer = sft.validator(plan, desk.folder)
     attendant = sft.Attendant(desk, plan, scorer, saved)
     asyncio.run(_to_the_end(desk, link, plan, attendant, scorer))
-    _write_result(desk, plan, time.monotonic() - began)
+    _write_result(desk, plan)
     shutil.rmtree(desk.folder / "cache", ignore_errors=True)
 
 
@@ -114,7 +107,7 @@ async def _to_the_end(desk: Desk, link: Link, plan: Plan, attendant: Attendant, 
     from studio.runs import sft
     from studio.runs.link import beside
 
-    await beside(link, desk, sft.run(sft.config(plan, desk.folder, attendant)))
+    await beside(link, desk, sft.run(sft.config(plan, desk.folder, attendant)), stop_now=lambda: not attendant.begun)
     final = checkpoints.known(desk.folder, plan.steps_per_epoch)[-1]
     if not final.final:
         raise RunError("The training loop ended without its final checkpoint.", next_step="Choose Resume.")
@@ -131,21 +124,21 @@ async def _to_the_end(desk: Desk, link: Link, plan: Plan, attendant: Attendant, 
     await attendant.forget(keep=0)
 
 
-def _write_result(desk: Desk, plan: Plan, seconds: float) -> None:
+def _write_result(desk: Desk, plan: Plan) -> None:
     """Record what came out, in the run's row: the numbers that every list and report shows."""
     metrics = MetricsFile(desk.folder / files.METRICS)
     metrics.read()
     train, validation = metrics.train(), metrics.validation()
-    earlier = json.loads(desk.store.runs.get(desk.job.id, desk.job.owner).result_json)
+    baseline = validation[0] if validation and validation[0].step == 0 else None
     result = {
         "steps": metrics.finished,
         "train_loss_first": train[0].value if train else None,
         "train_loss_last": train[-1].value if train else None,
-        "validation_loss_first": validation[0].value if validation else None,
+        "validation_loss_first": baseline.value if baseline else None,
         "validation_loss_last": validation[-1].value if validation else None,
         "validation_rows": plan.validation_rows,
         "tokens": metrics.tokens,
-        "seconds": round(float(earlier.get("seconds", 0.0)) + seconds, 3),
+        "seconds": round(metrics.seconds, 3),
     }
     desk.store.runs.update(desk.job.id, result_json=json.dumps(result))
     desk.progress(plan.total, plan.total)

@@ -92,6 +92,7 @@ def test_pace_comes_from_the_last_process_only(path):
     metrics = MetricsFile(path)
     metrics.read()
     assert metrics.steps_per_second() == pytest.approx(2.0)
+    assert metrics.seconds == pytest.approx(7.0 + 1.5)
 
 
 def test_a_replaced_file_is_read_anew(path):

@@ -255,6 +255,7 @@ def test_a_process_is_known_by_its_start_too():
     me = os.getpid()
     assert life_of(me, started_at(me)) == "alive"
     assert life_of(me, 12345.0) == "gone"
+    assert life_of(me, 12345.0, mark=psutil.Process().cmdline()[-1]) == "alive"
     assert started_at(4_194_305) is None
 
 
