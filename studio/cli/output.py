@@ -37,8 +37,9 @@ class Output:
         if self.as_json:
             return
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
+        for index, column in enumerate(columns):
+            # The first column is what one copies: an id or a name.
+            table.add_column(column, overflow="fold", no_wrap=index == 0 and len(columns) > 2)
         for row in rows:
             table.add_row(*(_plain(cell) for cell in row))
         Console(markup=False, highlight=False).print(table, markup=False)
