@@ -191,7 +191,12 @@ def _mapping(now: Screen) -> Html | None:
     shape = inspection.shape
     if shape is not None and shape.exact:
         pairs = ", ".join(f"{role} is “{column}”" for role, column in shape.columns)
-        return tag("p", widgets.pill("Columns chosen by you" if now.chosen_columns else "Columns recognised", "good"), tag("span", pairs, cls="tf-remark"), cls="tf-mapped")
+        return tag(
+            "p",
+            widgets.pill("Columns chosen by you" if now.chosen_columns else "Columns recognised", "good"),
+            tag("span", pairs, cls="tf-remark"),
+            cls="tf-mapped",
+        )
     if shape is None and not inspection.columns:
         return None
     roles = ("prompt", "completion") if shape is None else tuple(role for role, _ in shape.columns)

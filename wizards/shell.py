@@ -16,11 +16,13 @@ which is called once, inside the step's column, creates its components (most nee
   was pressed (``data-pick``, ``data-value``) or edited (``data-field``, value). The returned draft decides what is next:
   ``visit.draft.at("compare")`` moves on, the same draft redraws. To start work, hand it to a function of ``ctx`` that starts a
   process, and return a draft with its id.
+* ``run`` may return a ``Once`` to open another page of the studio, or to say something that must not stand in the address.
 * Raise a ``StudioError`` and the frame shows it (what, where, next step). Anything else is logged with its traceback and shown
   as a fault of the studio; nothing is swallowed.
 * Polling: put ``widgets.heartbeat(1000)`` into the panel's HTML and name the panel in ``StepParts.ticking``. ``show`` is then
-  called at that pace, unqueued, only while the step is on screen and the tab is visible, and stops when the HTML no longer
-  holds a heartbeat. No ``gr.Timer`` is needed. Return ``gr.skip()`` for a plot that has not changed.
+  called at that pace (and the run card redrawn), unqueued, only while the step is on screen and the tab is visible. It stops
+  when the HTML no longer holds a heartbeat; no ``gr.Timer`` is needed. ``heartbeat(1000, seen="…")`` hands ``visit.seen`` to
+  the ``show`` that it causes; return ``gr.skip()`` for what that says is on screen already.
 * The id of the run is ``visit.draft.run`` (from ``?run=ID``), of the comparison ``visit.draft.comparison``, of the rating
   session ``visit.draft.session``. All three are in the address, so a reload or a second tab shows the same.
 * ``visit.owner`` is who asks; pass it to every read of the store.
@@ -31,11 +33,12 @@ Every listener is private (``api_visibility="private"``); a test holds that no e
 
 from __future__ import annotations
 
-import itertools
 import logging
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import gradio as gr
@@ -91,10 +94,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Who asks, and how far they are."""
+    """Who asks, and how far they are. ``seen`` is what the heartbeat that asks says is on screen already."""
 
     draft: Draft
     owner: str
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,20 @@ class Said:
 
     name: str = ""
     value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What an action may return in the place of a draft, to say or do something once that no address may hold.
+
+    ``said`` stands above the step until the next act. ``leave`` is a page of the studio to open at once, and ``back`` where
+    that page may lead back to; both stay in the browser.
+    """
+
+    draft: Draft
+    said: Html | None = None
+    leave: str = ""
+    back: str = ""
 
 
 #: A listener of a Gradio component, such as ``upload.upload``.
@@ -114,7 +132,7 @@ class Action:
     """One thing a person can do in a step: see the module's text. ``phase`` is said while it runs."""
 
     on: Listener
-    run: Callable[..., Draft]
+    run: Callable[..., Draft | Once]
     inputs: tuple[Component, ...] = ()
     phase: str = ""
 
@@ -206,16 +224,18 @@ def reachable(draft: Draft) -> frozenset[StepId]:
     return frozenset(open_steps)
 
 
-def address(draft: Draft, before: Draft | None, serial: int) -> Html:
-    """A hidden element from which the page copies its address and title; ``serial`` tells it that an answer has come."""
+def address(draft: Draft, before: Draft | None, leave: str = "", back: str = "") -> Html:
+    """A hidden element from which the page copies its address and title; a new serial tells it that an answer has come."""
     return tag(
         "span",
         hidden=True,
-        data_serial=serial,
+        data_serial=time.time_ns(),
         data_query=draft.to_query(),
         data_push="yes" if before is not None and (before.step, before.run) != (draft.step, draft.run) else "no",
         data_step=draft.step,
         data_title=f"{TITLES[draft.step]} · Tuning Fork",
+        data_leave=leave or None,
+        data_back=back or None,
     )
 
 
@@ -225,8 +245,14 @@ def fault(error: Exception) -> Html:
         "The studio made a mistake.",
         where="This is a fault of the studio, not of your file or your settings.",
         next_step="Nothing that was saved is lost. Try again; if it comes back, report it with the details below.",
-        details="".join(traceback.format_exception(error))[-4000:],
+        details=_trace(error),
     )
+
+
+def _trace(error: Exception) -> str:
+    """Where it happened, for a report: the kind of error and the lines of ours, never its text, which may hold data."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return "\n".join((type(error).__name__, *(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in frames)))
 
 
 @dataclass(slots=True)
@@ -237,20 +263,21 @@ class _Frame:
     parts: Mapping[StepId, StepParts]
     columns: Mapping[StepId, gr.Column]
     draft: gr.State
+    query: gr.Textbox
     address: gr.HTML
     dial: gr.HTML
     notice: gr.HTML
+    live_notice: gr.HTML
     card: gr.HTML
-    _serials: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
     def outputs(self) -> list[Any]:
         """Every component that an action may change, in the order of ``answer``."""
-        fixed: list[Any] = [self.draft, self.address, self.dial, self.notice, self.card]
+        fixed: list[Any] = [self.draft, self.query, self.address, self.dial, self.notice, self.card]
         steps = [component for step in STEPS for component in self.parts[step].outputs]
         return [*fixed, *(self.columns[step] for step in STEPS), *steps]
 
-    def answer(self, visit: Visit, before: Draft | None, said: Html | None) -> list[Any]:
+    def answer(self, visit: Visit, before: Draft | None, said: Html | None, leave: str = "", back: str = "") -> list[Any]:
         """One value for each of ``outputs``: the frame for this visit and the step on screen."""
         shown: dict[StepId, Sequence[object]] = {}
         notice = said
@@ -264,7 +291,8 @@ class _Frame:
         at = visit.draft.step
         return [
             visit.draft,
-            str(address(visit.draft, before, next(self._serials))),
+            visit.draft.to_query(),
+            str(address(visit.draft, before, leave, back)),
             str(dial(at, reachable(visit.draft))),
             str(notice or ""),
             str(card.of(self.ctx.settings, self.ctx.store, visit.draft, visit.owner)),
@@ -272,13 +300,16 @@ class _Frame:
             *(str(value) if isinstance(value, Html) else value for value in steps),
         ]
 
-    def guarded(self, draft: Draft, request: gr.Request | None, run: Callable[[Visit], Draft]) -> list[Any]:
+    def guarded(self, draft: Draft, request: gr.Request | None, run: Callable[[Visit], Draft | Once]) -> list[Any]:
         """Run an action and answer, whatever it raises."""
         visit = Visit(draft, self.ctx.owner_of(request))
         try:
-            return self.answer(replace(visit, draft=run(visit)), draft, None)
-        except StudioError as error:
-            return self.answer(visit, draft, widgets.problem(error))
+            try:
+                done = run(visit)
+                once = done if isinstance(done, Once) else Once(done)
+                return self.answer(replace(visit, draft=once.draft), draft, once.said, once.leave, once.back)
+            except StudioError as error:
+                return self.answer(visit, draft, widgets.problem(error))
         except Exception as error:  # noqa: BLE001 - the last line of defence: logged, and shown as our own mistake
             _log.exception("An action of step %s failed.", draft.step)
             return self._refused(visit, fault(error))
@@ -286,8 +317,8 @@ class _Frame:
     def _refused(self, visit: Visit, notice: Html) -> list[Any]:
         """Only the notice and the address change: the rest of the page stays as it was."""
         values: list[Any] = [gr.skip() for _ in self.outputs]
-        values[1] = str(address(visit.draft, visit.draft, next(self._serials)))
-        values[3] = str(notice)
+        values[2] = str(address(visit.draft, visit.draft))
+        values[4] = str(notice)
         return values
 
 
@@ -295,7 +326,9 @@ def build(ctx: Context, builders: Mapping[StepId, Builder]) -> gr.Blocks:
     """The wizard as one Gradio page. ``builders`` has one entry for each step."""
     with gr.Blocks(title="Tuning Fork", analytics_enabled=False, fill_width=True) as page:
         Navbar(visible=False)
-        draft = gr.State(Draft())
+        # A studio that was started again has forgotten every State; the page has not, so it sends its address along.
+        draft = gr.State(None)
+        query = gr.Textbox(visible="hidden", elem_id="tf-query")
         widgets.panel(header(ctx.settings, "/"), elem_id="tf-top")
         dial_panel = widgets.panel(elem_id="tf-dial")
         place = widgets.panel(elem_id="tf-address")
@@ -303,6 +336,7 @@ def build(ctx: Context, builders: Mapping[StepId, Builder]) -> gr.Blocks:
             with gr.Column(elem_id="tf-main", min_width=0):
                 widgets.panel(tag("p", tag("span", "", id="tf-phase"), cls="tf-phase", role="status"), elem_id="tf-status")
                 notice = widgets.panel(elem_id="tf-notice")
+                live_notice = widgets.panel(elem_id="tf-live-notice")
                 columns: dict[StepId, gr.Column] = {}
                 parts: dict[StepId, StepParts] = {}
                 for step in STEPS:
@@ -310,7 +344,7 @@ def build(ctx: Context, builders: Mapping[StepId, Builder]) -> gr.Blocks:
                         parts[step] = builders[step](ctx)
             with gr.Column(elem_id="tf-side", min_width=0):
                 run_card = widgets.panel(elem_id="tf-card")
-        frame = _Frame(ctx, parts, columns, draft, place, dial_panel, notice, run_card)
+        frame = _Frame(ctx, parts, columns, draft, query, place, dial_panel, notice, live_notice, run_card)
         _bind(page, frame)
     page.queue(default_concurrency_limit=None, api_open=False)
     return page
@@ -334,11 +368,10 @@ def start(ctx: Context, visit: Visit) -> Draft:
 def _bind(page: gr.Blocks, frame: _Frame) -> None:
     """Connect the frame's own events and every action and heartbeat of the steps."""
 
-    def opened(_: Draft, request: gr.Request) -> list[Any]:
-        query = str(request.query_params) if request else ""
-        return frame.guarded(Draft(), request, lambda _: Draft.from_query(query))
+    def opened(request: gr.Request) -> list[Any]:
+        return frame.guarded(Draft(), request, lambda _: Draft.from_query(str(request.query_params)))
 
-    listen(page.load, opened, [frame.draft], frame.outputs)
+    listen(page.load, opened, None, frame.outputs)
 
     def pressed(visit: Visit, said: Said) -> Draft:
         return start(frame.ctx, visit) if said.name == "start" else go(visit, said)
@@ -358,12 +391,12 @@ def _named(component: gr.HTML, event: str) -> Listener:
 
 
 def _act(frame: _Frame, action: Action) -> None:
-    def run(draft: Draft, request: gr.Request, event: gr.EventData, *values: object) -> list[Any]:
-        return frame.guarded(draft, request, lambda visit: action.run(visit, _said(event), *values))
+    def run(draft: Draft | None, query: str, request: gr.Request, event: gr.EventData, *values: object) -> list[Any]:
+        return frame.guarded(draft or Draft.from_query(query), request, lambda visit: action.run(visit, _said(event), *values))
 
     if action.phase:
         listen(action.on, None, None, None, js=f"() => window.tuningFork.busy({action.phase!r})")
-    listen(action.on, run, [frame.draft, *action.inputs], frame.outputs)
+    listen(action.on, run, [frame.draft, frame.query, *action.inputs], frame.outputs)
 
 
 def _said(event: gr.EventData) -> Said:
@@ -376,11 +409,18 @@ def _said(event: gr.EventData) -> Said:
 
 
 def _tick(frame: _Frame, parts: StepParts, ticking: gr.HTML) -> None:
-    def again(draft: Draft, request: gr.Request) -> list[Any]:
-        values = parts.show(Visit(draft, frame.ctx.owner_of(request)))
-        return [str(value) if isinstance(value, Html) else value for value in values]
+    def again(draft: Draft | None, query: str, request: gr.Request, event: gr.EventData) -> list[Any]:
+        known = draft or Draft.from_query(query)
+        visit = Visit(known, frame.ctx.owner_of(request), seen=_said(event).value)
+        try:
+            values = parts.show(visit)
+            run_card = card.of(frame.ctx.settings, frame.ctx.store, known, visit.owner)
+        except StudioError as error:
+            return [str(widgets.problem(error)), gr.skip(), *(gr.skip() for _ in parts.outputs)]
+        return ["", str(run_card), *(str(value) if isinstance(value, Html) else value for value in values)]
 
-    listen(_named(ticking, "tick"), again, [frame.draft], list(parts.outputs), queue=False)
+    outputs = [frame.live_notice, frame.card, *parts.outputs]
+    listen(_named(ticking, "tick"), again, [frame.draft, frame.query], outputs, queue=False)
 
 
 def listen(

@@ -319,9 +319,12 @@ def sheet(*children: object, cls: str = "") -> Html:
     return tag("section", *children, cls=f"tf-sheet {cls}".strip())
 
 
-def heartbeat(milliseconds: int) -> Html:
-    """While this is in a panel, the panel ticks at this pace: not while the tab is hidden, at once when it is shown again."""
-    return tag("span", hidden=True, data_tick=milliseconds)
+def heartbeat(milliseconds: int, seen: str = "") -> Html:
+    """While this is in a panel, the panel ticks at this pace: not while the tab is hidden, at once when it is shown again.
+
+    Each tick brings ``seen`` back, so that the answer may leave out what is on screen already.
+    """
+    return tag("span", hidden=True, data_tick=milliseconds, data_seen=seen or None)
 
 
 _PANEL_SCRIPT: Final = """
@@ -342,7 +345,7 @@ const beat = () => {
   if (!t || document.hidden || element.offsetParent === null) return;
   if (Date.now() - last < Number(t.dataset.tick)) return;
   last = Date.now();
-  trigger('tick', {name: 'tick', value: ''});
+  trigger('tick', {name: 'tick', value: t.dataset.seen || ''});
 };
 window.addEventListener('popstate', () => {
   if (element.isConnected && element.querySelector('[data-serial]')) trigger('pick', {name: 'address', value: location.search});

@@ -56,6 +56,11 @@
     copyAddress(node);
     document.body.dataset.opened = "yes";
     idle();
+    if (node.dataset.leave) {
+      // Where the other page may lead back to stays in this tab: that page's server side is told nothing.
+      try { sessionStorage.setItem("tuning-fork:back", node.dataset.back || ""); } catch { /* then there is no way back but the browser's */ }
+      location.assign(node.dataset.leave);
+    }
     if (moved) {
       window.scrollTo({ top: 0 });
       // The new question is where a keyboard or a screen reader should be.
