@@ -15,6 +15,7 @@ import gradio as gr
 from studio import data, datasets, samples
 from studio.data import SplitPlan
 from studio.errors import DataError, NotFoundError
+from studio.store import DatasetRow
 from wizards import widgets
 from wizards.data_screen import Screen, below, drop_note, top
 from wizards.draft import Draft
@@ -36,13 +37,21 @@ def read(ctx: Context, visit: Visit) -> Screen:
     )
     draft = visit.draft
     if not draft.dataset:
-        return replace(base, samples=samples.samples(), earlier=ctx.store.datasets.all(visit.owner)[:5])
+        return replace(base, samples=samples.samples(), earlier=latest(ctx.store.datasets.all(visit.owner)))
     dataset = dataset_of(ctx.settings, ctx.store, draft.dataset, visit.owner)
     if dataset is not None:
         return replace(base, inspection=dataset.inspection, dataset=dataset, plan=dataset.plan)
     inspection = datasets.find(ctx.settings, draft.dataset, visit.owner)
     plan = plan_named(draft.view, inspection.rows_usable - inspection.duplicate_rows)
     return replace(base, inspection=inspection, plan=plan, chosen_columns=draft.mapping)
+
+
+def latest(rows: Sequence[DatasetRow], most: int = 5) -> tuple[DatasetRow, ...]:
+    """The newest data sets, each file once: the same file added twice is one thing to a person."""
+    by_file: dict[tuple[str, str], DatasetRow] = {}
+    for row in sorted(rows, key=lambda each: each.created_at, reverse=True):
+        by_file.setdefault((row.name, row.fingerprint), row)
+    return tuple(by_file.values())[:most]
 
 
 def uploaded(ctx: Context, visit: Visit, path: str | None) -> Draft:

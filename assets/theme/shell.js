@@ -68,6 +68,25 @@
     }
   };
 
+  // What Gradio itself has to say, in our words: what happened and what to do next.
+  const WORDS = [
+    [/Connection to the server was lost/, () =>
+      "The studio does not answer. Runs that were started go on. Start the studio again; this page comes back by itself."],
+    [/exceed the maximum allowed size of ([\d.]+) (\w+)/, (found) =>
+      `The file is larger than ${parseFloat(found[1])} ${found[2].toUpperCase()}, the limit of this studio. ` +
+      "Add a smaller file, or raise STUDIO_UPLOAD_LIMIT_MB and start the studio again."],
+  ];
+  const reword = () => {
+    document.querySelectorAll('[data-testid="toast-text"]:not([data-ours])').forEach((node) => {
+      node.dataset.ours = "yes";
+      idle();
+      for (const [pattern, words] of WORDS) {
+        const found = node.textContent.match(pattern);
+        if (found) node.textContent = words(found);
+      }
+    });
+  };
+
   // Tabs are views of what is already here, so the page switches them itself and remembers which one was open.
   const openTabs = new Map();
   const showTab = (group, id) => {
@@ -135,7 +154,7 @@
   const watch = () => {
     paint();
     new MutationObserver(paint).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    new MutationObserver(() => { settle(); reopen(); keepTabs(); paint(); })
+    new MutationObserver(() => { settle(); reopen(); keepTabs(); reword(); paint(); })
       .observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-serial", "open", "aria-selected"] });
   };
   if (document.body) watch();
