@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from studio import models
 from studio.errors import RunError
 from studio.recipe import Recipe
 from studio.runs import checkpoints, files
-from studio.runs.desk import Desk, StopAsked, at_desk
+from studio.runs.desk import Desk, StopAsked, at_desk, leave
 from studio.runs.environment import settle_down
 from studio.runs.metrics import AT, LIFE, MetricsFile
 from studio.store import RunRow
@@ -145,4 +144,4 @@ def _write_result(desk: Desk, plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
