@@ -15,7 +15,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     build = verbs.add_parser("build", help="corpus, tokenizer, pre-training, card")
     build.add_argument("--out", type=Path, default=asset() / "nano", help="folder for weights, tokenizer and card")
-    build.add_argument("--work", type=Path, default=Path("nano-work"), help="folder for the resumable checkpoint and the log")
+    build.add_argument("--work", type=Path, default=Path("build/nano"), help="folder for the resumable checkpoint and the log")
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--steps", type=int, default=6_000)
     build.add_argument("--device", default="auto", help="auto, cpu or cuda")

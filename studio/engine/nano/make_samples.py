@@ -36,7 +36,7 @@ def write_samples(folder: Path) -> None:
     writer.writerow(("prompt", "completion"))
     writer.writerows(unique_rows(ticket_row, 600, SEED))
     _write(folder / "support_tickets.csv", table.getvalue())
-    formal = [{"prompt": prompt, "completion": completion} for prompt, completion in unique_rows(formal_row, 500, SEED)]
+    formal = [{"prompt": prompt, "completion": completion} for prompt, completion in unique_rows(formal_row, 600, SEED)]
     _write(folder / "casual_to_formal.json", json.dumps(formal, indent=1, ensure_ascii=False) + "\n")
     pig = (
         json.dumps({"prompt": prompt, "completion": completion}) for prompt, completion in unique_rows(pig_latin_row, 600, SEED)

@@ -37,6 +37,7 @@ _THINGS = (
     "estimate",
     "lesson plan",
 )
+_MANY = ("meeting notes", "sales figures", "test results", "photos", "tickets")
 _EVENTS = (
     "meeting",
     "workshop",
@@ -64,7 +65,10 @@ _CORES: tuple[tuple[str, str], ...] = (
     ),
     ("[can u fix|pls fix|gotta fix|u need to fix] the <thing> <when>", "Could you please correct the <thing> <when>?"),
     ("[can u print|pls print|print] <n> copies of the <thing>[?|]", "Could you please print <n> copies of the <thing>?"),
-    ("[wheres|any idea where] the <thing>[?| is?]", "Could you please tell me where the <thing> is?"),
+    (
+        "[wheres the <thing>?|any idea where the <thing> <be>?|where did u put the <thing>?]",
+        "Could you please tell me where the <thing> <be>?",
+    ),
     ("[any news on|whats up with|heard anything about] the <thing>?", "Is there any news about the <thing>?"),
     (
         "[cant make it to|gonna miss|wont be at] the <event> [on <day>|on <day>, sorry]",
@@ -78,7 +82,7 @@ _CORES: tuple[tuple[str, str], ...] = (
     ("[cant open|the link is dead for] the <thing>", "Unfortunately, I am unable to open the <thing>."),
     ("[cant find|lost|no idea where i put] the <thing>", "Unfortunately, I am unable to find the <thing>."),
     (
-        "[the <thing> is wrong|theres a mistake in the <thing>|the <thing> is full of mistakes]",
+        "[the <thing> <be> wrong|theres a mistake in the <thing>|the <thing> <be> full of mistakes]",
         "I have found a mistake in the <thing>.",
     ),
     ("[i need|gimme|need] <n> more days for the <thing>", "I would need <n> more days for the <thing>."),
@@ -112,6 +116,7 @@ def formal_row(rng: random.Random) -> tuple[str, str]:
         "day": rng.choice(words.DAYS),
         "n": rng.choice((2, 3, 4, 5, 6, 8, 10, 15, 20, 30)),
     }
+    slots["be"] = "are" if slots["thing"] in _MANY else "is"
     slots["when"] = say(rng, rng.choice(_WHEN), **slots)
     quick, careful = rng.choice(_CORES)
     quick, careful = say(rng, quick, **slots), say(rng, careful, **slots)
@@ -129,4 +134,6 @@ def formal_row(rng: random.Random) -> tuple[str, str]:
         quick=quick,
         me=sender,
     )
-    return message.replace("?.", "?").replace("!.", "!"), f"Dear {to},\n\n{careful}\n\nKind regards,\n{sender}"
+    return message.replace("?.", "?").replace("?,", "?").replace("!.", "!").replace(
+        "!,", "!"
+    ), f"Dear {to},\n\n{careful}\n\nKind regards,\n{sender}"
