@@ -12,7 +12,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from studio.data.shape import recognise
 from studio.data.source import LONGEST
@@ -51,8 +51,11 @@ _FIRST = (
     "\x1e",
 )
 _SEP_LINE = re.compile(r'\ufeff?"?sep=([^\w"\' ]{1,4}?)"?\s*$', re.IGNORECASE)
+# Quotation mark, and whether it is escaped by a backslash instead of being doubled. The earlier one wins a tie.
+_QUOTINGS = (('"', False), ('"', True), ("'", False))
 _HEADER_WITHIN = 10
-_SNIFFED_RECORDS = 60
+_SNIFFED_RECORDS = 20
+_SNIFFED_LINES = 200
 _STRAY = "\x1f"
 
 
@@ -78,74 +81,66 @@ def sniff(sample: str, complete: bool) -> Dialect:
     """Decide the dialect from the first part of the file. ``complete`` says that the sample is the whole file."""
     text = sample if complete else sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1] or sample
     first = re.match(r"[^\r\n]*(\r\n|\r|\n)?", text)
-    above = 0
+    above, candidates = 0, _FIRST
     hint = _SEP_LINE.match(first.group(0)) if first else None
-    candidates: tuple[str, ...] = _FIRST
     if hint and first:
         candidates, above, text = (hint.group(1),), 1, text[first.end() :]
-    quote, backslash = _quoting(text)
-    tried = [_try(text, delimiter, quote, backslash, order) for order, delimiter in enumerate(candidates)]
-    best = max((trial for trial in tried if trial), key=lambda trial: trial.score, default=None)
-    if best is None:
-        return Dialect(",", quote, backslash, True, above, 1, ("",))
+    physical = text.encode().splitlines(keepends=True)[:_SNIFFED_LINES]
+    trials = [
+        trial
+        for quoting, (quote, backslash) in enumerate(_QUOTINGS)
+        if quoting == 0 or ("\\" if backslash else "") + quote in text
+        for order, delimiter in enumerate(candidates)
+        if order == 0 or delimiter in text
+        for trial in _try(
+            text, physical, Dialect(delimiter, quote, backslash, True, 0, 1, ("",)), (-float(quoting), -float(order))
+        )
+    ]
+    if not trials:
+        return Dialect(",", '"', False, True, above, 1, ("",))
+    best = max(trials, key=lambda trial: trial[0])[1]
     names = best.names if best.header else tuple(f"Column {number}" for number in range(1, len(best.names) + 1))
-    skipped = tuple(text.splitlines()[: best.above])
-    return Dialect(best.delimiter, quote, backslash, best.header, above + best.above, best.width, names, skipped)
+    return replace(best, names=names, skip=above + best.skip, skipped=tuple(text.splitlines()[: best.skip]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    delimiter: str
-    names: tuple[str, ...]
-    header: bool
-    above: int
-    width: int
-    score: tuple[float, ...]
-
-
-def _quoting(text: str) -> tuple[str, bool]:
-    """The quotation mark, and whether it is escaped by a backslash instead of being doubled."""
-    double = len(re.findall(r'(?:^|[^\w\s"])"(?=[^"\s])', text, re.MULTILINE))
-    single = len(re.findall(r"^'|'\s*$|'[,;\t|]'", text, re.MULTILINE))
-    lines = max(1, text.count("\n"))
-    quote = "'" if single >= 2 * lines and single > 4 * double else '"'
-    escaped, doubled = text.count("\\" + quote), len(re.findall(f"(?<=[^{quote},;\t|]){quote}{quote}(?=[^{quote}])", text))
-    # JSON inside a cell holds \" as well, but then the quotes around it are doubled: \"" or "".
-    return quote, escaped > 0 and doubled < escaped
-
-
-def _try(text: str, delimiter: str, quote: str, backslash: bool, order: int) -> _Trial | None:
-    if delimiter not in text and order > 0:
-        return None
-    records = _parse(text, delimiter, quote, backslash)
+def _try(
+    text: str, physical: list[bytes], dialect: Dialect, order: tuple[float, float]
+) -> Iterator[tuple[tuple[float, ...], Dialect]]:
+    """The dialect completed by header and width, with a score; nothing when it finds no record."""
+    records = _parse(text, dialect)
     filled = [(line, cells) for line, cells in records if any(cell.strip() for cell in cells)]
     if not filled:
-        return None
+        return
     place, known = _header(filled)
-    line, names = filled[place]
-    names = tuple(name.strip().removeprefix("\ufeff") for name in names)
+    above, cells = filled[place]
+    names = tuple(name.strip().removeprefix("\ufeff") for name in cells)
     while len(names) > 1 and not names[-1]:
         names = names[:-1]
-    data = filled[place + 1 :]
-    width = len(filled[place][1])
-    fit = sum(len(cells) == width for _, cells in data) / len(data) if data else 1.0
-    header = known > 0 or not _looks_like_data(names, [cells for _, cells in data])
+    header = known > 0 or not _looks_like_data(names, [cells for _, cells in filled[place + 1 : place + 2]])
     blanks = sum(not name for name in names)
-    # Known names first; then records as wide as the header; then more than one column; then the usual order.
-    score = (float(known), -float(blanks), float(len(names) > 1 and fit > 0.5), round(fit, 1), -float(order))
-    return _Trial(delimiter, names, header, line, width, score)
+    wrapped = all(len(name) > 1 and name[0] == name[-1] == "'" for name in names)
+    whole = replace(dialect, header=header, skip=above, width=len(cells), names=names)
+    # Known names first; then lines that are whole records; then more than one column; then the usual order.
+    fit = _fit(physical[above:], whole)
+    yield (float(known), -float(blanks), -float(wrapped), round(fit, 2), float(len(names) > 1 and fit > 0), *order), whole
 
 
-def _parse(text: str, delimiter: str, quote: str, backslash: bool) -> list[tuple[int, list[str]]]:
+def _fit(physical: list[bytes], dialect: Dialect) -> float:
+    """The share of lines that are whole records by themselves. Cells over several lines count against every dialect alike."""
+    patterns = Patterns(dialect)
+    bodies = [body for line in physical if (body := line.rstrip(b"\r\n"))]
+    return sum(bool(patterns.fits.fullmatch(patterns.plain(body))) for body in bodies) / max(1, len(bodies))
+
+
+def _parse(text: str, dialect: Dialect) -> list[tuple[int, list[str]]]:
     """The first records, each with the number of lines above it. Only for sniffing: the csv module forgives everything."""
-    single = delimiter if len(delimiter) == 1 else _STRAY
-    plain = text if len(delimiter) == 1 else text.replace(delimiter, _STRAY)
+    delimiter = dialect.delimiter
     reader = csv.reader(
-        io.StringIO(plain, newline=""),
-        delimiter=single,
-        quotechar=quote,
-        doublequote=not backslash,
-        escapechar="\\" if backslash else None,
+        io.StringIO(text if len(delimiter) == 1 else text.replace(delimiter, _STRAY), newline=""),
+        delimiter=delimiter if len(delimiter) == 1 else _STRAY,
+        quotechar=dialect.quote,
+        doublequote=not dialect.backslash,
+        escapechar="\\" if dialect.backslash else None,
     )
     records: list[tuple[int, list[str]]] = []
     above = 0
@@ -170,20 +165,21 @@ def _header(records: list[tuple[int, list[str]]]) -> tuple[int, int]:
     return 0, 0
 
 
-def _looks_like_data(names: tuple[str, ...], data: list[list[str]]) -> bool:
-    """True when the first record reads like a row: sentences, numbers, gaps, or the same text as further down."""
+def _looks_like_data(names: tuple[str, ...], below: list[list[str]]) -> bool:
+    """True when the first record reads like a row: sentences, numbers, or the same text as in the next one."""
     if any(len(name) > 60 or name.endswith((".", "?", "!")) for name in names):
         return True
     if any(re.fullmatch(r"[-+]?[\d.,]+", name) for name in names):
         return True
-    return len(names) > 1 and any(tuple(cell.strip() for cell in cells) == names for cells in data[:1])
+    return len(names) > 1 and any(tuple(cell.strip() for cell in cells) == names for cells in below)
 
 
 class Patterns:
     """The regular expressions of one dialect, over bytes. Possessive, so that no text makes them slow."""
 
     def __init__(self, dialect: Dialect) -> None:
-        width = dialect.width
+        width, self._quote, self._backslash = dialect.width, dialect.quote.encode(), dialect.backslash
+        self._escape = re.compile(rb"\\([\\%b])" % self._quote)
         delimiter, quote = re.escape(dialect.delimiter.encode()), re.escape(dialect.quote.encode())
         inside = rb"[^%b]*+(?:%b%b[^%b]*+)*+" % (quote, quote, quote, quote)
         plain = rb"(?:(?!%b|%b)[^\r\n](?:(?!%b)[^\r\n])*+)?" % (quote, delimiter, delimiter)
@@ -200,6 +196,12 @@ class Patterns:
         self.surplus = re.compile(rb"(?:%b(?:%b%b)?[ \t]*+)++" % (delimiter, quote, quote))
         self.blank = re.compile(rb"(?:\s|%b%b|%b)*+" % (quote, quote, delimiter))
         self.spaced = re.compile(rb"(\A|%b)[ \t]+(?=%b)|(?<=%b)[ \t]+(?=%b|\Z)" % (delimiter, quote, quote, delimiter))
+
+    def plain(self, line: bytes) -> bytes:
+        """The line with backslash escapes as doubled quotes; a backslash before anything else stays as it is."""
+        if not self._backslash or b"\\" not in line:
+            return line
+        return self._escape.sub(lambda match: self._quote * 2 if match[1] == self._quote else b"\\", line)
 
 
 def records(lines: Iterator[bytes], dialect: Dialect) -> Iterator[Record]:
@@ -249,12 +251,7 @@ class _Assembler:
         if line is None:
             return None
         self._number += 1
-        return self._escaped(line) if self._dialect.backslash and b"\\" in line else line
-
-    def _escaped(self, line: bytes) -> bytes:
-        """Backslash escapes as doubled quotes; a backslash before anything else stays as it is."""
-        quote = self._dialect.quote.encode()
-        return re.sub(rb"\\([\\%b])" % quote, lambda match: quote * 2 if match[1] == quote else b"\\", line)
+        return self._patterns.plain(line)
 
     def _whole(self, line: bytes) -> bytes:
         """The header record, which may itself go over several lines."""

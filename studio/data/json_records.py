@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from studio.data.csv_records import Record
-from studio.data.source import LONGEST
+from studio.data.source import LONGEST, too_long
 
 Packing = Literal["lines", "array", "wrapped", "values"]
 
@@ -29,6 +29,7 @@ _GAP = re.compile(rb"[\s,]*+")
 _WHOLE_STRING = re.compile(_STRING)
 _BARE = re.compile(rb"[^\s,{}\[\]\"]++")
 _OPENING, _CLOSING = b"{[", b"}]"
+_PARTNER = {b"{"[0]: b"}", b"["[0]: b"]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,13 @@ def by_line(lines: Iterable[bytes]) -> Iterator[Record]:
             yield number, None, body
 
 
-def by_value(chunks: Iterable[bytes], container: Container) -> Iterator[Record]:
+def by_value(chunks: Iterable[bytes], container: Container, name: str) -> Iterator[Record]:
     """One record per element of the list (or per value), over chunks whose line ends are LF.
 
-    Set aside with a reason: ``broken_json`` (a value that does not end, or text that is no value), ``file_cut_off``.
+    Set aside with a reason: ``broken_json`` (a value that does not end, or text that is no value), ``file_cut_off``. Raises
+    ``RefusedFile``, which names the file, for a value longer than ``LONGEST``.
     """
-    return _Scanner(iter(chunks), container).run()
+    return _Scanner(iter(chunks), container, name).run()
 
 
 def unix_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -115,8 +117,9 @@ def _wrapped(text: bytes) -> Container | None:
 class _Scanner:
     """Cuts values out of a growing buffer. ``_at`` is the place in the buffer, ``_line`` the line number at that place."""
 
-    def __init__(self, chunks: Iterator[bytes], container: Container) -> None:
+    def __init__(self, chunks: Iterator[bytes], container: Container, name: str) -> None:
         self._chunks = chunks
+        self._name = name
         self._packing = container.packing
         self._buffer, self._at, self._line, self._ended = b"", 0, 1, False
         self._skip(container)
@@ -197,21 +200,26 @@ class _Scanner:
 
     def _value(self) -> Record:
         """The object or list that starts here, up to its closing bracket."""
-        number, depth, scanned, broken = self._line, 0, 0, None
+        number, opened, scanned, broken = self._line, bytearray(), 0, None
         while True:
             match = _BRACKET.match(self._buffer, self._at + scanned)
-            if match and match[1] != b'"':
-                depth += 1 if match[1] in _OPENING else -1
+            if match and match[1] in _OPENING:
+                opened += match[1]
                 scanned = match.end() - self._at
+            elif match and match[1] in _CLOSING:
+                scanned = match.end() - self._at
+                if _PARTNER[opened.pop()] != match[1] and broken is None:
+                    # A bracket is missing somewhere before, so the values that follow were taken for a part of this one.
+                    broken = 0
             elif match and (newline := self._buffer.find(b"\n", match.end())) >= 0:
                 # A string that does not end on its line: the value is broken, but its brackets may still tell its end.
                 scanned = newline - self._at
                 broken = scanned if broken is None else broken
             elif len(self._buffer) - self._at > LONGEST or not self._grow():
-                return self._broken(number)
+                return self._endless(number)
             if broken is not None and (end := self._restart(broken)):
                 return self._cut(number, end, "broken_json")
-            if match and match[1] != b'"' and depth == 0:
+            if not opened and scanned:
                 return self._cut(number, scanned, None if broken is None else "broken_json")
 
     def _restart(self, scanned: int) -> int | None:
@@ -223,12 +231,14 @@ class _Scanner:
         found = re.compile(rb"\n" + indent + rb"(?=[{\[])").search(self._buffer, self._at + scanned)
         return found.end() - self._at if found else None
 
-    def _broken(self, number: int) -> Record:
+    def _endless(self, number: int) -> Record:
         """A value without an end: it gives up at the next line that looks like the start of a value, else at the end."""
         end = self._restart(0)
         if end:
             return self._cut(number, end, "broken_json")
-        return self._cut(number, len(self._buffer) - self._at, "file_cut_off" if self._ended else "broken_json")
+        if not self._ended:
+            raise too_long(self._name)
+        return self._cut(number, len(self._buffer) - self._at, "file_cut_off")
 
     def _cut(self, number: int, length: int, code: str | None) -> Record:
         text = self._buffer[self._at : self._at + length].strip()

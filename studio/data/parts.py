@@ -137,7 +137,7 @@ def prompt_ids(path: Path) -> tuple[str, ...]:
 
 
 def export_jsonl(path: Path, destination: Path) -> int:
-    """Write a part as ``{"messages": [...]}`` per line, as OpenAI and the Tinker cookbook read it; returns the number of rows."""
+    """Write a part as ``{"messages": [...]}`` per line, as the Tinker cookbook reads it; returns the number of rows."""
     partial, written = destination.with_name(destination.name + ".part"), 0
     query = f"SELECT messages FROM read_parquet({readable(path)}, file_row_number=true) ORDER BY file_row_number"
     with _reading(path) as connection, disk_errors(destination.name):

@@ -130,15 +130,15 @@ def _open_json(source: Source, folder: Path, container: json_records.Container, 
     if container.packing == "lines":
         records = json_records.by_line(lines(source.chunks(), source.name))
     else:
-        records = json_records.by_value(json_records.unix_lines(source.chunks()), container)
-    good, aside = _write(records, source, folder, _SEPARATOR)
+        records = json_records.by_value(json_records.unix_lines(source.chunks()), container, source.name)
+    good, aside = _write(records, source, folder, None)
     expression = (
         f"read_csv({readable(good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, delim=chr(31), quote='', escape='', "
         f"max_line_size={2 * LONGEST}, columns={{'row_id': 'BIGINT', 'line': 'BIGINT', 'value': 'VARCHAR'}})"
     )
     columns = _keys(expression, connection)
     if not columns:
-        _refuse_rowless(expression, source, connection)
+        _refuse_rowless(expression, _aside(aside), source, connection)
     several = container.packing == "values" and _count(expression, connection) > 1
     kind: Format = "jsonl" if several or container.packing == "lines" else "json"
     findings = list(_extension(source, kind))
@@ -151,8 +151,12 @@ def _open_json(source: Source, folder: Path, container: json_records.Container, 
     return Table(kind, None, expression, _aside(aside), columns, tuple(findings), f"JSON, packed as {container.packing}")
 
 
-def _write(records: Iterator[Record], source: Source, folder: Path, separator: bytes) -> tuple[Path, Path]:
-    """Lay the records out, one per line: ``row_id, line, text``, and those set aside: ``row_id, line, reason, text``."""
+def _write(records: Iterator[Record], source: Source, folder: Path, delimiter: bytes | None) -> tuple[Path, Path]:
+    """Lay the records out, one per line: ``row_id, line, text``, and those set aside: ``row_id, line, reason, text``.
+
+    CSV records keep their ``delimiter``; JSON values have none.
+    """
+    values, separator = delimiter is None, delimiter or _SEPARATOR
     good, aside = folder / "records.txt", folder / "aside.txt"
     damaged = not source.clean
     with disk_errors(source.name), good.open("wb") as fine, aside.open("wb") as rest:
@@ -162,7 +166,7 @@ def _write(records: Iterator[Record], source: Source, folder: Path, separator: b
             )
             if why is not None:
                 rest.write(b"%d\x1f%d\x1f%b\x1f%b\n" % (row, line, why.encode(), raw.replace(b"\x1f", b" ")))
-            elif separator == _SEPARATOR and _SEPARATOR in raw:
+            elif values and _SEPARATOR in raw:
                 # A raw control character is no JSON, and its stand-in is none either.
                 fine.write(b"%d\x1f%d\x1f%b\n" % (row, line, raw.replace(_SEPARATOR, b"\x02")))
             else:
@@ -208,9 +212,10 @@ def _keys(expression: str, connection: duckdb.DuckDBPyConnection) -> dict[str, t
     return columns
 
 
-def _refuse_rowless(expression: str, source: Source, connection: duckdb.DuckDBPyConnection) -> None:
+def _refuse_rowless(expression: str, aside: str, source: Source, connection: duckdb.DuckDBPyConnection) -> None:
     """Say why a JSON file without a single object cannot be used."""
-    row = connection.execute(f"SELECT count(*), count(*) FILTER (json_valid(value)), min(line) FROM {expression}").fetchone()
+    everything = f"SELECT line, json_valid(value) AS valid FROM {expression} UNION ALL SELECT line, false FROM {aside}"
+    row = connection.execute(f"SELECT count(*), count(*) FILTER (valid), min(line) FROM ({everything})").fetchone()
     count, valid, line = row or (0, 0, None)
     if count == 0:
         raise RefusedFile("no_rows", "This JSON file holds no rows.", where=source.name, next_step="Export it again with data.")
