@@ -6,7 +6,6 @@ and asks no hub for anything when its models are on this machine.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from collections.abc import Mapping
@@ -60,18 +59,13 @@ def child_environment(settings: Settings, inherited: Mapping[str, str] | None = 
 def settle_down(settings: Settings, *, offline: bool) -> None:
     """Make this process as quiet as its parent asked, before any library reads the environment.
 
-    ``offline`` closes the hub: right when every model is on this machine. The cookbook writes the diff of whatever git
-    repository it is installed in next to the metrics; a virtual environment inside somebody's project must not put that
-    project's changes there, so git may not look above the installed packages.
+    ``offline`` closes the hub: right when every model is on this machine.
     """
     os.environ.update(_QUIET)
     # Libraries log every request, every step and whole training examples at this level; jobs say what matters themselves.
     logging.disable(logging.INFO)
     if offline and settings.place == "embedded":
         os.environ.update(_OFFLINE)
-    found = importlib.util.find_spec("tinker_cookbook")
-    if found is not None and found.origin is not None:
-        os.environ["GIT_CEILING_DIRECTORIES"] = str(Path(found.origin).resolve().parent.parent)
 
 
 def _checkout() -> Path | None:

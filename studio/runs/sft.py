@@ -25,6 +25,7 @@ from tinker_cookbook.supervised.data import SupervisedDatasetFromHFDataset, conv
 from tinker_cookbook.supervised.nll_evaluator import SamplerNLLEvaluator
 from tinker_cookbook.supervised.types import SupervisedDataset, SupervisedDatasetBuilder
 from tinker_cookbook.tokenizer_utils import get_tokenizer
+from tinker_cookbook.utils import ml_log
 
 from studio.recipe import Recipe
 from studio.runs import files
@@ -242,6 +243,9 @@ def config(plan: Plan, folder: Path, attendant: Attendant) -> train.Config:
 
 async def run(config: train.Config) -> None:
     """Train to the end, from the folder's last checkpoint where there is one."""
+    # The cookbook would write the diff of whatever git repository its package lies in beside the metrics (with a virtual
+    # environment inside somebody's project: that project's unpublished changes), and fail where there is no git.
+    ml_log.code_state = lambda *_: "Code is not recorded.\n"  # pyright: ignore[reportPrivateImportUsage]
     await train.main(config)
 
 

@@ -129,6 +129,7 @@ def test_a_killed_worker_resumes_and_takes_the_very_same_steps(house, supervisor
     assert "tml-" not in log
     assert "Turn around" not in log
     assert not (house.folder(run.id) / "cache").exists()
+    assert (house.folder(run.id) / "code.diff").read_text() == "Code is not recorded.\n"
 
 
 @pytest.mark.slow
