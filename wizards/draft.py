@@ -84,7 +84,7 @@ class Draft:
         scalars: dict[str, str] = {}
         pairs: dict[str, list[tuple[str, str]]] = {name: [] for name in _PAIRS}
         keys = {key: name for name, key in _PAIRS.items()}
-        step: StepId = "goal"
+        step: StepId | None = None
         for key, value in parse_qsl(query.removeprefix("?"), max_num_fields=200):
             if len(value) > _LONGEST:
                 continue
@@ -96,8 +96,8 @@ class Draft:
                 left, _, right = value.partition(":")
                 pairs[keys[key]].append((left, right))
         # A bare ?run=ID, as a person would write it down, means: show me that run.
-        if scalars.get("run") and step == "goal":
-            step = "train"
+        if step is None:
+            step = "train" if scalars.get("run") else "goal"
         return cls(
             step,
             answers=tuple(pairs["answers"]),
