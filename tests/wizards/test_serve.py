@@ -106,8 +106,8 @@ def test_the_theme_points_at_tokens_that_exist_in_light_and_dark():
     tokens = asset("theme", "tokens.css").read_text(encoding="utf-8")
     light, dark = tokens.split(".dark {")
     css = asset("theme", "studio.css").read_text(encoding="utf-8") + theme.StudioTheme()._get_theme_css()
-    colours = {name for name in re.findall(r"(--[a-z-]+): #", light)}
-    assert colours == {name for name in re.findall(r"(--[a-z-]+): #", dark)}
+    colours = set(re.findall(r"(--[a-z-]+): #", light))
+    assert colours == set(re.findall(r"(--[a-z-]+): #", dark))
     used = set(re.findall(r"var\((--(?:paper|sheet|well|ink|line|accent|on-accent|good|warn|bad|left|right)[a-z-]*)\)", css))
     assert used <= colours
 
