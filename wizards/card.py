@@ -13,7 +13,7 @@ from studio import methods, models
 from studio.errors import NotFoundError
 from studio.recipe import Recipe, about
 from studio.settings import Place, Settings
-from studio.store import Job, RunRow, Store
+from studio.store import Job, JobStatus, RunRow, Store
 from wizards import widgets
 from wizards.draft import Draft
 from wizards.plan import Plan, dataset_of, plan
@@ -113,7 +113,8 @@ def _work_lines(recipe: Recipe, train_rows: int) -> list[tuple[str, str, str]]:
     ]
 
 
-_JOB: Final[dict[str, tuple[str, State]]] = {
+#: What a job's status is called, and its colour.
+JOB_WORDS: Final[dict[JobStatus, tuple[str, State]]] = {
     "queued": ("Waiting", "quiet"),
     "starting": ("Starting", "live"),
     "running": ("Running", "live"),
@@ -127,7 +128,7 @@ _JOB: Final[dict[str, tuple[str, State]]] = {
 
 def running(place: Place, run: RunRow, job: Job, rows: str) -> Screen:
     """The card of a run that exists."""
-    words, state = _JOB[job.status]
+    words, state = JOB_WORDS[job.status]
     recipe = Recipe.from_json(run.recipe_json)
     lines = (
         ("run", run.name, run.id),

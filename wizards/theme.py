@@ -62,8 +62,10 @@ def head() -> str:
         f'<link rel="icon" type="image/svg+xml" href="{LOOK_URL}/logo/favicon.svg">'
         f'<link rel="preload" as="font" type="font/woff2" href="{fonts}" crossorigin>'
         f'<script src="{LOOK_URL}/theme/shell.js?v={version}"></script>'
-        f'<link rel="stylesheet" href="{LOOK_URL}/theme/tokens.css?v={version}">'
-        f'<link rel="stylesheet" href="{LOOK_URL}/theme/studio.css?v={version}">'
+        + "".join(
+            f'<link rel="stylesheet" href="{LOOK_URL}/theme/{name}.css?v={version}">'
+            for name in ("tokens", "studio", "judge", "rate")
+        )
     )
 
 

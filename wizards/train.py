@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
+from zlib import crc32
 
 import gradio as gr
 
@@ -20,6 +21,7 @@ from studio.runs.progress import Progress
 from studio.runs.supervisor import can_resume, can_stop
 from studio.store import Job, JobStatus, RunRow
 from wizards import curve, judging, widgets
+from wizards.card import JOB_WORDS
 from wizards.draft import Draft
 from wizards.shell import Action, Context, Once, Said, StepParts, Visit
 from wizards.widgets import Html, State, tag
@@ -52,10 +54,10 @@ class Screen:
 
     @property
     def drawn(self) -> str:
-        """What the curve on screen holds, so that an equal one is not sent again."""
+        """Names what head and curve show, as ``head|curve``, so that neither is sent to a browser that has it already."""
         now = self.progress
         last = now.train[-1].value if now.train else 0.0
-        return f"{now.step}:{len(now.train)}:{len(now.validation)}:{last:.6g}"
+        return f"{crc32(str(head(self)).encode())}|{now.step}:{len(now.train)}:{len(now.validation)}:{last:.6g}"
 
 
 _PHASE: Final[dict[str, str]] = {
@@ -63,27 +65,27 @@ _PHASE: Final[dict[str, str]] = {
     "starting": "starting the training process",
 }
 
-_STATES: Final[dict[JobStatus, tuple[str, State, str]]] = {
-    "queued": ("Waiting", "quiet", "Waiting for its turn"),
-    "starting": ("Starting", "live", "Getting ready to train"),
-    "running": ("Running", "live", "Your model is learning"),
-    "stopping": ("Stopping", "warn", "Saving what it learned"),
-    "stopped": ("Stopped", "warn", "Training was stopped"),
-    "completed": ("Finished", "good", "Training is done"),
-    "failed": ("Failed", "bad", "Training has failed"),
-    "interrupted": ("Interrupted", "bad", "Training was interrupted"),
+_HEADINGS: Final[dict[JobStatus, str]] = {
+    "queued": "Waiting for its turn",
+    "starting": "Getting ready to train",
+    "running": "Your model is learning",
+    "stopping": "Saving what it learned",
+    "stopped": "Training was stopped",
+    "completed": "Training is done",
+    "failed": "Training has failed",
+    "interrupted": "Training was interrupted",
 }
 
 
 def screen(run: RunRow, job: Job, now: Progress) -> Screen:
     """The step for this run as it stands."""
-    words, state, heading = _STATES[job.status]
+    words, state = JOB_WORDS[job.status]
     return Screen(
         status=job.status,
         name=run.name,
         pill=words,
         state=state,
-        heading=heading,
+        heading=_HEADINGS[job.status],
         lead=_lead(job, now),
         reason=job.reason,
         next_step=job.next_step,
@@ -178,7 +180,7 @@ _LEVELS: Final[dict[Level, tuple[State, str]]] = {
 
 def foot(now: Screen) -> Html:
     """What stands below the curve: numbers, diagnosis, acts, and what is folded."""
-    beat = widgets.heartbeat(_PULSE, seen=f"{now.status}|{now.drawn}") if now.moving else None
+    beat = widgets.heartbeat(_PULSE, seen=now.drawn) if now.moving else None
     return widgets.join(
         (
             tag("p", curve.words(now.progress), cls="tf-unseen"),
@@ -274,10 +276,9 @@ def build(ctx: Context) -> StepParts:
         except NotFoundError:
             return (missing(visit.draft.run), gr.update(value=None, visible=False), "")
         now = screen(run, job, progress.read(files.folder_of(ctx.settings, job), job))
-        status, _, drawn = visit.seen.partition("|")
-        figure = gr.skip() if drawn == now.drawn else gr.update(value=curve.figure(now.progress), visible=True)
-        same = status == now.status and (now.progress.step > 1 or not now.progress.step) and status == "running"
-        return (gr.skip() if same else head(now), figure, foot(now))
+        seen, drawn = visit.seen.partition("|"), now.drawn.partition("|")
+        figure = gr.skip() if seen[2] == drawn[2] else gr.update(value=curve.figure(now.progress), visible=True)
+        return (gr.skip() if seen[0] == drawn[0] else head(now), figure, foot(now))
 
     def press(visit: Visit, said: Said) -> Draft | Once:
         return pressed(ctx, visit, said)

@@ -58,7 +58,11 @@
     idle();
     if (node.dataset.leave) {
       // Where the other page may lead back to stays in this tab: that page's server side is told nothing.
-      try { sessionStorage.setItem("tuning-fork:back", node.dataset.back || ""); } catch { /* then there is no way back but the browser's */ }
+      try {
+        sessionStorage.setItem("tuning-fork:back", node.dataset.back || "");
+        const session = new URLSearchParams(node.dataset.query).get("session");
+        if (session) localStorage.setItem("tuning-fork:seat:" + session, node.dataset.leave);
+      } catch { /* then there is no way back but the browser's */ }
       location.assign(node.dataset.leave);
     }
     if (moved) {
@@ -112,7 +116,29 @@
       if (opened.has(node.dataset.keep) && !node.open) node.open = true;
     });
   };
+  // A seat that was taken in this browser is found again; the studio itself keeps no link to it.
+  const seats = () => {
+    document.querySelectorAll("[data-seat]").forEach((door) => {
+      let way = "";
+      try { way = localStorage.getItem("tuning-fork:seat:" + door.dataset.seat) || ""; } catch { /* the button beside it remains */ }
+      const [link, button] = [door.querySelector("a"), door.querySelector("button")];
+      const known = way.startsWith("/rate#");
+      if (known && link.getAttribute("href") !== way) link.setAttribute("href", way);
+      if (link.hidden === known) link.hidden = !known;
+      if (button.hidden !== known) button.hidden = known;
+    });
+    document.querySelectorAll("[data-origin]").forEach((node) => {
+      if (node.textContent.startsWith("/")) node.textContent = location.origin + node.textContent;
+    });
+  };
+
   document.addEventListener("click", (event) => {
+    const door = event.target.closest?.("[data-seat] a");
+    if (door) {
+      const here = new URLSearchParams(location.search);
+      here.set("step", "verdict");
+      try { sessionStorage.setItem("tuning-fork:back", "/?" + here); } catch { /* as above */ }
+    }
     const summary = event.target.closest?.("details[data-keep] > summary");
     if (summary) {
       const node = summary.parentElement;
@@ -154,8 +180,8 @@
   const watch = () => {
     paint();
     new MutationObserver(paint).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    new MutationObserver(() => { settle(); reopen(); keepTabs(); reword(); paint(); })
-      .observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-serial", "open", "aria-selected"] });
+    new MutationObserver(() => { settle(); reopen(); keepTabs(); reword(); seats(); paint(); })
+      .observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-serial", "open", "aria-selected", "hidden"] });
   };
   if (document.body) watch();
   else document.addEventListener("DOMContentLoaded", watch);

@@ -1,0 +1,66 @@
+"""The automatic measures as a table: base, tuned, and their difference with its interval.
+
+Guarantees: a difference whose interval does not exclude zero is not called better; which side is better follows from the measure,
+not from the sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from studio.compare.measures import Measure
+from wizards import widgets
+from wizards.widgets import Html, tag
+
+
+def table(measures: Sequence[Measure]) -> Html:
+    """One row for each measure."""
+    rows = [
+        (tag("strong", one.label), value(one, one.base), value(one, one.tuned), difference(one), reading(one), f"{one.n:,}")
+        for one in measures
+    ]
+    columns = ("Measure", "Base", "Tuned", "Difference (95 %)", "Reading", "Prompts")
+    return widgets.table(columns, rows, caption="What a program can count", numeric=(1, 2, 5), cls="tf-measures")
+
+
+def value(measure: Measure, number: float) -> str:
+    """A number in the measure's unit."""
+    match measure.unit:
+        case "share":
+            return f"{100 * number:.0f} %"
+        case "characters":
+            return f"{number:,.0f} characters"
+        case _:
+            return f"{number:,.2f}"
+
+
+def difference(measure: Measure) -> str:
+    """Tuned minus base, and between which values it lies."""
+    mean = _signed(measure, measure.difference)
+    if measure.low is None or measure.high is None:
+        return f"{mean}, the same on every prompt"
+    return f"{mean} ({_signed(measure, measure.low)} to {_signed(measure, measure.high)})"
+
+
+def _signed(measure: Measure, number: float) -> str:
+    match measure.unit:
+        case "share":
+            text = f"{100 * number:+.0f}"
+        case "characters":
+            text = f"{number:+,.0f}"
+        case _:
+            text = f"{number:+,.2f}"
+    return text.replace("-", "−")  # noqa: RUF001 - a true minus sign, for people
+
+
+def reading(measure: Measure) -> Html:
+    """What the difference says, in words."""
+    if measure.better == "neither":
+        return tag("span", "no better side", cls="tf-remark")
+    low, high = measure.low, measure.high
+    if low is None or high is None:
+        low = high = measure.difference
+    if low <= 0 <= high:
+        return tag("span", "no clear difference", cls="tf-remark")
+    better = (measure.difference > 0) == (measure.better == "higher")
+    return widgets.pill("tuned is better" if better else "base is better", "good" if better else "warn")

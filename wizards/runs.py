@@ -1,0 +1,228 @@
+"""The page of runs: every run with its state, curve and verdict, and the way to each.
+
+Guarantees: it only reads; a run is named by its id in every link; a verdict is shown only to an owner who has finished rating;
+one run whose files are damaged does not hide the others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import gradio as gr
+
+from studio.compare import blind, outcome
+from studio.compare.sentences import percent
+from studio.errors import NotFoundError, StudioError
+from studio.runs import files, progress
+from studio.runs.progress import Point
+from studio.settings import Settings
+from studio.store import Job, RunRow, Store
+from wizards import judging, widgets
+from wizards.card import JOB_WORDS
+from wizards.draft import Draft
+from wizards.shell import Context, header, listen
+from wizards.widgets import Html, State, tag
+
+_PULSE: Final = 2_000
+_WIDTH: Final = 120
+_HEIGHT: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One run in the table."""
+
+    id: str
+    name: str
+    created: str
+    words: str
+    state: State
+    detail: str
+    data: str
+    model: str
+    steps: str
+    before: float | None
+    after: float | None
+    curve: tuple[Point, ...]
+    verdict: str
+    verdict_href: str
+    live: bool
+
+
+def lines(settings: Settings, store: Store, owner: str) -> tuple[Line, ...]:
+    """Every run of this owner, newest first."""
+    return tuple(_line(settings, store, run, owner) for run in store.runs.all(owner))
+
+
+def _line(settings: Settings, store: Store, run: RunRow, owner: str) -> Line:
+    job = store.jobs.get(run.id)
+    now = progress.read(files.folder_of(settings, job), job, log_lines=0)
+    words, state = JOB_WORDS[job.status]
+    before, after = losses(run, now)
+    verdict, href = _verdict(store, run, owner)
+    return Line(
+        id=run.id,
+        name=run.name,
+        created=ago(time.time() - run.created_at),
+        words=words,
+        state=state,
+        detail=job.phase if job.live and not now.step else "",
+        data=_data(store, run, owner),
+        model=run.model,
+        steps=_steps(job, now.step, now.total),
+        before=before,
+        after=after,
+        curve=now.smoothed,
+        verdict=verdict,
+        verdict_href=href,
+        live=job.live or job.status == "queued",
+    )
+
+
+def losses(run: RunRow, now: progress.Progress) -> tuple[float | None, float | None]:
+    """Loss before and after: on validation rows where there are any, else on training rows."""
+    result = cast("dict[str, Any]", json.loads(run.result_json))
+    for first, last in (("validation_loss_first", "validation_loss_last"), ("train_loss_first", "train_loss_last")):
+        if isinstance(result.get(first), float) and isinstance(result.get(last), float):
+            return result[first], result[last]
+    curve = now.validation if len(now.validation) > 1 else now.smoothed
+    return (curve[0].value, curve[-1].value) if len(curve) > 1 else (None, None)
+
+
+def _data(store: Store, run: RunRow, owner: str) -> str:
+    try:
+        return store.datasets.get(run.dataset_id, owner).name
+    except NotFoundError:
+        return "no longer here"
+
+
+def _steps(job: Job, step: int, total: int) -> str:
+    return f"{step:,} of {total:,}" if total and step < total else f"{step:,}" if total else ""
+
+
+def _verdict(store: Store, run: RunRow, owner: str) -> tuple[str, str]:
+    """The verdict in a few words, and where it stands; empty while there is none."""
+    draft = Draft(run=run.id)
+    place = judging.place_of(store, draft, owner)
+    if place.comparison is None:
+        return "", ""
+    draft = Draft(run=run.id, comparison=place.comparison.id)
+    if place.session is None:
+        return "not rated", _href(draft.at("compare"))
+    href = _href(Draft(run=run.id, comparison=place.comparison.id, session=place.session.id).at("verdict"))
+    try:
+        state = blind.state(store, place.session.id, owner)
+        if (own := judging.own_seat(state)) is not None:
+            return f"you rated {own.done:,} of {own.total:,}", href
+        told = outcome.verdict_of(store, place.session.id, owner)
+    except StudioError as error:
+        return error.what, href
+    if told.win_rate is None or not told.n_votes:
+        return "not rated", href
+    return f"{told.headline}, {percent(told.win_rate)}", href
+
+
+def _href(draft: Draft) -> str:
+    return "/?" + draft.to_query()
+
+
+def ago(seconds: float) -> str:
+    """How long ago, in words."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count:,} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+# --- markup ----------------------------------------------------------------------------------------------------------------
+
+
+def html(found: Sequence[Line]) -> Html:
+    """The page's body."""
+    if not found:
+        start = tag("a", "Start your first run", widgets.icon("arrow"), href="/", cls="tf-button tf-primary")
+        teach = "A run is one training: your data, a recipe, a curve, and in the end a verdict. All of them are kept here."
+        return widgets.join((widgets.title("Runs"), widgets.empty("No runs yet", teach, start)))
+    count = "1 run" if len(found) == 1 else f"{len(found):,} runs"
+    columns = ("Run", "State", "Data", "Model", "Steps", "Loss", "Verdict")
+    head = tag("tr", *(tag("th", name, scope="col") for name in columns))
+    whole = tag("table", tag("caption", "Runs, newest first"), tag("thead", head), tag("tbody", *map(_row, found)))
+    start = tag("a", "New run", widgets.icon("arrow"), href="/", cls="tf-button tf-secondary")
+    return widgets.join(
+        (
+            tag("div", widgets.title("Runs", f"{count}, newest first."), start, cls="tf-runs-head"),
+            tag("div", whole, cls="tf-table tf-runs", tabindex="0", role="region", aria_label="Runs"),
+            widgets.heartbeat(_PULSE) if any(one.live for one in found) else None,
+        )
+    )
+
+
+def _row(one: Line) -> Html:
+    name = tag("a", one.name, href=_href(Draft(run=one.id).at("train")), cls="tf-runs-name")
+    state = (widgets.pill(one.words, one.state), tag("span", one.detail, cls="tf-remark") if one.detail else None)
+    verdict = tag("a", one.verdict, href=one.verdict_href) if one.verdict else tag("span", "none yet", cls="tf-remark")
+    return tag(
+        "tr",
+        tag("td", name, tag("span", one.created, cls="tf-remark"), tag("span", one.id, cls="tf-runs-id")),
+        tag("td", *state, data_label="State"),
+        tag("td", one.data, data_label="Data"),
+        tag("td", one.model, data_label="Model"),
+        tag("td", one.steps, data_label="Steps", cls="tf-runs-number"),
+        tag("td", spark(one.curve), tag("span", _loss(one), cls="tf-runs-number"), data_label="Loss"),
+        tag("td", verdict, data_label="Verdict"),
+    )
+
+
+def _loss(one: Line) -> str:
+    if one.before is None or one.after is None:
+        return ""
+    return f"{one.before:.2f} → {one.after:.2f}"
+
+
+def spark(points: Sequence[Point]) -> Html | None:
+    """The curve as a line of a word's height; its numbers stand beside it."""
+    drawn = [point for point in points if math.isfinite(point.value)]
+    if len(drawn) < 2:
+        return None
+    drawn = drawn[:: max(1, len(drawn) // 60)]
+    low, high = min(point.value for point in drawn), max(point.value for point in drawn)
+    last = max(1, drawn[-1].step - drawn[0].step)
+    places = (
+        f"{2 + (_WIDTH - 4) * (point.step - drawn[0].step) / last:.1f} "
+        f"{3 + (_HEIGHT - 6) * (high - point.value) / ((high - low) or 1):.1f}"
+        for point in drawn
+    )
+    return tag(
+        "svg",
+        tag("path", d="M" + "L".join(places), fill="none", stroke="currentColor", stroke_width="1.8", stroke_linejoin="round"),
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        width=_WIDTH,
+        height=_HEIGHT,
+        cls="tf-spark",
+        aria_hidden="true",
+        focusable="false",
+    )
+
+
+def build(ctx: Context) -> None:
+    """Put the page into the route that is open."""
+    widgets.panel(header(ctx.settings, "/runs"), elem_id="tf-top")
+    with gr.Column(elem_id="tf-wide", min_width=0):
+        panel = widgets.panel()
+
+    def show(request: gr.Request) -> str:
+        try:
+            return str(html(lines(ctx.settings, ctx.store, ctx.owner_of(request))))
+        except StudioError as error:
+            return str(widgets.problem(error))
+
+    page = gr.context.Context.root_block
+    assert page is not None  # noqa: S101 - a page is built inside its application
+    listen(page.load, show, None, [panel])
+    listen(getattr(panel, "tick"), show, None, [panel], queue=False)  # noqa: B009 - an event that the panel's script declares
