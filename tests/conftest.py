@@ -100,6 +100,21 @@ def free_port() -> int:
 @pytest.fixture
 def new_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Studio]]:
     """Makes studios, not yet started, each with a home folder of its own; all are stopped in the end."""
+    with _studios(tmp_path_factory) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """One served studio for the tests of a file that do not stop it."""
+    with _studios(tmp_path_factory) as make:
+        studio = make()
+        studio.start()
+        yield studio
+
+
+@contextlib.contextmanager
+def _studios(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Studio]]:
     made: list[Studio] = []
 
     def make() -> Studio:
@@ -111,10 +126,12 @@ def new_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
         made.append(Studio(home, port, env))
         return made[-1]
 
-    yield make
-    for studio in made:
-        studio.stop()
-        _end_runs(studio.home)
+    try:
+        yield make
+    finally:
+        for studio in made:
+            studio.stop()
+            _end_runs(studio.home)
 
 
 def _end_runs(home: Path) -> None:

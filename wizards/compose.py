@@ -35,6 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     _stay_home(settings)
     from fastapi import FastAPI
+    from starlette.responses import RedirectResponse
 
     from wizards import serve, theme
 
@@ -42,6 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Tuning Fork", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(supervisor))
     app.add_middleware(serve.OwnHead, head=theme.head())
     theme.mount_look(app)
+    # A page answers below its slash only. The part of the address after #, which tells who rates, survives the way there.
+    app.add_route("/rate", lambda _: RedirectResponse("/rate/"))
     with warnings.catch_warnings():
         # Gradio says that pages with several routes are not rendered on the server, which nobody asked for.
         warnings.filterwarnings("ignore", message="SSR mode is not supported")
@@ -169,7 +172,8 @@ def main() -> int:
     sys.stdout.write(f"Tuning Fork is ready: {_address(settings)}\n")
     sys.stdout.write(f"Everything is kept in {settings.home}. Press Ctrl+C to stop; runs go on.\n")
     sys.stdout.flush()
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[bound])
+    # An open page holds a connection for as long as it is open; without a limit Ctrl+C would wait for it.
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)).run(sockets=[bound])
     return 0
 
 

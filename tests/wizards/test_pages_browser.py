@@ -1,0 +1,162 @@
+"""The first three steps in a real browser: nothing leaves the machine, nothing hostile runs, nobody is kept out."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=2} {{window.hacked=3}} `${window.hacked=4}`"
+
+
+@pytest.fixture
+def open_page(browser, shared_studio):
+    """Opens a page in a context of its own and notes every request that it makes and every mistake it reports."""
+    contexts = []
+
+    def make(path="/", *, studio=shared_studio, width=1440, height=900, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
+        contexts.append(context)
+        page = context.new_page()
+        page.requests = []
+        page.faults = []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.goto(studio.url + path)
+        page.wait_for_selector("body[data-opened]")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def _stays_home(page, studio):
+    strangers = [url for url in page.requests if not url.startswith((studio.url, "data:", "blob:"))]
+    assert strangers == []
+    assert page.requests
+
+
+def _no_barrier(page, where):
+    found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+    assert not found, (where, [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found])
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is wider than the screen"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_screen_of_the_first_steps_is_open_to_everybody(open_page, shared_studio, tmp_path, width, height, scheme):
+    page = open_page(width=width, height=height, scheme=scheme)
+    assert page.evaluate("document.documentElement.classList.contains('dark')") == (scheme == "dark")
+    _no_barrier(page, "goal")
+    page.get_by_role("button", name="Not sure").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("ten of your rows")
+    _no_barrier(page, "second question")
+    page.get_by_role("button", name="Change the last answer").click()
+    page.get_by_role("button", name="Yes, I have examples").click()
+    expect(page.get_by_role("heading", name="Add your examples")).to_be_visible()
+    _no_barrier(page, "empty data")
+
+    file = tmp_path / "mine.csv"
+    rows = "".join(f'"Question {i}, {"word " * 60}","Answer {i}"\n' for i in range(60))
+    file.write_text(f"Question,Reply\n{rows},lonely\n", encoding="utf-8")
+    page.set_input_files("input[type=file]", str(file))
+    expect(page.get_by_text("Please confirm")).to_be_visible(timeout=20_000)
+    _no_barrier(page, "checked data")
+    for tab in ("Findings", "What the model sees"):
+        page.get_by_role("tab", name=tab).click()
+        _no_barrier(page, tab)
+    page.get_by_role("button", name="split and continue").click()
+    page.get_by_label("learning rate").fill("fast")
+    page.get_by_label("learning rate").blur()
+    expect(page.get_by_role("textbox", name="learning rate")).to_have_attribute("aria-invalid", "true")
+    page.get_by_text("The other 12 settings").click()
+    _no_barrier(page, "settings with a problem")
+    expect(page.get_by_role("button", name="Correct 1 setting first")).to_be_visible()
+    _stays_home(page, shared_studio)
+    assert page.faults == []
+
+
+def test_a_hostile_file_is_only_text(open_page, shared_studio, tmp_path):
+    page = open_page("/?step=data&method=sl&answer=examples:yes")
+    file = tmp_path / "a${window.hacked=5}.csv"
+    quoted = HOSTILE.replace('"', '""')
+    file.write_text(f'prompt,completion,"{quoted}"\n' + f'"{quoted}","{quoted}","{quoted}"\n' * 5, encoding="utf-8")
+    page.set_input_files("input[type=file]", str(file))
+    expect(page.get_by_role("tab", name="Rows")).to_be_visible(timeout=20_000)
+    for tab in ("Findings", "What the model sees", "Rows"):
+        page.get_by_role("tab", name=tab).click()
+    expect(page.get_by_role("cell").first).to_contain_text("${window.hacked=2}")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator(".tf-step img").count() == 0
+    _stays_home(page, shared_studio)
+
+
+def test_the_browser_itself_refuses_other_machines(open_page):
+    page = open_page()
+    page.evaluate("new Image().src = 'http://127.0.0.2:9/x.png'")
+    refused = page.evaluate("fetch('http://127.0.0.2:9/x').then(() => 'sent', () => 'refused')")
+    assert refused == "refused"
+    blocked = page.evaluate(
+        """new Promise((done) => {
+          document.addEventListener('securitypolicyviolation', (event) => done(event.blockedURI));
+          new Image().src = 'http://127.0.0.2:9/y.png';
+          setTimeout(() => done('not blocked'), 2000);
+        })"""
+    )
+    assert "127.0.0.2" in blocked
+
+
+def test_the_address_holds_everything(open_page, new_studio):
+    studio = new_studio()
+    studio.start()
+    page = open_page(studio=studio)
+    page.get_by_role("button", name="Yes, I have examples").click()
+    page.get_by_role("button", name="Pig Latin").click()
+    page.get_by_role("button", name="Split and continue").click()
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_contain_text("How thorough")
+    expect(heading).to_be_focused()
+    page.get_by_role("button", name="Thorough").click()
+    expect(page.get_by_text("changed").first).to_be_visible()
+    there = page.url
+    assert "set=epochs" in there
+    page.go_back()
+    expect(heading).to_contain_text("Your data is ready")
+    page.go_forward()
+    expect(heading).to_contain_text("How thorough")
+    page.reload()
+    expect(page.get_by_text("changed").first).to_be_visible()
+
+    # A studio that is killed and started again goes on where the page is.
+    studio.kill()
+    studio.start()
+    page.wait_for_function("fetch('/look/logo/mark.svg').then((answer) => answer.ok)")
+    page.goto(there)
+    expect(page.get_by_text("changed").first).to_be_visible()
+    page.get_by_role("button", name="Back to everything recommended").click()
+    expect(page.get_by_text("changed")).to_have_count(0)
+
+
+def test_the_theme_is_kept_and_the_keyboard_is_enough(open_page):
+    page = open_page()
+    page.get_by_role("button", name="Dark theme").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.reload()
+    page.wait_for_selector("body[data-opened]")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    expect(page.get_by_role("button", name="Dark theme")).to_have_attribute("aria-pressed", "true")
+
+    page.get_by_role("button", name="Yes, I have examples").focus()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Add your examples")).to_be_visible()
+    page.get_by_role("button", name="Pig Latin").focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("tab", name="Rows")).to_be_visible(timeout=20_000)
+    page.get_by_role("tab", name="Rows").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Findings")).to_be_focused()
+    expect(page.get_by_role("tab", name="Findings")).to_have_attribute("aria-selected", "true")
