@@ -115,7 +115,14 @@ def _serve(options: argparse.Namespace, listener: socket.socket) -> int:
     bases = [Base(spec, device) for spec in specs]
     service = Service(bases, Checkpoints(settings.checkpoints))
     key = Secret(os.environ.pop(KEY_VARIABLE, "") or f"tml-{secrets.token_urlsafe(32)}")
-    config = uvicorn.Config(build(service, key), log_level="warning", access_log=False, lifespan="on", timeout_keep_alive=75, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        build(service, key),
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+    )
     server = _Server(config, lambda: _announce(options, listener, key, [base.spec.name for base in bases]))
     if options.parent:
         threading.Thread(target=_follow, args=(sys.stdin.buffer, server), name="parent", daemon=True).start()

@@ -25,9 +25,9 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from studio.engine.refusals import Refusal, unsupported
+from studio.engine.refusals import RefusalError, unsupported
 from studio.errors import EngineError
 
 #: Tinker trains with this scale whatever the rank, so that a learning rate carries over between ranks.
@@ -110,25 +110,23 @@ class Base:
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The model's tokenizer, loaded when a stop string needs it for the first time."""
         if self._tokenizer is None:
-            self._tokenizer = AutoTokenizer.from_pretrained(self.spec.source)
+            loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self.spec.source)
+            self._tokenizer = loaded
         return self._tokenizer
 
     def shape(self, rank: int, *, mlp: bool, attn: bool, unembed: bool) -> Shape:
-        """The modules that ``train_mlp``, ``train_attn`` and ``train_unembed`` mean in this architecture. Raises ``Refusal``."""
+        """The modules that the three flags of ``LoraConfig`` mean in this architecture. Raises ``RefusalError``."""
         if not 1 <= rank <= 512:
-            raise Refusal(f"The LoRA rank {rank} is not between 1 and 512.")
+            raise RefusalError(f"The LoRA rank {rank} is not between 1 and 512.")
         head = self.model.get_output_embeddings()
         targets: set[str] = set()
         for name, module in self.model.named_modules():
-            inner = module.base_layer if isinstance(module, BaseTunerLayer) else module
+            inner = getattr(module, "base_layer", module)
             if not isinstance(inner, nn.Linear) or name.endswith(".base_layer") or ".lora_" in name:
                 continue
             last = name.rsplit(".", 1)[-1]
-            if module is head or inner is head:
-                wanted = unembed
-            else:
-                wanted = attn if "attn" in name or "attention" in name else mlp
-            if wanted:
+            in_attention = "attn" in name or "attention" in name
+            if unembed if module is head or inner is head else attn if in_attention else mlp:
                 targets.add(last)
         if not targets:
             raise unsupported(f"{self.spec.name} has no linear layers of the kind asked for.")
@@ -158,20 +156,20 @@ class Base:
         return Adapter(key=key, shape=shape, parameters=parameters)
 
     def restore(self, shape: Shape, tensors: Mapping[str, torch.Tensor]) -> Adapter:
-        """Attach an adapter with these weights. Raises ``Refusal`` when they were not made for this model."""
+        """Attach an adapter with these weights. Raises ``RefusalError`` when they were not made for this model."""
         adapter = self.create(shape, seed=0)
         try:
             self.fill(adapter, tensors)
-        except Refusal:
+        except RefusalError:
             self.drop(adapter)
             raise
         return adapter
 
     def fill(self, adapter: Adapter, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Replace an adapter's weights in place. Raises ``Refusal`` when names or shapes differ, before anything changes."""
+        """Replace an adapter's weights in place. Raises ``RefusalError`` before anything changes when they do not fit."""
         same = adapter.parameters.keys() == tensors.keys()
         if not same or any(tensors[name].shape != value.shape for name, value in adapter.parameters.items()):
-            raise Refusal(f"The checkpoint does not fit {self.spec.name}: its layers or its rank differ.")
+            raise RefusalError(f"The checkpoint does not fit {self.spec.name}: its layers or its rank differ.")
         with torch.no_grad():
             for name, parameter in adapter.parameters.items():
                 parameter.copy_(tensors[name])
@@ -196,12 +194,6 @@ class Base:
             layer.set_adapter(names, inference_mode=not train)
         self._current = key
 
-    def __enter__(self) -> Base:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.model = None
-
 
 def dtype_for(device: torch.device) -> torch.dtype:
     """float32 on a CPU and on MPS, where bfloat16 is slow or missing; bfloat16 on a GPU that has it."""
@@ -218,7 +210,7 @@ def pick_device(wanted: str) -> str:
     return wanted
 
 
-def _end_tokens(model: Any) -> tuple[int, ...]:
+def _end_tokens(model: PreTrainedModel) -> tuple[int, ...]:
     for source in (getattr(model, "generation_config", None), model.config):
         found = getattr(source, "eos_token_id", None)
         if found is not None:

@@ -4,8 +4,9 @@
     <root>/<model id>/{weights,sampler_weights,external_weights}/<name>/
         adapter_model.safetensors  adapter_config.json  checkpoint.json  [optimizer.safetensors]
 
-Guarantees: a checkpoint is there completely or not at all, also after ``kill -9`` or a power cut: it is written beside its place,
-flushed to the disk, and renamed; no id or name that a client sends can lead out of ``root``; several engines may share a root.
+Guarantees: a checkpoint is there completely or not at all, also after ``kill -9`` or a power cut: it is written beside its
+place, flushed to the disk, and renamed; no id or name that a client sends can lead out of ``root``; several engines may share
+a root.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any, Final, Literal, cast, get_args
 import orjson
 import psutil
 
-from studio.engine.refusals import Refusal, not_found
+from studio.engine.refusals import RefusalError, not_found
 from studio.errors import StoreError
 
 Kind = Literal["weights", "sampler_weights", "external_weights"]
@@ -48,19 +49,19 @@ class CheckpointPath:
     def __post_init__(self) -> None:
         check_model_id(self.model_id)
         if self.kind not in KINDS:
-            raise Refusal(f"{self.kind!r} is not a kind of checkpoint.", next_step=f"Use one of {', '.join(KINDS)}.")
+            raise RefusalError(f"{self.kind!r} is not a kind of checkpoint.", next_step=f"Use one of {', '.join(KINDS)}.")
         if not _NAME.fullmatch(self.name):
-            raise Refusal(
+            raise RefusalError(
                 f"{self.name!r} cannot be the name of a checkpoint.",
                 next_step="Use letters, digits, dots, dashes and underscores, at most 128, not starting with a dot.",
             )
 
     @classmethod
     def parse(cls, text: str) -> CheckpointPath:
-        """Read a ``tinker://`` path. Raises ``Refusal``."""
+        """Read a ``tinker://`` path. Raises ``RefusalError``."""
         parts = text.removeprefix("tinker://").split("/")
         if not text.startswith("tinker://") or len(parts) != 3:
-            raise Refusal(f"{text!r} is not a checkpoint path.", next_step="Paths look like tinker://RUN/weights/NAME.")
+            raise RefusalError(f"{text!r} is not a checkpoint path.", next_step="Paths look like tinker://RUN/weights/NAME.")
         return cls(parts[0], cast("Kind", parts[1]), parts[2])
 
     def __str__(self) -> str:
@@ -103,7 +104,7 @@ class Checkpoint:
 
 
 def check_model_id(model_id: str) -> str:
-    """The same id, if it can name a folder. Raises ``Refusal``."""
+    """The same id, if it can name a folder. Raises ``RefusalError``."""
     if not _MODEL_ID.fullmatch(model_id):
         raise not_found(f"The engine knows no training run {model_id!r}.")
     return model_id
@@ -143,12 +144,13 @@ class Checkpoints:
             raise _disk(error, folder) from error
 
     def run(self, model_id: str) -> Run:
-        """The run of this id. Raises ``Refusal`` when there is none."""
+        """The run of this id. Raises ``RefusalError`` when there is none."""
         file = self.root / check_model_id(model_id) / "run.json"
         if not file.is_file():
             raise not_found(f"The engine knows no training run {model_id}.")
         body: dict[str, Any] = orjson.loads(file.read_bytes())
-        return Run(**{**body, "targets": tuple(body["targets"]), "created": datetime.fromisoformat(body["created"])})
+        body["targets"], body["created"] = tuple(body["targets"]), datetime.fromisoformat(body["created"])
+        return Run(**body)
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
@@ -173,15 +175,15 @@ class Checkpoints:
     ) -> Checkpoint:
         """Write a checkpoint, completely or not at all.
 
-        ``meta`` holds ``rank``, ``base_model``, ``steps`` and ``user_metadata``; ``ttl`` is in seconds. Raises ``Refusal`` when
-        the name is taken and ``overwrite`` is false, ``StoreError`` when the disk says no.
+        ``meta`` holds ``rank``, ``base_model``, ``steps`` and ``user_metadata``; ``ttl`` is in seconds. Raises ``RefusalError``
+        when the name is taken and ``overwrite`` is false, ``StoreError`` when the disk says no.
         """
         now = datetime.now(UTC)
         body = {**meta, "created": now.isoformat(), "expires": _expiry(now, ttl)}
         with self._lock:
             place = self._place(path)
             if place.exists() and not overwrite and not self.get(path).expired:
-                raise Refusal(f"There is already a checkpoint {path}.", next_step="Choose another name, or overwrite it.")
+                raise RefusalError(f"There is already a checkpoint {path}.", next_step="Choose another name, or overwrite it.")
             try:
                 self._publish(place, {**files, "checkpoint.json": orjson.dumps(body)})
             except OSError as error:
@@ -189,7 +191,7 @@ class Checkpoints:
             return self.get(path)
 
     def get(self, path: CheckpointPath) -> Checkpoint:
-        """What is known of a checkpoint. Raises ``Refusal`` when there is none or its time is over."""
+        """What is known of a checkpoint. Raises ``RefusalError`` when there is none or its time is over."""
         place = self._place(path)
         try:
             body: dict[str, Any] = orjson.loads((place / "checkpoint.json").read_bytes())
@@ -210,7 +212,7 @@ class Checkpoints:
         )
 
     def folder(self, path: CheckpointPath) -> Path:
-        """The folder of a live checkpoint. Raises ``Refusal`` when there is none or its time is over."""
+        """The folder of a live checkpoint. Raises ``RefusalError`` when there is none or its time is over."""
         if self.get(path).expired:
             self.delete(path)
             raise not_found(f"The checkpoint {path} has expired.")
@@ -224,14 +226,14 @@ class Checkpoints:
             for kind in KINDS:
                 for place in sorted((folder / kind).glob("*")) if (folder / kind).is_dir() else []:
                     if _NAME.fullmatch(place.name):
-                        with contextlib.suppress(Refusal):  # deleted by another engine while the folder was read
+                        with contextlib.suppress(RefusalError):  # deleted by another engine while the folder was read
                             found.append(self.get(CheckpointPath(folder.name, kind, place.name)))
         for checkpoint in sorted(found, key=lambda checkpoint: checkpoint.created, reverse=True):
             if not checkpoint.expired:
                 yield checkpoint
 
     def delete(self, path: CheckpointPath) -> None:
-        """Remove a checkpoint. Raises ``Refusal`` when there is none."""
+        """Remove a checkpoint. Raises ``RefusalError`` when there is none."""
         with self._lock:
             self.get(path)
             place = self._place(path)
@@ -326,7 +328,7 @@ def _expiry(now: datetime, ttl: int | None) -> str | None:
     if ttl is None:
         return None
     if not _TTL[0] <= ttl <= _TTL[1]:
-        raise Refusal(f"A time to live of {ttl} seconds is not between one second and ten years.")
+        raise RefusalError(f"A time to live of {ttl} seconds is not between one second and ten years.")
     return (now + timedelta(seconds=ttl)).isoformat()
 
 

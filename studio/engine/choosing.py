@@ -1,7 +1,7 @@
 """From logits to the next tokens of a batch whose rows each have their own temperature, top-k, top-p and random stream.
 
-Guarantees: what one row draws depends on its own logits, settings and stream only, never on its neighbours; log-probabilities are
-those of the model itself, before temperature and truncation, as the sampler reports them for RL.
+Guarantees: what one row draws depends on its own logits, settings and stream only, never on its neighbours; log-probabilities
+are those of the model itself, before temperature and truncation, as RL needs them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from studio.engine.refusals import Refusal
+from studio.engine.refusals import RefusalError
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How one request picks tokens: temperature 0 is greedy, ``top_k`` −1 and ``top_p`` 1 keep everything."""
+    """How one request picks tokens: temperature 0 is greedy, ``top_k`` -1 and ``top_p`` 1 keep everything."""
 
     temperature: float = 1.0
     top_k: int = -1
@@ -25,11 +25,11 @@ class Choice:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature <= 100.0:
-            raise Refusal(f"The temperature {self.temperature} is not between 0 and 100.")
+            raise RefusalError(f"The temperature {self.temperature} is not between 0 and 100.")
         if self.top_k < -1:
-            raise Refusal(f"The top-k {self.top_k} is neither -1 (everything) nor a count.")
+            raise RefusalError(f"The top-k {self.top_k} is neither -1 (everything) nor a count.")
         if not 0.0 < self.top_p <= 1.0:
-            raise Refusal(f"The top-p {self.top_p} is not above 0 and at most 1.")
+            raise RefusalError(f"The top-p {self.top_p} is not above 0 and at most 1.")
 
     @property
     def greedy(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pyrage
 
-from studio.engine.refusals import Refusal
+from studio.engine.refusals import RefusalError
 
 #: How long a download link works. Seconds.
 LINK_LIFE: Final = 3600
@@ -55,4 +55,4 @@ def _recipient(text: str) -> Any:  # noqa: ANN401  a class of the untyped extens
     try:
         return _pyrage.x25519.Recipient.from_str(text) if text.startswith("age1") else _pyrage.ssh.Recipient.from_str(text)
     except _pyrage.RecipientError as error:
-        raise Refusal(f"{text[:20]}… is not an age recipient.") from error
+        raise RefusalError(f"{text[:20]}… is not an age recipient.") from error

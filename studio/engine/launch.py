@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -65,7 +65,7 @@ def start_engine(
     *,
     device: str = "auto",
     threads: int | None = None,
-) -> Iterator[Engine]:
+) -> Generator[Engine]:
     """Start an engine on a free port and end it when the block is left.
 
     ``models`` are names, folders or Hub ids; ``log`` collects what the engine writes to standard error. Raises ``EngineError``
@@ -74,7 +74,9 @@ def start_engine(
     with contextlib.ExitStack() as stack:
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
-        errors: IO[bytes] = stack.enter_context(log.open("ab+") if log is not None else tempfile.TemporaryFile())
+            errors: IO[bytes] = stack.enter_context(log.open("ab+"))
+        else:
+            errors = stack.enter_context(tempfile.TemporaryFile())
         begin = errors.seek(0, os.SEEK_END)
         process = _spawn(settings, models, errors, device, threads)
         try:

@@ -3,9 +3,9 @@
 Every loss is the *sum* over tokens, never a mean: the client scales by its weights or its learning rate. With ``logp`` the
 model's log-probability of a target, ``w`` its weight, ``q`` the sampler's log-probability and ``A`` the advantage:
 
-    cross_entropy        L = Σ −logp · w
-    importance_sampling  L = Σ −exp(logp − q) · A                                 (REINFORCE with the ratio as correction)
-    ppo                  L = Σ −min(r · A, clip(r, low, high) · A), r = exp(logp − q), low = 0.8 and high = 1.2 by default
+    cross_entropy        L = Σ -logp · w
+    importance_sampling  L = Σ -exp(logp - q) · A                                 (REINFORCE with the ratio as correction)
+    ppo                  L = Σ -min(r · A, clip(r, low, high) · A), r = exp(logp - q), low = 0.8 and high = 1.2 by default
 
 Source: the loss section of Tinker's documentation, which the cookbook's ``rl.train`` relies on.
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from studio.engine.protocol import TrainingBatch
-from studio.engine.refusals import Refusal, unsupported
+from studio.engine.refusals import RefusalError, unsupported
 
 Tensors = Mapping[str, torch.Tensor]
 Config = Mapping[str, float | str]
@@ -52,7 +52,7 @@ _OPTIONS: dict[str, frozenset[str]] = {"ppo": frozenset({"clip_low_threshold", "
 
 
 def check(batch: TrainingBatch) -> tuple[Loss, tuple[str, ...]]:
-    """The loss of a batch and the inputs it reads. Raises ``Refusal`` when the batch lacks one or the loss is not known."""
+    """The loss of a batch and the inputs it reads. Raises ``RefusalError`` for an unknown loss or a missing input."""
     found = _LOSSES.get(batch.loss)
     if found is None:
         raise unsupported(
@@ -60,13 +60,15 @@ def check(batch: TrainingBatch) -> tuple[Loss, tuple[str, ...]]:
         )
     strange = set(batch.config) - _OPTIONS.get(batch.loss, frozenset())
     if strange:
-        raise Refusal(f"The loss {batch.loss} does not take {', '.join(sorted(strange))}.")
+        raise RefusalError(f"The loss {batch.loss} does not take {', '.join(sorted(strange))}.")
     if any(isinstance(value, str) for value in batch.config.values()):
-        raise Refusal(f"The options of the loss {batch.loss} have to be numbers.")
+        raise RefusalError(f"The options of the loss {batch.loss} have to be numbers.")
     # Cross-entropy without weights counts every target once.
     required = () if batch.loss == "cross_entropy" else found[1]
     for index, datum in enumerate(batch.data):
         missing = [name for name in required if name not in datum.inputs]
         if missing:
-            raise Refusal(f"Example {index} of the batch has no {' and no '.join(missing)}; the loss {batch.loss} needs it.")
+            raise RefusalError(
+                f"Example {index} of the batch has no {' and no '.join(missing)}; the loss {batch.loss} needs it."
+            )
     return found

@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from studio.engine.protocol import PROTOBUF
-from studio.engine.refusals import Refusal
+from studio.engine.refusals import RefusalError
 from studio.errors import StudioError
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Promise:
 
     def reject(self, error: Exception) -> None:
         """Deliver a failure; what is not a ``StudioError`` is a defect of the engine, logged with its traceback."""
-        if isinstance(error, Refusal):
+        if isinstance(error, RefusalError):
             failure = {"error": str(error), "category": "user", "type": error.kind}
         elif isinstance(error, StudioError):
             failure = {"error": str(error), "category": "server", "type": "engine_failure"}
@@ -95,10 +95,10 @@ class Promises:
         return promise
 
     async def fetch(self, request_id: str, hold: float = POLL) -> Promise | None:
-        """Wait up to ``hold`` seconds for the result; ``None`` when it is not there yet. Raises ``Refusal`` for an unknown id."""
+        """Wait up to ``hold`` seconds; ``None`` when there is no result yet. Raises ``RefusalError`` for an unknown id."""
         promise = self._all.get(request_id)
         if promise is None:
-            raise Refusal(
+            raise RefusalError(
                 f"The engine knows no request {request_id}.",
                 status=410,
                 kind="expired",

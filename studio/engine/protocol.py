@@ -1,7 +1,7 @@
 """The wire: protobuf requests to plain values, plain values to protobuf results.
 
 Guarantees: whatever comes in is checked here, so that shapes and dtypes behind this module are always right; whatever is wrong
-raises ``Refusal`` and never anything else. The messages are those of ``tinker.proto`` in SDK 0.38.
+raises ``RefusalError`` and never anything else. The messages are those of ``tinker.proto`` in SDK 0.38.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tinker.proto import tinker_public_pb2
 
-from studio.engine.refusals import Refusal, unsupported
+from studio.engine.refusals import RefusalError, unsupported
 
+#: A protobuf message.
+Message: TypeAlias = Any
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -35,8 +37,8 @@ _DTYPES: dict[int, Any] = {pb.DTYPE_FLOAT32: np.float32, pb.DTYPE_INT64: np.int6
 class TrainingDatum:
     """One sequence of a training batch.
 
-    ``tokens`` has shape ``(T,)``. ``targets`` has shape ``(T,)``, or ``(T, K)`` for K weighted targets per position. Every array
-    of ``inputs`` (``weights``, ``advantages``, ``logprobs``) has the shape of ``targets``.
+    ``tokens`` has shape ``(T,)``. ``targets`` has shape ``(T,)``, or ``(T, K)`` for K weighted targets per position. Every
+    array of ``inputs`` (``weights``, ``advantages``, ``logprobs``) has the shape of ``targets``.
     """
 
     tokens: Ints
@@ -90,13 +92,13 @@ def read_header(body: bytes) -> tuple[str, int]:
 
 
 def read_training_batch(body: bytes) -> TrainingBatch:
-    """Decode and check one ``ForwardBackwardRequest``. Raises ``Refusal``."""
+    """Decode and check one ``ForwardBackwardRequest``. Raises ``RefusalError``."""
     message = _parse(body)
     config: dict[str, float | str] = {name: float(value) for name, value in message.loss_fn_config.items()}
     for name, value in message.loss_fn_config_v2.items():
         config[name] = str(value.text) if value.WhichOneof("value") == "text" else float(value.number)
     if not message.data:
-        raise Refusal("The batch holds no examples.")
+        raise RefusalError("The batch holds no examples.")
     return TrainingBatch(
         model_id=str(message.model_id),
         seq_id=int(message.seq_id),
@@ -107,31 +109,31 @@ def read_training_batch(body: bytes) -> TrainingBatch:
     )
 
 
-def _parse(body: bytes) -> Any:
+def _parse(body: bytes) -> Message:
     message = pb.ForwardBackwardRequest()
     try:
         message.ParseFromString(body)
     except DecodeError as error:
-        raise Refusal("The request is not a ForwardBackwardRequest of the Tinker protocol.") from error
+        raise RefusalError("The request is not a ForwardBackwardRequest of the Tinker protocol.") from error
     return message
 
 
-def _read_datum(message: Any, index: int) -> TrainingDatum:
+def _read_datum(message: Message, index: int) -> TrainingDatum:
     where = f"Example {index} of the batch"
     tokens = _read_tokens(message.model_input, where)
     if tokens.size == 0:
-        raise Refusal(f"{where} has no tokens.")
+        raise RefusalError(f"{where} has no tokens.")
     tensors = {str(name): read_tensor(value, f"{where}, {name}") for name, value in message.loss_fn_inputs.items()}
     targets = tensors.pop("target_tokens", None)
     if targets is None:
-        raise Refusal(f"{where} has no target_tokens.")
+        raise RefusalError(f"{where} has no target_tokens.")
     if targets.ndim not in (1, 2) or targets.shape[0] != tokens.size:
-        raise Refusal(f"{where} has {tokens.size} tokens, but target_tokens of shape {list(targets.shape)}.")
+        raise RefusalError(f"{where} has {tokens.size} tokens, but target_tokens of shape {list(targets.shape)}.")
     for name, values in tensors.items():
         if values.shape != targets.shape:
-            raise Refusal(f"{where}: {name} has shape {list(values.shape)}, target_tokens has {list(targets.shape)}.")
+            raise RefusalError(f"{where}: {name} has shape {list(values.shape)}, target_tokens has {list(targets.shape)}.")
         if not np.isfinite(values).all():
-            raise Refusal(f"{where}: {name} holds a value that is not a number.")
+            raise RefusalError(f"{where}: {name} holds a value that is not a number.")
     return TrainingDatum(
         tokens=tokens,
         targets=targets.astype(np.int64, copy=False),
@@ -139,23 +141,23 @@ def _read_datum(message: Any, index: int) -> TrainingDatum:
     )
 
 
-def _read_tokens(chunks: Any, where: str) -> Ints:
+def _read_tokens(chunks: Message, where: str) -> Ints:
     parts: list[Any] = []
     for chunk in chunks:
         if chunk.WhichOneof("chunk") != "encoded_text":
             raise unsupported(f"{where} holds an image or audio. The embedded engine reads text only.")
         raw = bytes(chunk.encoded_text.tokens)
         if len(raw) % 4:
-            raise Refusal(f"{where} holds tokens that are not 32-bit integers.")
+            raise RefusalError(f"{where} holds tokens that are not 32-bit integers.")
         parts.append(np.frombuffer(raw, dtype=np.int32))
     return np.concatenate(parts).astype(np.int64) if parts else np.empty(0, dtype=np.int64)
 
 
-def read_tensor(message: Any, where: str) -> NDArray[Any]:
-    """A dense array from a protobuf ``Tensor``; entries that a sparse one does not list are 0. Raises ``Refusal``."""
+def read_tensor(message: Message, where: str) -> NDArray[Any]:
+    """A dense array from a protobuf ``Tensor``; entries that a sparse one does not list are 0. Raises ``RefusalError``."""
     dtype = _DTYPES.get(message.dtype)
     if dtype is None:
-        raise Refusal(f"{where} has an element type that is neither float32 nor an integer.")
+        raise RefusalError(f"{where} has an element type that is neither float32 nor an integer.")
     shape = [int(side) for side in message.shape]
     try:
         if message.HasField("sparse_csr"):
@@ -169,13 +171,13 @@ def read_tensor(message: Any, where: str) -> NDArray[Any]:
         values = np.frombuffer(message.dense, dtype=dtype)
         return values.reshape(shape) if shape else values
     except (ValueError, IndexError) as error:
-        raise Refusal(f"{where} does not fit its shape {shape}.") from error
+        raise RefusalError(f"{where} does not fit its shape {shape}.") from error
 
 
 def dense_from_csr(
     values: NDArray[Any], crow: NDArray[np.int64], col: NDArray[np.int64], shape: Sequence[int], *, fill: int = 0
 ) -> NDArray[Any]:
-    """The dense matrix of a compressed-sparse-row one, ``fill`` where nothing is listed. Raises ``ValueError`` if it is torn."""
+    """The dense matrix of a compressed-sparse-row one, ``fill`` where nothing is listed. Raises ``ValueError``."""
     if len(shape) != 2 or min(shape) < 0 or crow.size != shape[0] + 1 or col.size != values.size or shape[0] * shape[1] > 2**28:
         raise ValueError("not a compressed sparse row matrix")
     counts = np.diff(crow)
@@ -219,7 +221,7 @@ def write_sampled(result: Sampled) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def _write_topk(message: Any, topk: TopK) -> None:
+def _write_topk(message: Message, topk: TopK) -> None:
     message.length, message.k = topk.tokens.shape
     message.token_ids = np.ascontiguousarray(topk.tokens, dtype=np.int32).tobytes()
     message.logprobs = np.ascontiguousarray(topk.logprobs, dtype=np.float32).tobytes()

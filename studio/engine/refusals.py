@@ -13,7 +13,7 @@ from studio.errors import EngineError
 Status = Literal[400, 401, 404, 410, 413, 422]
 
 
-class Refusal(EngineError):
+class RefusalError(EngineError):
     """A request that cannot be served as asked; the caller has to change something.
 
     ``status`` is the HTTP status and ``kind`` a stable word for programs; ``what`` and ``next_step`` are for people.
@@ -29,11 +29,11 @@ class Refusal(EngineError):
         return {"detail": str(self), "type": self.kind}
 
 
-def not_found(what: str, *, next_step: str = "") -> Refusal:
+def not_found(what: str, *, next_step: str = "") -> RefusalError:
     """A refusal for an id, path or name that nothing answers to."""
-    return Refusal(what, status=404, kind="not_found", next_step=next_step)
+    return RefusalError(what, status=404, kind="not_found", next_step=next_step)
 
 
-def unsupported(what: str, *, next_step: str = "") -> Refusal:
+def unsupported(what: str, *, next_step: str = "") -> RefusalError:
     """A refusal for something that the hosted service can do and this engine cannot."""
-    return Refusal(what, status=422, kind="unsupported", next_step=next_step)
+    return RefusalError(what, status=422, kind="unsupported", next_step=next_step)

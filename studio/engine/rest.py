@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, RedirectResponse
 from studio.engine import external
 from studio.engine.checkpoints import Checkpoint, CheckpointPath, Kind, Run
 from studio.engine.promises import JSON
-from studio.engine.refusals import Refusal, not_found, unsupported
+from studio.engine.refusals import RefusalError, not_found, unsupported
 from studio.engine.service import Service
 from studio.settings import Secret
 
@@ -101,7 +101,7 @@ class _Rest:
         """Let a checkpoint live for so many seconds from now, or for ever."""
         ttl = (await _json(request)).get("ttl_seconds")
         if ttl is not None and not isinstance(ttl, int):
-            raise Refusal("ttl_seconds is neither a number of seconds nor null.")
+            raise RefusalError("ttl_seconds is neither a number of seconds nor null.")
         self._service.checkpoints.set_ttl(_path(request.path_params), ttl)
         return _reply({})
 
@@ -178,7 +178,7 @@ class _Rest:
         expires = request.query_params.get("expires", "")
         signature = request.query_params.get("signature", "")
         if not expires.isdecimal() or not external.verify(self._key.reveal(), f"{path}/{file}", signature, int(expires)):
-            raise Refusal(
+            raise RefusalError(
                 "The link is not valid or has expired.", status=401, kind="authentication", next_step="Ask for a new one."
             )
         folder = self._service.checkpoints.folder(path)
@@ -237,7 +237,7 @@ def _page(request: Request, items: list[Any]) -> tuple[list[Any], dict[str, int]
     try:
         limit, offset = int(request.query_params.get("limit", 20)), int(request.query_params.get("offset", 0))
     except ValueError:
-        raise Refusal("limit and offset have to be whole numbers.") from None
+        raise RefusalError("limit and offset have to be whole numbers.") from None
     limit, offset = max(0, min(limit, 1000)), max(0, offset)
     return items[offset : offset + limit], {"offset": offset, "limit": limit, "total_count": len(items)}
 
@@ -246,7 +246,7 @@ async def _json(request: Request) -> dict[str, Any]:
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:
-        raise Refusal("The request is not JSON.") from error
+        raise RefusalError("The request is not JSON.") from error
     if not isinstance(body, dict):
-        raise Refusal("The request is not a JSON object.")
+        raise RefusalError("The request is not a JSON object.")
     return cast("dict[str, Any]", body)

@@ -1,8 +1,8 @@
 """Batched generation with one adapter: prefill, decode step by step, let rows join and leave.
 
-Guarantees: a greedy row gives the tokens that ``model.generate`` gives; a seeded row gives the same tokens whatever it is batched
-with, up to float32 rounding of the logits; a row leaves the batch when it is done and takes its memory along. Rows are padded on
-the left, so that the newest tokens of all rows stand in one column and batches can be joined.
+Guarantees: a greedy row gives the tokens that ``model.generate`` gives; a seeded row gives the same tokens whatever it is
+batched with, up to float32 rounding of the logits; a row leaves the batch when it is done and takes its memory along. Rows are
+padded on the left, so that the newest tokens of all rows stand in one column and batches can be joined.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from transformers.cache_utils import DynamicLayer
 from studio.engine.base import Base
 from studio.engine.choosing import Choice, Chooser
 from studio.engine.protocol import MASK_LOGPROB, Floats, Ints, Sampled, SampledSequence, TopK
-from studio.engine.refusals import Refusal
+from studio.engine.refusals import RefusalError
 
 #: Positions whose vocabulary-wide logits are held at once while prompts are scored.
 _SCORE_ROWS = 4096
@@ -122,7 +122,7 @@ class Generation:
         scoring = [index for index, ticket in enumerate(tickets) if ticket.request.scores_prompt]
         hidden, last = self._prefill(ids, mask, positions, cache, every=bool(scoring))
         for index in scoring:
-            tickets[index].scored = self._score(hidden[index], ids[index], mask[index], tickets[index].request)
+            tickets[index].scored = self._score(hidden[index], ids[index], tickets[index].request)
         rows = [row for ticket in tickets for row in ticket.rows]
         expand = torch.tensor([index for index, ticket in enumerate(tickets) for _ in ticket.rows], device=ids.device)
         if len(rows) != len(tickets):
@@ -150,7 +150,7 @@ class Generation:
         self._choose(output.logits[:, -1].float())
 
     def _prefill(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, *, every: bool
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache | None, *, every: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What ``_score`` needs of every position (hidden states, or logits for an unusual head), and the last logits."""
         model = self._base.model
@@ -168,9 +168,7 @@ class Generation:
         hidden = model.get_decoder()(input_ids=ids, past_key_values=cache, **known).last_hidden_state
         return hidden, model.get_output_embeddings()(hidden[:, -1]).float()
 
-    def _score(
-        self, states: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, request: SampleRequest
-    ) -> tuple[Floats, TopK | None]:
+    def _score(self, states: torch.Tensor, ids: torch.Tensor, request: SampleRequest) -> tuple[Floats, TopK | None]:
         """Log-probability of every prompt token given the ones before it, NaN where there is none or none was asked for."""
         length = request.prompt.size
         wanted = length - 1 if request.prompt_last is None else min(request.prompt_last, length - 1)
@@ -255,12 +253,8 @@ class Generation:
             self._positions, self._next, self._chooser = other._positions, other._next, other._chooser
             return
         width = max(self._mask.shape[1], other._mask.shape[1])
-        for batch in (self, other):
-            short = width - batch._mask.shape[1]  # noqa: SLF001
-            batch._mask = torch.nn.functional.pad(batch._mask, (short, 0))  # noqa: SLF001
-            for layer in batch._cache.layers:  # noqa: SLF001
-                layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, short, 0))
-                layer.values = torch.nn.functional.pad(layer.values, (0, 0, short, 0))
+        self._widen(width)
+        other._widen(width)
         for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):
             mine.keys = torch.cat([mine.keys, theirs.keys])
             mine.values = torch.cat([mine.values, theirs.values])
@@ -270,6 +264,14 @@ class Generation:
         self._next = torch.cat([self._next, other._next])
         self._chooser = None
 
+    def _widen(self, width: int) -> None:
+        """Pad mask and cache on the left, so that the rows are this many columns wide."""
+        short = width - self._mask.shape[1]
+        self._mask = torch.nn.functional.pad(self._mask, (short, 0))
+        for layer in self._cache.layers:
+            layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, short, 0))
+            layer.values = torch.nn.functional.pad(layer.values, (0, 0, short, 0))
+
     def abandon(self) -> list[Ticket]:
         """Give up every row, for example after a failed step. Returns the requests that are left without an answer."""
         tickets = list(dict.fromkeys(row.ticket for row in self._rows))
@@ -278,22 +280,23 @@ class Generation:
 
 
 def check(request: SampleRequest, base: Base) -> None:
-    """Raise ``Refusal`` for what this model cannot sample."""
+    """Raise ``RefusalError`` for what this model cannot sample."""
     if request.prompt.size == 0:
-        raise Refusal("The prompt has no tokens.")
+        raise RefusalError("The prompt has no tokens.")
     if int(request.prompt.min()) < 0 or int(request.prompt.max()) >= base.vocabulary:
-        raise Refusal(f"The prompt holds a token id outside 0 … {base.vocabulary - 1}.")
+        raise RefusalError(f"The prompt holds a token id outside 0 … {base.vocabulary - 1}.")
     if request.prompt.size + request.max_tokens > base.context + (1 if request.max_tokens == 1 else 0):
-        raise Refusal(
-            f"The prompt of {request.prompt.size} tokens and {request.max_tokens} new ones do not fit the context of {base.context}.",
+        raise RefusalError(
+            f"The prompt of {request.prompt.size} tokens and {request.max_tokens} new ones"
+            f" do not fit the context of {base.context}.",
             next_step="Shorten the prompt or lower max_tokens.",
         )
     if not 1 <= request.samples <= 4096:
-        raise Refusal(f"{request.samples} samples per request are not between 1 and 4096.")
+        raise RefusalError(f"{request.samples} samples per request are not between 1 and 4096.")
     if not 0 <= request.topk_prompt <= min(1000, base.vocabulary) or not 0 <= request.topk_sample <= min(1000, base.vocabulary):
-        raise Refusal("The number of top tokens to report is not between 0 and 1000.")
+        raise RefusalError("The number of top tokens to report is not between 0 and 1000.")
     if request.prompt_last is not None and not 1 <= request.prompt_last <= max(1, request.prompt.size - 1):
-        raise Refusal("prompt_logprobs_last_n is not between 1 and the length of the prompt less one.")
+        raise RefusalError("prompt_logprobs_last_n is not between 1 and the length of the prompt less one.")
 
 
 def _stream(seed: int | None, index: int) -> np.random.Generator:

@@ -1,8 +1,8 @@
 """One compute thread for everything that touches a model.
 
-Guarantees: training operations run one at a time in the order in which they were submitted; between any two of them the sampling
-batches move on, so training never holds back sampling for longer than one operation; sampling requests that arrive together are
-answered together, grouped by the weights they ask for; an error in one piece of work never stops the thread.
+Guarantees: training operations run one at a time in the order in which they were submitted; between any two of them the
+sampling batches move on, so training never holds back sampling for longer than one operation; sampling requests that arrive
+together are answered together, grouped by the weights they ask for; an error in one piece of work never stops the thread.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Weights(Protocol):
         ...
 
     def adapter(self) -> Adapter | None:
-        """The adapter, loaded if need be; ``None`` samples the base. Raises ``Refusal``."""
+        """The adapter, loaded if need be; ``None`` samples the base. Raises ``RefusalError``."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -26,7 +26,7 @@ from studio.engine import rest
 from studio.engine.choosing import Choice
 from studio.engine.promises import JSON, Promise
 from studio.engine.protocol import Ints, read_header, read_training_batch
-from studio.engine.refusals import Refusal, unsupported
+from studio.engine.refusals import RefusalError, unsupported
 from studio.engine.sampler import SampleRequest
 from studio.engine.service import Service
 from studio.errors import StudioError
@@ -49,27 +49,27 @@ def reply(body: object, status: int = 200) -> Response:
 
 
 async def read(request: Request, model: type[T]) -> T:
-    """The body as one of the SDK's own request types. Raises ``Refusal`` that names the first field that is wrong."""
+    """The body as one of the SDK's own request types. Raises ``RefusalError`` that names the first field that is wrong."""
     try:
         return model.model_validate(orjson.loads(await body_of(request)))
     except orjson.JSONDecodeError as error:
-        raise Refusal("The request is not JSON.") from error
+        raise RefusalError("The request is not JSON.") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise Refusal(f"The field {place} cannot be used: {first['msg']}.", status=422, kind="invalid_field") from error
+        raise RefusalError(f"The field {place} cannot be used: {first['msg']}.", status=422, kind="invalid_field") from error
 
 
 async def body_of(request: Request) -> bytes:
     """The body, decompressed if it was sent so, within ``MAX_BODY``."""
     if int(request.headers.get("content-length") or 0) > MAX_BODY:
-        raise Refusal("The request is too large.", status=413, kind="too_large", next_step="Send smaller batches.")
+        raise RefusalError("The request is too large.", status=413, kind="too_large", next_step="Send smaller batches.")
     body = await request.body()
     if request.headers.get("content-encoding") == "zstd":
         try:
             body = zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_BODY)
         except zstandard.ZstdError as error:
-            raise Refusal("The request cannot be decompressed.") from error
+            raise RefusalError("The request cannot be decompressed.") from error
     return body
 
 
@@ -77,7 +77,7 @@ def build(service: Service, key: Secret) -> FastAPI:
     """The application. ``key`` is what clients have to send as ``X-API-Key``."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         service.scheduler.start()
         ticking = asyncio.create_task(_tick(service))
         yield
@@ -86,7 +86,7 @@ def build(service: Service, key: Secret) -> FastAPI:
 
     app = FastAPI(title="Tuning Fork engine", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(_Guard, key=key)
-    for kind in (Refusal, StudioError, HTTPException, RequestValidationError, Exception):
+    for kind in (RefusalError, StudioError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explain)
     routes = _Routes(service)
     for path, handler in routes.table().items():
@@ -108,7 +108,7 @@ async def _tick(service: Service) -> None:
 
 async def _explain(_: Request, error: Exception) -> Response:
     """Every error as JSON with ``detail``, which is what the SDK prints."""
-    if isinstance(error, Refusal):
+    if isinstance(error, RefusalError):
         return reply(error.body(), error.status)
     if isinstance(error, HTTPException):
         text = "There is no such address." if error.status_code == 404 else str(error.detail)
@@ -236,7 +236,7 @@ class _Routes:
         body = await body_of(request)
         try:
             return _promise(self._service.forward_backward(read_training_batch(body)))
-        except Refusal:
+        except RefusalError:
             self._service.skip(*read_header(body))
             raise
 
@@ -269,7 +269,7 @@ class _Routes:
         """Queue a sampling request."""
         asked = await read(request, types.SampleRequest)
         if asked.sampling_session_id is None:
-            raise Refusal("The request names no sampling session.", next_step="Create a sampling client first.")
+            raise RefusalError("The request names no sampling session.", next_step="Create a sampling client first.")
         sampler = self._service.sampler(asked.sampling_session_id)
         seq = asked.seq_id if asked.seq_id is not None else id(asked)
         return _promise(
@@ -297,7 +297,7 @@ class _Routes:
         raw = await body_of(request)
         try:
             return _promise(act(await read(request, model)))
-        except Refusal:
+        except RefusalError:
             _skip(self._service, raw)
             raise
 
@@ -330,7 +330,7 @@ def _sample_request(asked: types.SampleRequest, base: Any) -> SampleRequest:  # 
     tokens = () if isinstance(given, str) else tuple(part for part in given or () if isinstance(part, int))
     max_tokens = params.max_tokens if params.max_tokens is not None else max(1, room)
     if max_tokens < 1:
-        raise Refusal(f"max_tokens is {max_tokens}; it has to be at least 1.")
+        raise RefusalError(f"max_tokens is {max_tokens}; it has to be at least 1.")
     return SampleRequest(
         prompt=prompt,
         samples=asked.num_samples,

@@ -28,17 +28,16 @@ from studio.engine.base import Base, Shape
 from studio.engine.checkpoints import CheckpointPath, Checkpoints, Run
 from studio.engine.promises import Promise, Promises
 from studio.engine.protocol import TrainingBatch, write_sampled, write_training_result
-from studio.engine.refusals import Refusal, not_found, unsupported
+from studio.engine.refusals import RefusalError, not_found, unsupported
 from studio.engine.sampler import SampleRequest, Ticket, check
 from studio.engine.scheduler import Pending, Scheduler
 from studio.engine.shelf import ADAPTER, OPTIMIZER, SamplerWeights, Shelf, adapter_files, load_adapter
+from studio.engine.turns import Turns
 
 logger = logging.getLogger(__name__)
 
 #: A session is over when its client has been silent for this long (the SDK sends a sign of life every 10 s). Seconds.
 LAPSE: Final = 180.0
-#: How long a request may wait for one with a lower sequence number that has not arrived. Seconds.
-GAP: Final = 300.0
 #: Adapters held in memory for sampling beside those in training.
 SHELF: Final = 8
 _REMEMBERED: Final = 1000
@@ -65,10 +64,8 @@ class LiveRun:
 
     run: Run
     base: Base
+    turns: Turns
     trainee: trainer.Trainee | None = None
-    expected: int = 1
-    waiting: dict[int, Callable[[], None]] = field(default_factory=dict[int, Callable[[], None]])
-    waiting_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +105,11 @@ class Service:
         return session
 
     def session(self, session_id: str) -> Session:
-        """The session of this id, which counts as a sign of life. Raises ``Refusal``."""
+        """The session of this id, which counts as a sign of life. Raises ``RefusalError``."""
         session = self.sessions.get(session_id)
         if session is None:
             if session_id in self._ended:
-                raise Refusal(
+                raise RefusalError(
                     f"The session {session_id} is over.", status=410, kind="session_over", next_step="Open a new one."
                 )
             raise not_found(
@@ -157,10 +154,8 @@ class Service:
             logger.warning("Session %s has been silent for %.0f s and is over", session.id, now - session.seen)
             self.end_session(session.id)
         for live in self.live.values():
-            if live.waiting and now - live.waiting_since > GAP:
-                logger.warning("Request %s of %s never arrived", live.expected, live.run.model_id)
-                live.expected = min(live.waiting)
-                self._release(live)
+            if (missing := live.turns.unblock()) is not None:
+                logger.warning("Request %s of %s never arrived", missing, live.run.model_id)
         self.scheduler.submit(lambda: void(self.checkpoints.purge()))
 
     def close(self) -> None:
@@ -171,7 +166,7 @@ class Service:
     # ── training runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def base(self, name: str) -> Base:
-        """The base model of this name. Raises ``Refusal``."""
+        """The base model of this name. Raises ``RefusalError``."""
         base = self._names.get(name)
         if base is None:
             served = ", ".join(base.spec.name for base in self.bases)
@@ -208,7 +203,9 @@ class Service:
         path = CheckpointPath.parse(request.path)
         folder = self.checkpoints.folder(path)
         if request.optimizer and not (folder / OPTIMIZER).is_file():
-            raise Refusal(f"{path} was saved for sampling and has no optimizer state.", next_step="Use a path under /weights/.")
+            raise RefusalError(
+                f"{path} was saved for sampling and has no optimizer state.", next_step="Use a path under /weights/."
+            )
         if request.session_id is not None:
             return self._create_from(request, path, folder)
         live = self.running(request.model_id or "")
@@ -217,7 +214,7 @@ class Service:
             trainee = _trainee(live)
             shape, tensors = load_adapter(folder, live.base)
             if (shape.rank, shape.targets) != (live.run.rank, live.run.targets):
-                raise Refusal(f"{path} has another shape than this run.", next_step="Start a new run from the checkpoint.")
+                raise RefusalError(f"{path} has another shape than this run.", next_step="Start a new run from the checkpoint.")
             live.base.fill(trainee.adapter, tensors)
             live.trainee = self._resumed(live, folder, optimizer=request.optimizer)
             return {"path": str(path), "model_id": live.run.model_id, "type": "load_weights"}
@@ -268,12 +265,12 @@ class Service:
             user_metadata={str(name): str(value) for name, value in {**session.user_metadata, **(metadata or {})}.items()},
         )
         self.checkpoints.remember(run)
-        live = self.live[model_id] = LiveRun(run=run, base=base)
+        live = self.live[model_id] = LiveRun(run=run, base=base, turns=Turns(self.scheduler.submit))
         session.runs.append(model_id)
         return live
 
     def running(self, model_id: str) -> LiveRun:
-        """The run of this id, if it can be trained right now. Raises ``Refusal``."""
+        """The run of this id, if it can be trained right now. Raises ``RefusalError``."""
         live = self.live.get(model_id)
         if live is None:
             raise not_found(
@@ -285,33 +282,21 @@ class Service:
 
     def ordered(self, live: LiveRun, seq_id: int | None, work: Callable[[], Result]) -> Promise:
         """Do ``work`` when every request of the run with a lower number has been done."""
-        number = live.expected if seq_id is None else seq_id
+        number = live.turns.due if seq_id is None else seq_id
         request_id = f"{live.run.model_id}:{number}"
         if (promise := self.promises.find(request_id)) is not None:
             return promise
-        if number < live.expected:
-            raise Refusal(f"Request {number} of {live.run.model_id} has been done already.")
+        if number < live.turns.due:
+            raise RefusalError(f"Request {number} of {live.run.model_id} has been done already.")
         promise = self.promises.make(request_id, model_id=live.run.model_id)
-        self._enqueue(live, number, _keeping(promise, work))
+        live.turns.take(number, _keeping(promise, work))
         return promise
 
     def skip(self, model_id: str, seq_id: int) -> None:
         """Let the requests behind a refused one move up."""
         live = self.live.get(model_id)
-        if live is not None and seq_id >= live.expected and f"{model_id}:{seq_id}" not in self.promises:
-            self._enqueue(live, seq_id, lambda: None)
-
-    def _enqueue(self, live: LiveRun, number: int, task: Callable[[], None]) -> None:
-        if not live.waiting:
-            live.waiting_since = time.monotonic()
-        live.waiting[number] = task
-        self._release(live)
-
-    def _release(self, live: LiveRun) -> None:
-        while (task := live.waiting.pop(live.expected, None)) is not None:
-            live.expected += 1
-            live.waiting_since = time.monotonic()
-            self.scheduler.submit(task)
+        if live is not None and f"{model_id}:{seq_id}" not in self.promises:
+            live.turns.skip(seq_id)
 
     def forward_backward(self, batch: TrainingBatch) -> Promise:
         """Losses and gradients of one batch."""
@@ -394,7 +379,7 @@ class Service:
     # ── sampling ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open_sampler(self, request: types.CreateSamplingSessionRequest) -> Sampler:
-        """A sampling session on the base or on a checkpoint. Raises ``Refusal`` at once when there is no such thing."""
+        """A sampling session on the base or on a checkpoint. Raises ``RefusalError`` at once when there is no such thing."""
         session = self.session(request.session_id)
         weights, base_model = self._weights(request.base_model, request.model_path)
         sampler_id = f"{session.id}:sample:{request.sampling_session_seq_id}"
@@ -413,7 +398,7 @@ class Service:
             return SamplerWeights(base), base.spec.name
         path = CheckpointPath.parse(model_path)
         if path.kind == "external_weights":
-            raise Refusal(f"{path} is an export and cannot be sampled.", next_step="Use a path under /sampler_weights/.")
+            raise RefusalError(f"{path} is an export and cannot be sampled.", next_step="Use a path under /sampler_weights/.")
         folder = self.checkpoints.folder(path)
         saved = self.checkpoints.get(path)
         base = self.base(base_model or saved.base_model)
@@ -422,7 +407,7 @@ class Service:
         return SamplerWeights(base, folder, stamp=saved.created.isoformat(), shelf=self.shelf), base.spec.name
 
     def sampler(self, sampler_id: str) -> Sampler:
-        """The sampling session of this id. Raises ``Refusal``."""
+        """The sampling session of this id. Raises ``RefusalError``."""
         sampler = self.samplers.get(sampler_id)
         if sampler is None:
             raise not_found(f"The engine knows no sampler {sampler_id!r}.", next_step="Create a new sampling client.")
@@ -430,7 +415,7 @@ class Service:
         return sampler
 
     def sample(self, weights: SamplerWeights, request_id: str, request: SampleRequest) -> Promise:
-        """Queue a sampling request. Raises ``Refusal`` at once for what cannot be sampled."""
+        """Queue a sampling request. Raises ``RefusalError`` at once for what cannot be sampled."""
         if (promise := self.promises.find(request_id)) is not None:
             return promise
         check(request, weights.base)
@@ -439,7 +424,7 @@ class Service:
 
         def cancel() -> None:
             ticket.cancelled = True
-            promise.reject(Refusal("The request was cancelled."))
+            promise.reject(RefusalError("The request was cancelled."))
 
         promise.cancel = cancel
         self.scheduler.sample(Pending(weights, ticket, promise.reject))
@@ -464,7 +449,7 @@ def _keeping(promise: Promise, work: Callable[[], Result]) -> Callable[[], None]
 
 def _trainee(live: LiveRun) -> trainer.Trainee:
     if live.trainee is None:
-        raise Refusal(f"The run {live.run.model_id} could not be started, or its session is over.")
+        raise RefusalError(f"The run {live.run.model_id} could not be started, or its session is over.")
     return live.trainee
 
 

@@ -34,7 +34,7 @@ class SamplerWeights:
     shelf: Shelf | None = field(default=None, compare=False)
 
     def adapter(self) -> Adapter | None:
-        """The adapter, loaded if need be. Raises ``Refusal`` when its files are gone or do not fit."""
+        """The adapter, loaded if need be. Raises ``RefusalError`` when its files are gone or do not fit."""
         if self.folder is None or self.shelf is None:
             return None
         return self.shelf.take(self)
@@ -52,7 +52,7 @@ class Shelf:
         return len(self._held)
 
     def take(self, weights: SamplerWeights) -> Adapter:
-        """The adapter of these weights. Raises ``Refusal``."""
+        """The adapter of these weights. Raises ``RefusalError``."""
         held = self._held.get(weights)
         if held is None:
             assert weights.folder is not None  # noqa: S101  only adapters are kept here
@@ -88,7 +88,7 @@ def adapter_files(adapter: Adapter, base_model: str) -> dict[str, bytes]:
 
 
 def load_adapter(folder: Path, base: Base) -> tuple[Shape, dict[str, torch.Tensor]]:
-    """Shape and weights of a saved adapter. Raises ``Refusal`` when the files are gone."""
+    """Shape and weights of a saved adapter. Raises ``RefusalError`` when the files are gone."""
     try:
         config: dict[str, Any] = orjson.loads((folder / CONFIG).read_bytes())
         tensors = load_file(folder / ADAPTER, device=str(base.device))

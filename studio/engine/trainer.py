@@ -17,7 +17,7 @@ from torch import nn
 from studio.engine import losses
 from studio.engine.base import Adapter, Base
 from studio.engine.protocol import Floats, TrainingBatch, TrainingDatum
-from studio.engine.refusals import Refusal
+from studio.engine.refusals import RefusalError
 
 #: Padded tokens per pass: enough to keep two cores busy, little enough that activations stay within some hundred MB.
 PASS_TOKENS = 16_384
@@ -47,7 +47,7 @@ def begin(base: Base, adapter: Adapter) -> Trainee:
 def forward_backward(trainee: Trainee, batch: TrainingBatch) -> tuple[list[Floats], dict[str, float]]:
     """Log-probabilities of every target and the metrics of a batch; gradients are added unless it is forward-only.
 
-    Returns one float32 array per example, in order, in the shape of its targets. Raises ``Refusal``.
+    Returns one float32 array per example, in order, in the shape of its targets. Raises ``RefusalError``.
     """
     loss, names = losses.check(batch)
     _check_tokens(trainee.base, batch.data)
@@ -121,14 +121,14 @@ def target_logprobs(base: Base, data: Sequence[TrainingDatum]) -> torch.Tensor:
 def optim_step(trainee: Trainee, params: AdamParams) -> dict[str, float]:
     """One AdamW step with the collected gradients, clipped to ``grad_clip_norm`` when that is positive.
 
-    Returns the gradient norm before clipping. Raises ``Refusal`` when the gradients are not finite: the weights stay as they are.
+    Returns the gradient norm before clipping. Raises ``RefusalError`` when it is not finite: the weights stay as they are.
     """
     parameters = [value for value in trainee.adapter.parameters.values() if value.grad is not None]
     gradients = [value.grad for value in parameters if value.grad is not None]
     norm = nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
     if not bool(torch.isfinite(norm)):
         trainee.optimizer.zero_grad(set_to_none=True)
-        raise Refusal("The gradients are not finite.", next_step="Lower the learning rate, or look for empty examples.")
+        raise RefusalError("The gradients are not finite.", next_step="Lower the learning rate, or look for empty examples.")
     if params.grad_clip_norm > 0 and gradients:
         nn.utils.clip_grads_with_norm_(parameters, params.grad_clip_norm, norm)
     for group in trainee.optimizer.param_groups:
@@ -177,8 +177,10 @@ def _flat(data: Sequence[TrainingDatum], name: str, device: torch.device) -> tor
 def _check_tokens(base: Base, data: Sequence[TrainingDatum]) -> None:
     for index, datum in enumerate(data):
         if datum.tokens.size > base.context:
-            raise Refusal(f"Example {index} has {datum.tokens.size} tokens; {base.spec.name} takes at most {base.context}.")
+            raise RefusalError(
+                f"Example {index} has {datum.tokens.size} tokens; {base.spec.name} takes at most {base.context}."
+            )
         low = min(int(datum.tokens.min()), int(datum.targets.min()))
         high = max(int(datum.tokens.max()), int(datum.targets.max()))
         if low < 0 or high >= base.vocabulary:
-            raise Refusal(f"Example {index} holds a token id outside 0 … {base.vocabulary - 1}.")
+            raise RefusalError(f"Example {index} holds a token id outside 0 … {base.vocabulary - 1}.")

@@ -12,7 +12,6 @@ Run it with ``python tests/benchmarks/bench_engine.py [--model nano|FOLDER] [--t
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import statistics
 import sys
@@ -169,7 +168,10 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(found))
     else:
         for name, values in found.items():
-            print(f"{name}: engine {values['engine_tokens_per_s']} tokens/s, plain {values['plain_tokens_per_s']}, ratio {values['ratio']}")
+            print(
+                f"{name}: engine {values['engine_tokens_per_s']} tokens/s, "
+                f"plain {values['plain_tokens_per_s']}, ratio {values['ratio']}"
+            )
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 import time
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ def test_a_training_client_knows_its_model(training: Any, base_model: str) -> No
 
 
 def test_sessions_and_runs_can_be_looked_up(service: tinker.ServiceClient, rest: tinker.RestClient, base_model: str) -> None:
-    client = service.create_lora_training_client(base_model=base_model, rank=2, user_metadata={"renderer_name": "plain"}).result()
+    client = service.create_lora_training_client(
+        base_model=base_model, rank=2, user_metadata={"renderer_name": "plain"}
+    ).result()
     session = client.model_id.split(":")[0]
     sampler = service.create_sampling_client(base_model=base_model).result()
     found = rest.get_session(session).result()
@@ -111,7 +114,7 @@ def test_a_custom_loss_runs_in_the_client(training: Any, service: tinker.Service
     first = training.forward_backward_custom(batch(), square).result()
     training.optim_step(ADAM).result()
     assert first.metrics["loss:sum"] == pytest.approx(first.metrics["squared"])
-    # d(0.01·p²)/dp = 0.02·p, so cross-entropy with the weights −0.02·p takes the same step.
+    # d(0.01·p²)/dp = 0.02·p, so cross-entropy with the weights -0.02·p takes the same step.
     forward = twin.forward(batch(), "cross_entropy").result()
     weighted = [
         types.Datum(
@@ -198,7 +201,13 @@ def test_checkpoints_are_listed_kept_for_a_time_and_deleted(training: Any, rest:
 def test_weights_info_tells_what_a_checkpoint_needs(training: Any, rest: tinker.RestClient, base_model: str) -> None:
     path = training.save_state("info").result().path
     info = rest.get_weights_info_by_tinker_path(path).result()
-    assert (info.base_model, info.lora_rank, info.is_lora, info.train_mlp, info.train_unembed) == (base_model, 4, True, True, True)
+    assert (info.base_model, info.lora_rank, info.is_lora, info.train_mlp, info.train_unembed) == (
+        base_model,
+        4,
+        True,
+        True,
+        True,
+    )
     assert rest.get_training_run_by_tinker_path(path).result().training_run_id == training.model_id
 
 
@@ -217,7 +226,9 @@ def test_the_cookbook_downloads_an_adapter_that_peft_loads(
     monkeypatch.setenv("TINKER_API_KEY", engine.api_key.reveal())
     weights.download(tinker_path=path, output_dir=str(tmp_path / "adapter"), base_url=engine.base_url)
     assert (tmp_path / "adapter" / "adapter_config.json").is_file()
-    model: Any = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32), tmp_path / "adapter")
+    model: Any = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32), tmp_path / "adapter"
+    )
     data = datum(12, 4)
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([data.model_input.to_ints()])).logits[0]
@@ -235,7 +246,12 @@ def test_an_archive_is_one_signed_link_away(training: Any, engine: Engine, tmp_p
     urllib.request.urlretrieve(link, tmp_path / "packed.tar")
     with tarfile.open(tmp_path / "packed.tar") as tar:
         assert {"adapter_model.safetensors", "adapter_config.json"} <= set(tar.getnames())
-    for forged in (link.replace("packed", "other"), link.replace("archive.tar", "checkpoint.json"), link[:-1] + "x", link.split("?")[0]):
+    for forged in (
+        link.replace("packed", "other"),
+        link.replace("archive.tar", "checkpoint.json"),
+        link[:-1] + "x",
+        link.split("?")[0],
+    ):
         assert httpx.get(forged).status_code == 401
 
 
@@ -295,7 +311,7 @@ def test_stop_tokens_and_stop_strings_end_a_sequence_and_stay_in_it(sampler: Any
 def test_stop_strings_may_span_tokens(sampler: Any) -> None:
     decode = sampler.get_tokenizer().decode
     free = [s.tokens for s in sample(sampler, 64, seed=2).sequences]
-    pair = next(a + b for text in map(decode, free) for a, b in zip(text[2:], text[3:], strict=False) if (a + b).isascii())
+    pair = next(a + b for text in map(decode, free) for a, b in pairwise(text[2:]) if (a + b).isascii())
     stopped = sample(sampler, 64, seed=2, stop=[pair, "never there"]).sequences
     for whole, sequence in zip(free, stopped, strict=True):
         length = next((n for n in range(1, 13) if pair in decode(whole[:n])), 12)
@@ -425,14 +441,16 @@ REFUSED_CALLS = {
     "advantages": (lambda s, t: t.forward_backward(batch(1), "ppo"), "no logprobs and no advantages"),
     "vocabulary": (
         lambda s, t: t.forward(
-            [types.Datum(model_input=types.ModelInput.from_ints([1, 9999]), loss_fn_inputs={"target_tokens": [1, 1]})], "cross_entropy"
+            [types.Datum(model_input=types.ModelInput.from_ints([1, 9999]), loss_fn_inputs={"target_tokens": [1, 1]})],
+            "cross_entropy",
         ),
         "token id outside",
     ),
     "length": (lambda s, t: t.forward([datum(300, 1)], "cross_entropy"), "takes at most 256"),
     "shape": (
         lambda s, t: t.forward(
-            [types.Datum(model_input=types.ModelInput.from_ints([1, 2]), loss_fn_inputs={"target_tokens": [1]})], "cross_entropy"
+            [types.Datum(model_input=types.ModelInput.from_ints([1, 2]), loss_fn_inputs={"target_tokens": [1]})],
+            "cross_entropy",
         ),
         "2 tokens, but target_tokens of shape",
     ),
@@ -442,7 +460,9 @@ REFUSED_CALLS = {
 
 
 @pytest.mark.parametrize("case", REFUSED_CALLS)
-def test_what_cannot_be_done_is_refused_at_once_and_training_goes_on(service: tinker.ServiceClient, training: Any, case: str) -> None:
+def test_what_cannot_be_done_is_refused_at_once_and_training_goes_on(
+    service: tinker.ServiceClient, training: Any, case: str
+) -> None:
     call, words = REFUSED_CALLS[case]
     began = time.monotonic()
     with pytest.raises((tinker.TinkerError, ValueError), match=words):
@@ -452,8 +472,8 @@ def test_what_cannot_be_done_is_refused_at_once_and_training_goes_on(service: ti
 
 
 @pytest.mark.parametrize(("params", "words"), [
-    ({"temperature": -1.0}, "temperature"), ({"top_p": 0.0}, "top-p"), ({"top_k": -5}, "top-k"), ({"max_tokens": 0}, "at least 1"),
-    ({"max_tokens": 1000}, "do not fit the context"), ({"topk_prompt_logprobs": 5000}, "top tokens"),
+    ({"temperature": -1.0}, "temperature"), ({"top_p": 0.0}, "top-p"), ({"top_k": -5}, "top-k"),
+    ({"max_tokens": 0}, "at least 1"), ({"max_tokens": 1000}, "do not fit the context"), ({"topk_prompt_logprobs": 5000}, "top tokens"),
 ])  # fmt: skip
 def test_impossible_sampling_is_refused_at_once(sampler: Any, params: dict[str, Any], words: str) -> None:
     with pytest.raises(tinker.APIStatusError, match=words):

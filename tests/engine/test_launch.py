@@ -26,12 +26,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_engine(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "studio.engine", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "studio.engine", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_launch_needs_no_torch() -> None:
-    code = "import sys, studio.engine.launch; print([m for m in ('torch', 'fastapi', 'tinker', 'transformers') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    heavy = ("torch", "fastapi", "tinker", "transformers")
+    code = f"import sys, studio.engine.launch; print([m for m in {heavy} if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        == "[]"
+    )
 
 
 def test_a_taken_port_is_one_sentence_and_code_two() -> None:
@@ -46,7 +52,10 @@ def test_a_taken_port_is_one_sentence_and_code_two() -> None:
 
 
 def test_a_missing_model_says_so(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="There is no folder"), start_engine(Settings(home=tmp_path), [str(tmp_path / "nothing")]):
+    with (
+        pytest.raises(EngineError, match="There is no folder"),
+        start_engine(Settings(home=tmp_path), [str(tmp_path / "nothing")]),
+    ):
         pytest.fail("it started")
     (tmp_path / "empty").mkdir()
     with pytest.raises(EngineError, match="cannot be loaded"), start_engine(Settings(home=tmp_path), [str(tmp_path / "empty")]):
@@ -55,7 +64,9 @@ def test_a_missing_model_says_so(tmp_path: Path) -> None:
 
 def test_it_listens_on_loopback_only_and_hides_its_key(engine: Engine) -> None:
     process = psutil.Process(engine.process.pid)
-    listening = {connection.laddr.ip for connection in process.net_connections("tcp") if connection.status == psutil.CONN_LISTEN}
+    listening = {
+        connection.laddr.ip for connection in process.net_connections("tcp") if connection.status == psutil.CONN_LISTEN
+    }
     assert listening == {"127.0.0.1"}
     assert engine.api_key.reveal().startswith("tml-")
     assert len(engine.api_key.reveal()) > 40
@@ -63,9 +74,13 @@ def test_it_listens_on_loopback_only_and_hides_its_key(engine: Engine) -> None:
     assert engine.api_key.reveal() not in repr(engine)
 
 
-def test_with_local_models_nothing_but_loopback_is_connected(engine: Engine, service: tinker.ServiceClient, base_model: str) -> None:
+def test_with_local_models_nothing_but_loopback_is_connected(
+    engine: Engine, service: tinker.ServiceClient, base_model: str
+) -> None:
     service.create_sampling_client(base_model=base_model).result()
-    peers = {connection.raddr.ip for connection in psutil.Process(engine.process.pid).net_connections("inet") if connection.raddr}
+    peers = {
+        connection.raddr.ip for connection in psutil.Process(engine.process.pid).net_connections("inet") if connection.raddr
+    }
     assert peers <= {"127.0.0.1"}
 
 
@@ -105,7 +120,11 @@ with start_engine(Settings(home=Path({str(tmp_path)!r})), [{str(tiny_model)!r}],
         resumed = client.create_training_client_from_state_with_optimizer(path).result()
         assert resumed.forward(batch(), "cross_entropy").result().metrics["loss:sum"] == loss
         assert client.create_sampling_client(model_path=sampler).result().get_base_model() == str(tiny_model)
-        assert not [folder for folder in (tmp_path / "checkpoints").glob(".ephemeral-*") if any(folder.iterdir()) and str(engine.process.pid) not in folder.name]
+        assert not [
+            folder
+            for folder in (tmp_path / "checkpoints").glob(".ephemeral-*")
+            if any(folder.iterdir()) and str(engine.process.pid) not in folder.name
+        ]
         client.close("success").result()
 
 
@@ -142,5 +161,6 @@ def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     launch._spawn(Settings(home=Path("/nowhere")), ["a", "b"], None, "cpu", 2)  # type: ignore[arg-type]
     assert seen["env"]["TUNING_FORK_ENGINE_KEY"].startswith("tml-")
     assert seen["command"][3:] == [
-        "--port", "0", "--json", "--parent", "--home", "/nowhere", "--device", "cpu", "--model", "a", "--model", "b", "--threads", "2",
+        "--port", "0", "--json", "--parent", "--home", "/nowhere", "--device", "cpu",
+        "--model", "a", "--model", "b", "--threads", "2",
     ]  # fmt: skip

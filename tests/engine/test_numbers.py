@@ -82,7 +82,9 @@ def test_twenty_steps_agree_with_a_plain_loop(
 
     sampler = client.save_weights_and_get_sampling_client().result()
     for seed, expected_ in enumerate(expected):
-        sequence = types.ModelInput.from_ints([*data[seed].model_input.to_ints(), data[seed].loss_fn_inputs["target_tokens"].data[-1]])
+        sequence = types.ModelInput.from_ints(
+            [*data[seed].model_input.to_ints(), data[seed].loss_fn_inputs["target_tokens"].data[-1]]
+        )
         np.testing.assert_allclose(sampler.compute_logprobs(sequence).result()[1:], expected_, atol=1e-4)
     assert_greedy_agrees(sampler, model)
 
@@ -95,7 +97,10 @@ def assert_greedy_agrees(sampler: Any, model: Any) -> None:
         sequence = future.result().sequences[0]
         with torch.inference_mode():
             out = model.generate(
-                input_ids=torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), do_sample=False, max_new_tokens=24
+                input_ids=torch.tensor([prompt]),
+                attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                do_sample=False,
+                max_new_tokens=24,
             )
             expected = out[0, len(prompt) :].tolist()
             logits = model(input_ids=out).logits[0]
@@ -119,7 +124,9 @@ def test_each_part_can_be_trained_alone(
 ) -> None:
     client = service.create_lora_training_client(base_model=base_model, rank=2, seed=3, **flags).result()
     model = plain_model(tiny_model, rank=2, seed=3, targets=targets)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0)
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0
+    )
     data = batch()
     for _ in range(3):
         result = client.forward_backward(data, "cross_entropy")
@@ -170,8 +177,12 @@ def test_policy_losses_follow_their_formulas(service: tinker.ServiceClient, base
         length = plain.model_input.length
         with torch.no_grad():
             sampled = logprobs(model, plain).numpy() + rng.normal(0, 0.4, length)
-        inputs = {"target_tokens": plain.loss_fn_inputs["target_tokens"], "logprobs": sampled, "advantages": rng.normal(0, 1, length)}
-        data.append(types.Datum(model_input=plain.model_input, loss_fn_inputs={k: v for k, v in inputs.items()}))
+        inputs = {
+            "target_tokens": plain.loss_fn_inputs["target_tokens"],
+            "logprobs": sampled,
+            "advantages": rng.normal(0, 1, length),
+        }
+        data.append(types.Datum(model_input=plain.model_input, loss_fn_inputs=dict(inputs)))
 
     def expected(low: float | None, high: float | None) -> float:
         total = 0.0
@@ -183,10 +194,14 @@ def test_policy_losses_follow_their_formulas(service: tinker.ServiceClient, base
             total -= torch.minimum(ratio * advantage, clipped * advantage).sum().item()
         return total
 
-    assert client.forward_backward(data, "importance_sampling").result().metrics["loss:sum"] == pytest.approx(expected(None, None), rel=1e-4)
+    assert client.forward_backward(data, "importance_sampling").result().metrics["loss:sum"] == pytest.approx(
+        expected(None, None), rel=1e-4
+    )
     assert client.forward_backward(data, "ppo").result().metrics["loss:sum"] == pytest.approx(expected(0.8, 1.2), rel=1e-4)
     narrow = {"clip_low_threshold": 0.95, "clip_high_threshold": 1.05}
-    assert client.forward_backward(data, "ppo", narrow).result().metrics["loss:sum"] == pytest.approx(expected(0.95, 1.05), rel=1e-4)
+    assert client.forward_backward(data, "ppo", narrow).result().metrics["loss:sum"] == pytest.approx(
+        expected(0.95, 1.05), rel=1e-4
+    )
 
 
 def test_several_targets_per_position_are_scored(service: tinker.ServiceClient, base_model: str, tiny_model: Path) -> None:
@@ -195,9 +210,15 @@ def test_several_targets_per_position_are_scored(service: tinker.ServiceClient, 
     prompt = tokens(6, 1)
     targets = np.random.default_rng(2).integers(0, 256, (6, 3))
     weights = np.random.default_rng(3).random((6, 3)).astype(np.float32)
-    wide = types.Datum(model_input=types.ModelInput.from_ints(prompt), loss_fn_inputs={"target_tokens": targets, "weights": weights})
+    wide = types.Datum(
+        model_input=types.ModelInput.from_ints(prompt), loss_fn_inputs={"target_tokens": targets, "weights": weights}
+    )
     result = client.forward([wide, *batch(2)], "cross_entropy").result()
     with torch.no_grad():
-        expected = torch.log_softmax(model(input_ids=torch.tensor([prompt])).logits[0], -1).gather(1, torch.from_numpy(targets)).numpy()
+        expected = (
+            torch.log_softmax(model(input_ids=torch.tensor([prompt])).logits[0], -1)
+            .gather(1, torch.from_numpy(targets))
+            .numpy()
+        )
     np.testing.assert_allclose(result.loss_fn_outputs[0]["logprobs"].to_numpy(), expected, atol=1e-4)
     assert [output["logprobs"].to_numpy().ndim for output in result.loss_fn_outputs] == [2, 1, 1]
