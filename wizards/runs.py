@@ -25,7 +25,8 @@ from studio.store import Job, RunRow, Store
 from wizards import judging, widgets
 from wizards.card import JOB_WORDS
 from wizards.draft import Draft
-from wizards.shell import Context, header, listen
+from wizards.chrome import header
+from wizards.shell import Context, listen
 from wizards.widgets import Html, State, tag
 
 _PULSE: Final = 2_000

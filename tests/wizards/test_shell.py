@@ -7,7 +7,7 @@ import gradio as gr
 import pytest
 
 from studio.errors import DataError
-from wizards import choose, data, settings, shell, widgets
+from wizards import choose, chrome, data, settings, shell, widgets
 from wizards.draft import STEPS, Draft
 from wizards.shell import Action, Said, StepParts, Visit
 from wizards.widgets import tag
@@ -70,10 +70,10 @@ def test_an_act_returns_the_whole_frame(page, ctx):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_dial_says_where_one_is_and_what_is_open(step):
-    made = shell.dial(step, shell.reachable(Draft(step=step)))
+    made = chrome.dial(step, chrome.reachable(Draft(step=step)))
     assert made.count('aria-current="step"') == 1
     assert f"{STEPS.index(step) + 1} of 6" in made
-    assert made.count("disabled") == 6 - len(shell.reachable(Draft(step=step)))
+    assert made.count("disabled") == 6 - len(chrome.reachable(Draft(step=step)))
 
 
 def test_a_step_that_is_not_open_cannot_be_entered():
@@ -133,14 +133,22 @@ def test_a_studio_that_was_started_again_reads_the_draft_from_the_address(ctx):
 
 def test_the_address_moves_on_only_for_a_new_step_or_run():
     draft = Draft(step="data", method="sl")
-    assert 'data-push="yes"' in shell.address(draft, Draft())
-    assert 'data-push="no"' in shell.address(draft.with_change("epochs", "2"), draft)
-    assert 'data-push="no"' in shell.address(draft, None)
-    assert f'data-query="{draft.to_query().replace("&", "&amp;")}"' in shell.address(draft, None)
+    assert 'data-push="yes"' in chrome.address(draft, Draft())
+    assert 'data-push="no"' in chrome.address(draft.with_change("epochs", "2"), draft)
+    assert 'data-push="no"' in chrome.address(draft, None)
+    assert f'data-query="{draft.to_query().replace("&", "&amp;")}"' in chrome.address(draft, None)
 
 
 def test_the_header_names_page_and_place(ctx):
-    made = shell.header(ctx.settings, "/runs")
+    made = chrome.header(ctx.settings, "/runs")
     assert made.count('aria-current="page"') == 1
     assert "this computer" in made
     assert "Dark theme" in made
+
+
+def test_a_bare_address_of_a_run_knows_its_data_and_method(ctx):
+    run = ctx.store.runs.add(owner="ann", name="r", dataset_id="data-abc123", method="sl", model="nano", recipe_json="{}")
+    asked = Draft.from_query(f"run={run.id}")
+    known = shell.remembered(ctx.store, Visit(asked, "ann"))
+    assert (known.step, known.dataset, known.method, known.model) == ("train", "data-abc123", "sl", "nano")
+    assert shell.remembered(ctx.store, Visit(asked, "bob")) == asked
