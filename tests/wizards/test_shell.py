@@ -147,6 +147,7 @@ def test_the_header_names_page_and_place(ctx):
 
 
 def test_a_bare_address_of_a_run_knows_its_data_and_method(ctx):
+    ctx.store.datasets.add("data-abc123", owner="ann", name="d", rows=3, fingerprint="f", manifest_json="{}")
     run = ctx.store.runs.add(owner="ann", name="r", dataset_id="data-abc123", method="sl", model="nano", recipe_json="{}")
     asked = Draft.from_query(f"run={run.id}")
     known = shell.remembered(ctx.store, Visit(asked, "ann"))
