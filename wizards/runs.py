@@ -23,8 +23,8 @@ from studio.runs.progress import Point
 from studio.settings import Settings
 from studio.store import Job, RunRow, Store
 from wizards import judging, widgets
-from wizards.chrome import header
 from wizards.card import JOB_WORDS
+from wizards.chrome import header
 from wizards.draft import Draft
 from wizards.shell import Context, listen
 from wizards.widgets import Html, State, tag
