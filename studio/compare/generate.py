@@ -123,9 +123,9 @@ def start_comparison(
     plan = _plan(run, recipe, model, dataset, wanted or CompareSettings())
     for known in store.comparisons.of_run(run.id, owner):
         if known.settings_json == plan.to_json():
-            store.jobs.move(
-                known.id, "queued", only_from=("failed", "stopped", "interrupted"), event="You asked for these answers again."
-            )
+            again = "You asked for these answers again."
+            if store.jobs.move(known.id, "queued", only_from=("failed", "stopped", "interrupted"), event=again):
+                store.jobs.update(known.id, phase="waiting")
             return known
     return store.comparisons.add(owner=owner, run_id=run.id, settings_json=plan.to_json())
 

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import json
 import math
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import tinker
 from tinker_cookbook import renderers
@@ -26,12 +27,15 @@ from studio.engine.launch import start_engine
 from studio.errors import BackendError, RunError
 from studio.models import Model
 from studio.runs.environment import settle_down
-from studio.runs.link import explain
+from studio.runs.link import Link, explain
 from studio.settings import Settings
 from studio.store import AnswerRow, Arm
 
+Result = TypeVar("Result")
+
 #: Answers written together. Small enough that a killed job loses little, large enough that the disk is no bottleneck.
 _BATCH: Final = 16
+_LOOK_SECONDS: Final = 0.5
 #: Room without which an answer is not worth asking for.
 _LEAST_TOKENS: Final = 8
 
@@ -131,19 +135,49 @@ async def answer_all(work: Answering, plan: Plan, template: Template) -> None:
     Address and key are those of this process's environment. All requests are under way together, so that the server can batch
     them. Raises what the SDK raises, after the answers that had arrived were stored.
     """
-    service = tinker.ServiceClient()
-    await _answer_all(work, await samplers(service, plan), template)
+    service, arms = await _off_the_loop(lambda: _samplers(plan))
+    await _answer_all(work, arms, template)
     # Only after success: closing asks the server once more, and a dead one would be waited for.
     await service.close("success")
 
 
-async def samplers(service: tinker.ServiceClient, plan: Plan) -> Mapping[Arm, tinker.SamplingClient]:
+def _samplers(plan: Plan) -> tuple[tinker.ServiceClient, Mapping[Arm, tinker.SamplingClient]]:
     """The two models of a comparison: the base by its name, the tuned one by its checkpoint."""
-    base, tuned = await asyncio.gather(
-        service.create_sampling_client(base_model=plan.wire_name).coroutine(),
-        service.create_sampling_client(model_path=plan.sampler_path).coroutine(),
-    )
-    return {"base": base, "tuned": tuned}
+    service = tinker.ServiceClient()
+    base = service.create_sampling_client(base_model=plan.wire_name)
+    tuned = service.create_sampling_client(model_path=plan.sampler_path)
+    return service, {"base": base.result(), "tuned": tuned.result()}
+
+
+async def _off_the_loop(work: Callable[[], Result]) -> Result:
+    """Await blocking ``work`` on a thread that nobody waits for when it is given up.
+
+    The SDK opens its session in blocking code and repeats that for minutes when nobody answers; on the loop it would keep
+    everyone else from noticing that the engine is dead, and on a pool thread it would keep the process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[Result] = loop.create_future()
+
+    def settle(result: Result | None, error: BaseException | None) -> None:
+        if outcome.cancelled():
+            return
+        if error is not None:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(cast("Result", result))
+
+    def run() -> None:
+        result: Result | None = None
+        failed: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever awaits
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever wanted to know
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="connecting", daemon=True).start()
+    return await outcome
 
 
 async def _answer_all(work: Answering, arms: Mapping[Arm, tinker.SamplingClient], template: Template) -> None:
@@ -216,32 +250,46 @@ def answer_alone(
     params = template.params(tokens, wanted, wanted.seed)
     if params is None:
         raise RunError("The prompt is too long for this model.", where="prompt", next_step="Shorten it.")
-    try:
-        with _service(settings, model) as service:
-            sampler = (
-                service.create_sampling_client(model_path=sampler_path).result()
-                if sampler_path
-                else service.create_sampling_client(base_model=model.wire_name).result()
-            )
-            response = sampler.sample(prompt=tokens, num_samples=1, sampling_params=params).result()
-    except tinker.TinkerError as error:
-        raise explain(error) from error
-    return template.text(response.sequences[0].tokens)
+
+    def ask(address: str | None, key: str) -> Sequence[int]:
+        service = tinker.ServiceClient(base_url=address, api_key=key)
+        sampler = (
+            service.create_sampling_client(model_path=sampler_path)
+            if sampler_path
+            else service.create_sampling_client(base_model=model.wire_name)
+        ).result()
+        answer = sampler.sample(prompt=tokens, num_samples=1, sampling_params=params).result()
+        service.close("success").result()
+        return answer.sequences[0].tokens
+
+    with _place(settings, model) as (link, key):
+        try:
+            return template.text(asyncio.run(_watched(link, lambda: ask(link.base_url, key))))
+        except tinker.TinkerError as error:
+            link.check()
+            raise explain(error) from error
+
+
+async def _watched(link: Link, work: Callable[[], Result]) -> Result:
+    """Await blocking ``work``; raises ``EngineError`` as soon as the engine is gone."""
+    task = asyncio.ensure_future(_off_the_loop(work))
+    while not task.done():
+        await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+        if not task.done():
+            link.check()
+    return task.result()
 
 
 @contextlib.contextmanager
-def _service(settings: Settings, model: Model) -> Generator[tinker.ServiceClient]:
-    if settings.place != "embedded":
-        if settings.api_key is None:
-            raise BackendError("There is no key for the server that should answer.", next_step="Set TINKER_API_KEY.")
-        with tinker.ServiceClient(base_url=settings.base_url, api_key=settings.api_key.reveal()) as service:
-            yield service
+def _place(settings: Settings, model: Model) -> Generator[tuple[Link, str]]:
+    """Where to ask, and the key: an engine for as long as the block runs, or the server of the settings."""
+    if settings.place == "embedded":
+        with start_engine(settings, models=(model.name,)) as engine:
+            yield Link(engine.base_url, engine.process), engine.api_key.reveal()
         return
-    with (
-        start_engine(settings, models=(model.name,)) as engine,
-        tinker.ServiceClient(base_url=engine.base_url, api_key=engine.api_key.reveal()) as service,
-    ):
-        yield service
+    if settings.api_key is None:
+        raise BackendError("There is no key for the server that should answer.", next_step="Set TINKER_API_KEY.")
+    yield Link(settings.base_url, None), settings.api_key.reveal()
 
 
 def _plain(messages: Sequence[Message]) -> list[Any]:

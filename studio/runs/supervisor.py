@@ -99,7 +99,6 @@ class Supervisor:
                     where=job.id,
                     next_step="Open it to see where it stands." if job.live else "Start a new run instead.",
                 )
-            self._clear_away(job)
             files.forget_the_past(self._folder(job))
             moved = self._store.jobs.move(job_id, "queued", only_from=tuple(_RESUMABLE), event="You resumed it.")
             if moved:
@@ -163,6 +162,7 @@ class Supervisor:
 
     def _start(self, job: Job) -> None:
         folder = self._folder(job)
+        self._clear_away(job)
         try:
             files.forget_the_past(folder)
             child = processes.spawn(self._command(job), folder, child_environment(self._settings))
