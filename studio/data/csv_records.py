@@ -13,9 +13,10 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from studio.data.shape import recognise
-from studio.data.source import LONGEST
+from studio.data.source import LONGEST, lines
 
 #: One record: the line it starts on, why it was set aside (or None), and its text.
 Record = tuple[int, str | None, bytes]
@@ -56,6 +57,7 @@ _QUOTINGS = (('"', False), ('"', True), ("'", False))
 _HEADER_WITHIN = 10
 _SNIFFED_RECORDS = 20
 _SNIFFED_LINES = 200
+_LONGEST_BLANK = 4096
 _STRAY = "\x1f"
 
 
@@ -64,7 +66,8 @@ class Dialect:
     """How the cells are written.
 
     ``skip`` physical lines stand above the column names (or above the data without names). A record has ``width`` cells, of
-    which the first ``len(names)`` have a column name; the rest are the empty columns that spreadsheets add.
+    which the first ``len(names)`` have a column name; the rest are the empty columns that spreadsheets add. ``returns`` says
+    that lines end with a carriage return alone, as on old Macs.
     """
 
     delimiter: str
@@ -75,6 +78,7 @@ class Dialect:
     width: int
     names: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    returns: bool = False
 
 
 def sniff(sample: str, complete: bool) -> Dialect:
@@ -85,7 +89,8 @@ def sniff(sample: str, complete: bool) -> Dialect:
     hint = _SEP_LINE.match(first.group(0)) if first else None
     if hint and first:
         candidates, above, text = (hint.group(1),), 1, text[first.end() :]
-    physical = text.encode().splitlines(keepends=True)[:_SNIFFED_LINES]
+    returns = "\n" not in text
+    physical = list(islice(lines([text.encode()], "", returns=returns), _SNIFFED_LINES))
     trials = [
         trial
         for quoting, (quote, backslash) in enumerate(_QUOTINGS)
@@ -93,20 +98,32 @@ def sniff(sample: str, complete: bool) -> Dialect:
         for order, delimiter in enumerate(candidates)
         if order == 0 or delimiter in text
         for trial in _try(
-            text, physical, Dialect(delimiter, quote, backslash, True, 0, 1, ("",)), (-float(quoting), -float(order))
+            text,
+            physical,
+            Dialect(delimiter, quote, backslash, True, 0, 1, ("",), returns=returns),
+            (-float(quoting), -float(order)),
         )
     ]
     if not trials:
         return Dialect(",", '"', False, True, above, 1, ("",))
-    best = max(trials, key=lambda trial: trial[0])[1]
+    # A known name in a table that falls apart is a coincidence.
+    fit = 0.6 * max((trial.fit for trial in trials if trial.dialect.width > 1), default=0.0)
+    best = max((trial for trial in trials if trial.fit >= fit), key=lambda trial: trial.score).dialect
     names = best.names if best.header else tuple(f"Column {number}" for number in range(1, len(best.names) + 1))
     return replace(best, names=names, skip=above + best.skip, skipped=tuple(text.splitlines()[: best.skip]))
 
 
-def _try(
-    text: str, physical: list[bytes], dialect: Dialect, order: tuple[float, float]
-) -> Iterator[tuple[tuple[float, ...], Dialect]]:
-    """The dialect completed by header and width, with a score; nothing when it finds no record."""
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A dialect, the share of lines that it turns into whole records, and how it compares with others."""
+
+    dialect: Dialect
+    fit: float
+    score: tuple[float, ...]
+
+
+def _try(text: str, physical: list[bytes], dialect: Dialect, order: tuple[float, float]) -> Iterator[_Trial]:
+    """The dialect completed by header and width; nothing when it finds no record."""
     records = _parse(text, dialect)
     filled = [(line, cells) for line, cells in records if any(cell.strip() for cell in cells)]
     if not filled:
@@ -121,15 +138,15 @@ def _try(
     wrapped = all(len(name) > 1 and name[0] == name[-1] == "'" for name in names)
     whole = replace(dialect, header=header, skip=above, width=len(cells), names=names)
     # Known names first; then lines that are whole records; then more than one column; then the usual order.
-    fit = _fit(physical[above:], whole)
-    yield (float(known), -float(blanks), -float(wrapped), round(fit, 2), float(len(names) > 1 and fit > 0), *order), whole
+    fit = _fit(physical, whole)
+    columns = float(len(names) > 1 and fit > 0)
+    yield _Trial(whole, fit, (float(known), -float(blanks), -float(wrapped), round(fit, 3), columns, *order))
 
 
 def _fit(physical: list[bytes], dialect: Dialect) -> float:
-    """The share of lines that are whole records by themselves. Cells over several lines count against every dialect alike."""
-    patterns = Patterns(dialect)
-    bodies = [body for line in physical if (body := line.rstrip(b"\r\n"))]
-    return sum(bool(patterns.fits.fullmatch(patterns.plain(body))) for body in bodies) / max(1, len(bodies))
+    """The share of records that are whole under this dialect, over the first lines; 1 when there are none."""
+    found = [reason for _, reason, _ in records(iter(physical), dialect)]
+    return found.count(None) / len(found) if found else 1.0
 
 
 def _parse(text: str, dialect: Dialect) -> list[tuple[int, list[str]]]:
@@ -178,15 +195,16 @@ class Patterns:
     """The regular expressions of one dialect, over bytes. Possessive, so that no text makes them slow."""
 
     def __init__(self, dialect: Dialect) -> None:
-        width, self._quote, self._backslash = dialect.width, dialect.quote.encode(), dialect.backslash
+        width, self._quote = dialect.width, dialect.quote.encode()
         self._escape = re.compile(rb"\\([\\%b])" % self._quote)
         delimiter, quote = re.escape(dialect.delimiter.encode()), re.escape(dialect.quote.encode())
         inside = rb"[^%b]*+(?:%b%b[^%b]*+)*+" % (quote, quote, quote, quote)
-        plain = rb"(?:(?!%b|%b)[^\r\n](?:(?!%b)[^\r\n])*+)?" % (quote, delimiter, delimiter)
+        plain = rb"(?:(?!%b|%b)[^\n](?:(?!%b)[^\n])*+)?" % (quote, delimiter, delimiter)
         if len(dialect.delimiter.encode()) == 1:
-            plain = rb"(?:[^%b%b\r\n][^%b\r\n]*+)?" % (quote, delimiter, delimiter)
+            plain = rb"(?:[^%b%b\n][^%b\n]*+)?" % (quote, delimiter, delimiter)
         cell = rb"(?:%b%b%b|%b)" % (quote, inside, quote, plain)
-        more = rb"(?:%b%b)" % (delimiter, cell)
+        # An empty cell matches everywhere, so a cell counts only when its end is one.
+        more = rb"(?:%b%b(?=%b|\Z))" % (delimiter, cell, delimiter)
         self.fits = re.compile(rb"%b%b{%d}" % (cell, more, width - 1))
         self.proper = re.compile(rb"%b%b*+" % (cell, more))
         self.opens = re.compile(rb"(?:%b%b)*+%b%b" % (cell, delimiter, quote, inside))
@@ -199,28 +217,26 @@ class Patterns:
 
     def plain(self, line: bytes) -> bytes:
         """The line with backslash escapes as doubled quotes; a backslash before anything else stays as it is."""
-        if not self._backslash or b"\\" not in line:
-            return line
         return self._escape.sub(lambda match: self._quote * 2 if match[1] == self._quote else b"\\", line)
 
 
-def records(lines: Iterator[bytes], dialect: Dialect) -> Iterator[Record]:
+def records(physical: Iterator[bytes], dialect: Dialect) -> Iterator[Record]:
     """Records below the header, in file order, line ends inside cells replaced by ``LINE_FEED`` and ``CARRIAGE_RETURN``.
 
     Set aside with a reason: ``wrong_column_count``, ``bad_quotes``, ``repeated_header``.
     """
-    return _Assembler(lines, dialect).run()
+    return _Assembler(physical, dialect).run()
 
 
 class _Assembler:
     """Walks over physical lines and puts records together, going back to the next line where a quote was stray."""
 
-    def __init__(self, lines: Iterator[bytes], dialect: Dialect) -> None:
-        self._lines = lines
+    def __init__(self, physical: Iterator[bytes], dialect: Dialect) -> None:
         self._dialect = dialect
         self._patterns = Patterns(dialect)
+        self._lines = map(self._patterns.plain, physical) if dialect.backslash else physical
         self._again: deque[bytes] = deque()
-        self._number = 0
+        self._number, self._following = 0, 1
         # How far to look for a closing quote; every stray quote halves it, so that many of them cannot make this slow.
         self._patience = 4096
 
@@ -228,30 +244,35 @@ class _Assembler:
         header, awaited = b"", self._dialect.header
         fits, blank = self._patterns.fits.fullmatch, self._patterns.blank.fullmatch
         while (line := self._next()) is not None:
-            number = self._number
-            if number <= self._dialect.skip:
+            number, body = self._number, line.rstrip(b"\r\n")
+            if number <= self._dialect.skip or (len(body) < _LONGEST_BLANK and blank(body)):
                 continue
-            body = line.rstrip(b"\r\n")
-            if len(body) < 4096 and blank(body):
-                continue
-            if awaited:
+            whole = fits(body)
+            if not whole and b"\r" in body and not self._patterns.opens.fullmatch(line):
+                # Carriage returns that are no part of a cell are line ends, even where most lines end otherwise.
+                self._push_back(number, line.splitlines(keepends=True))
+            elif awaited:
                 header, awaited = self._whole(line), False
             elif body == header:
-                yield number, "repeated_header", body
-            elif fits(body):
-                yield number, None, body
+                yield number, "repeated_header", _one_line(body)
+            elif whole:
+                yield number, None, _one_line(body) if b"\r" in body else body
             else:
                 yield self._difficult(number, line)
 
     def _next(self) -> bytes | None:
-        if self._again:
-            self._number += 1
-            return self._again.popleft()
-        line = next(self._lines, None)
+        """The next line; ``_number`` is then its number in the editor."""
+        line = self._again.popleft() if self._again else next(self._lines, None)
         if line is None:
             return None
-        self._number += 1
-        return self._patterns.plain(line)
+        self._number = self._following
+        self._following += len(line.splitlines()) if line.count(b"\r") > line.endswith(b"\r\n") else 1
+        return line
+
+    def _push_back(self, number: int, lines: list[bytes]) -> None:
+        """Read these lines again, the first of which has this number."""
+        self._following = number
+        self._again.extendleft(reversed(lines))
 
     def _whole(self, line: bytes) -> bytes:
         """The header record, which may itself go over several lines."""
@@ -296,9 +317,8 @@ class _Assembler:
             return number, "wrong_column_count", _one_line(record)
         # The quote was stray. Only its own line is lost; the others are read again as records of their own.
         self._patience = max(64, self._patience // 2)
-        self._number -= len(taken) - 1
-        self._again.extendleft(reversed(taken[1:]))
-        return number, "bad_quotes", first.rstrip(b"\r\n")
+        self._push_back(number + len(first.splitlines()), taken[1:])
+        return number, "bad_quotes", _one_line(first.rstrip(b"\r\n"))
 
 
 def _one_line(record: bytes) -> bytes:

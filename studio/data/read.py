@@ -106,7 +106,7 @@ def _open_csv(source: Source, folder: Path, dialect: csv_records.Dialect) -> Tab
             where=source.name,
             next_step="Keep the columns with the prompt and the answer, and save the file again.",
         )
-    records = csv_records.records(lines(source.chunks(), source.name), dialect)
+    records = csv_records.records(lines(source.chunks(), source.name, returns=dialect.returns), dialect)
     good, aside = _write(records, source, folder, dialect.delimiter.encode())
     # The empty columns that spreadsheets add have no name; they are read, because every cell must have its place.
     columns: dict[str, tuple[str, ...]] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import io
 import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -138,19 +139,19 @@ def survey(path: Path, name: str) -> Source:
     return Source(path, name, size, digest.hexdigest(), encoding, clean, sample)
 
 
-def lines(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Physical lines with their ends, as an editor counts them: LF, CRLF and CR each end a line."""
+def lines(chunks: Iterable[bytes], name: str, *, returns: bool = True) -> Iterator[bytes]:
+    """Lines with their ends, as an editor counts them: LF, CRLF and, unless ``returns`` is false, CR alone end a line."""
     rest = b""
     for chunk in chunks:
         block = rest + chunk
-        pieces = block.splitlines(keepends=True)
+        pieces = block.splitlines(keepends=True) if returns else io.BytesIO(block).readlines()
         # The last piece may go on in the next chunk; a final CR may be half of a CRLF.
         rest = pieces.pop() if pieces else b""
         if len(rest) > LONGEST:
             raise too_long(name)
         yield from pieces
     if rest:
-        yield from rest.splitlines(keepends=True)
+        yield from rest.splitlines(keepends=True) if returns else [rest]
 
 
 def too_long(name: str) -> RefusedFile:

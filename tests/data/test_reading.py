@@ -53,7 +53,7 @@ def test_unknown_names_still_find_the_delimiter_and_wait_for_a_choice(desk):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_line_ends_and_editor_lines(desk, end):
-    content = end.join(['prompt,completion', 'a,b', '', '"two', 'lines",x', 'only one cell', 'c,', 'd,e', ''])
+    content = end.join(["prompt,completion", "a,b", "", '"two', 'lines",x', "only one cell", "c,", "d,e", ""])
     found = desk(content)
     assert [(line, answer) for line, _, answer in found.rows] == [(2, "b"), (4, "x"), (8, "e")]
     assert found.rows[1][1] == f"two{end}lines"
@@ -81,7 +81,7 @@ def test_line_ends_may_be_mixed(desk):
 )
 @pytest.mark.parametrize("packing", ["csv", "jsonl", "json"])
 def test_encodings(desk, encoding, mark, told, packing):
-    rows = [(f"Où est la gare n° {number} ?", f"À côté, très près – {number} €") for number in range(12)]
+    rows = [(f"Où est la gare n° {number} ?", f"À côté, très près : {number} €") for number in range(12)]
     objects = [{"prompt": ask, "completion": answer} for ask, answer in rows]
     content = {
         "csv": "prompt,completion\n" + "".join(f'"{ask}","{answer}"\n' for ask, answer in rows),
@@ -93,7 +93,9 @@ def test_encodings(desk, encoding, mark, told, packing):
     assert ("re_encoded" in found.codes) is told
 
 
-@pytest.mark.parametrize(("encoding", "text"), [("cp932", "これは日本語の文章です。東京の天気"), ("gb18030", "这是一个中文句子，我们在北京")])
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("cp932", "これは日本語の文章です。東京の天気"), ("gb18030", "这是一个中文句子我们在北京")]
+)
 def test_asian_encodings(desk, encoding, text):
     rows = [(f"{text}{number}は何ですか", f"{text}{number}") for number in range(40)]
     content = "prompt,completion\n" + "".join(f"{ask},{answer}\n" for ask, answer in rows)
@@ -110,7 +112,11 @@ def test_a_few_damaged_rows_do_not_change_the_encoding_of_the_others(desk):
 
 
 def test_wrong_extension_is_told_and_harmless(desk):
-    for content, name, kind in ((JSONL, "a.csv", "jsonl"), (CSV, "a.jsonl", "csv"), (json.dumps([{"prompt": "a"}]), "a.csv", "json")):
+    for content, name, kind in (
+        (JSONL, "a.csv", "jsonl"),
+        (CSV, "a.jsonl", "csv"),
+        (json.dumps([{"prompt": "a"}]), "a.csv", "json"),
+    ):
         found = desk(content, name)
         assert found.inspection.format == kind
         assert "wrong_extension" in found.codes
@@ -128,7 +134,7 @@ def test_sep_line_and_lines_above_the_header(desk):
 
 
 def test_backslash_and_single_quotes(desk):
-    found = desk('prompt,completion\n' + '"He said \\"no, never\\", twice","C:\\\\dir\\new"\n' * 3)
+    found = desk("prompt,completion\n" + '"He said \\"no, never\\", twice","C:\\\\dir\\new"\n' * 3)
     assert texts(found)[0] == ('He said "no, never", twice', "C:\\dir\\new")
     found = desk("'prompt','completion'\n'a, b','it''s'\n'c','d'\n")
     assert texts(found) == [("a, b", "it's"), ("c", "d")]
@@ -193,7 +199,9 @@ def test_a_file_without_column_names_asks_for_them(desk):
     [
         json.dumps([{"prompt": ask, "completion": answer} for ask, answer in PAIRS]),
         json.dumps([{"prompt": ask, "completion": answer} for ask, answer in PAIRS], indent=4),
-        json.dumps({"version": {"a": [1, 2]}, "data": [{"prompt": ask, "completion": answer} for ask, answer in PAIRS], "n": [{}]}),
+        json.dumps(
+            {"version": {"a": [1, 2]}, "data": [{"prompt": ask, "completion": answer} for ask, answer in PAIRS], "n": [{}]}
+        ),
         json.dumps({"rows": [{"prompt": ask, "completion": answer} for ask, answer in PAIRS]}, indent=1),
         JSONL,
         JSONL.replace("\n", "\r\n"),
@@ -212,7 +220,8 @@ def test_json_in_any_packing(desk, content):
 
 
 def test_lines_of_json_elements_are_those_of_an_editor(desk):
-    content = '[\n  {\n    "prompt": "a",\n    "completion": "b"\n  },\n\n  {"prompt": "c", "completion": "d"},\n  17,\n  {"prompt": "e"}\n]\n'
+    first = '[\n  {\n    "prompt": "a",\n    "completion": "b"\n  },\n\n'
+    content = first + '  {"prompt": "c", "completion": "d"},\n  17,\n  {"prompt": "e"}\n]\n'
     found = desk(content, "x.json")
     assert [line for line, _, _ in found.rows] == [2, 7]
     assert found.lines("not_an_object") == (8,)
@@ -256,7 +265,9 @@ def test_keys_in_other_cases_and_extra_keys(desk):
 
 def test_values_that_are_no_text(desk):
     rows = [("a", 1000), ("b", True), ("c", ["x"]), ("d", {"x": 1}), ("e", None), ("f", " \u200b\t"), ("g", 1.5)]
-    found = desk("\n".join(json.dumps({"prompt": ask, "completion": answer}) for ask, answer in rows) + '\n{"prompt": "h"}', "x.jsonl")
+    found = desk(
+        "\n".join(json.dumps({"prompt": ask, "completion": answer}) for ask, answer in rows) + '\n{"prompt": "h"}', "x.jsonl"
+    )
     assert texts(found) == [("a", "1000"), ("b", "true"), ("g", "1.5")]
     assert {code: found.lines(code) for code in ("wrong_type", "empty_value", "missing_field", "non_text_value")} == {
         "wrong_type": (3, 4),
