@@ -100,7 +100,8 @@ class Settings:
             place=place,
             base_url=base_url,
             api_key=Secret(key) if key else None,
-            host=source.get("STUDIO_HOST") or "127.0.0.1",
+            # A Space is reached through its proxy, so it must listen on every interface of its container.
+            host=source.get("STUDIO_HOST") or ("0.0.0.0" if source.get("SPACE_ID") else "127.0.0.1"),  # noqa: S104
             port=_whole(source, "STUDIO_PORT", 7860, low=1, high=65535),
             upload_limit_bytes=_whole(source, "STUDIO_UPLOAD_LIMIT_MB", 500, low=1, high=5120) * _MB,
         )

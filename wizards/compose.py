@@ -14,7 +14,7 @@ import socket
 import sys
 import warnings
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from studio.errors import SettingError, StudioError
 from studio.settings import Settings
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from studio.recipe import Recipe
     from studio.runs.supervisor import Supervisor
     from wizards.shell import Context
+
+#: The web framework's own pages about itself: there is no public interface to describe, and they load from elsewhere.
+_NO_DOCS: Final[dict[str, Any]] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -40,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     from wizards import serve, theme
 
     context, supervisor = _context(settings)
-    app = FastAPI(title="Tuning Fork", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(supervisor))
+    app = FastAPI(title="Tuning Fork", **_NO_DOCS, lifespan=_lifespan(supervisor))
     app.add_middleware(serve.OwnHead, head=theme.head())
     theme.mount_look(app)
     # A page answers below its slash only. The part of the address after #, which tells who rates, survives the way there.
@@ -65,6 +68,7 @@ def _mount(app: FastAPI, context: Context, settings: Settings) -> None:
             theme=theme.StudioTheme(),
             footer_links=[],
             run_history=False,
+            app_kwargs=dict(_NO_DOCS),
             ssr_mode=False,
             pwa=False,
             mcp_server=False,
