@@ -73,7 +73,7 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
     session = record.session
     comparison = store.comparisons.get(session.comparison_id, owner)
     run = store.runs.get(comparison.run_id, owner)
-    guesses = _blinding(record)
+    guesses, lines = _blinding(record), answers_table(store, session_id, owner)
     return {
         "format": "tuning-fork-votes",
         "version": 1,
@@ -100,6 +100,10 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
             {"rater": record.labels[one.id], "guess": one.guess, "tuned_side": record.deals[one.id][-1].tuned_side}
             for one in sorted(record.raters, key=lambda one: record.labels[one.id])
         ],
+        "giveaways": {
+            "base": Counter(flag for line in lines for flag in line.base_flags),
+            "tuned": Counter(flag for line in lines for flag in line.tuned_flags),
+        },
         "blinding": {"right": guesses.right, "wrong": guesses.wrong, "unsure": guesses.unsure, "index": guesses.index},
     }
 
@@ -115,8 +119,7 @@ def answers_table(store: Store, session_id: str, owner: str) -> tuple[AnswerLine
     """Every prompt of the session with both answers, in the order of the prompts. Raises as ``export`` does."""
     record = _open_book(store, session_id, owner)
     comparison = store.comparisons.get(record.session.comparison_id, owner)
-    run = store.runs.get(comparison.run_id, owner)
-    names = (run.model, run.name)
+    names = (store.runs.get(comparison.run_id, owner).model,)
     outcomes: dict[str, Counter[Outcome]] = defaultdict(Counter)
     for one in tally(record.votes, automatic_ties=record.plan.automatic_ties).votes:
         outcomes[one.prompt_id][one.outcome] += 1

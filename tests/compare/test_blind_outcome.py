@@ -146,6 +146,8 @@ def test_the_table_holds_every_prompt_with_votes_and_flags(store: Store, compari
     assert lines["p001"].base_flags == ("thinking",)
     assert (lines["p000"].tuned_won, lines["p000"].base_won) == (1, 0)
     assert lines["p000"].messages[0].content == "Question 0"
+    giveaways = outcome.export(store, session, "local")["giveaways"]
+    assert giveaways == {"base": {"names_model": 1, "thinking": 1}, "tuned": {}}
     if "p002" in lines:
         assert lines["p002"].identical
 
