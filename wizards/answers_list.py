@@ -45,7 +45,7 @@ def shelf(lines: Sequence[AnswerLine], view: str) -> Shelf:
     kind = kind if kind in known else "all"
     chosen = tuple(line for line in lines if kind in ("all", kind_of(line)))
     pages = max(1, -(-len(chosen) // PAGE))
-    at = min(int(page), pages) if page.isdecimal() and 0 < int(page[:6]) else 1
+    at = min(int(page), pages) if page.isdecimal() and int(page[:6]) > 0 else 1
     counts = tuple((name, words, sum(name in ("all", kind_of(line)) for line in lines)) for name, words in _KINDS)
     return Shelf(kind, at, pages, chosen[(at - 1) * PAGE : at * PAGE], counts)
 
@@ -87,7 +87,12 @@ def _line(line: AnswerLine) -> Html:
     prompt = line.messages[-1].content if line.messages else ""
     return tag(
         "li",
-        tag("div", tag("h3", "Prompt", cls="tf-unseen"), tag("p", prompt, cls="tf-model-text", dir="auto"), cls="tf-answers-prompt"),
+        tag(
+            "div",
+            tag("h3", "Prompt", cls="tf-unseen"),
+            tag("p", prompt, cls="tf-model-text", dir="auto"),
+            cls="tf-answers-prompt",
+        ),
         tag(
             "div",
             _arm("Base", line.base, line.base_flags, kind == "base"),
@@ -149,6 +154,8 @@ def _pages(now: Shelf) -> Html | None:
     turns = (
         widgets.button("Before", "view", value=f"{now.kind}:{now.page - 1}", kind="quiet", sign="back", disabled=now.page == 1),
         tag("span", f"Page {now.page:,} of {now.pages:,}", cls="tf-remark"),
-        widgets.button("Next", "view", value=f"{now.kind}:{now.page + 1}", kind="quiet", sign="arrow", disabled=now.page == now.pages),
+        widgets.button(
+            "Next", "view", value=f"{now.kind}:{now.page + 1}", kind="quiet", sign="arrow", disabled=now.page == now.pages
+        ),
     )
     return tag("nav", *turns, cls="tf-acts", aria_label="Pages of answers")

@@ -159,7 +159,8 @@ def _ready(now: Screen) -> Html:
         return widgets.join(
             (
                 widgets.title(
-                    "Both models say the same", f"They gave the same answer to all {now.pairs:,} prompts, so there is nothing to rate."
+                    "Both models say the same",
+                    f"They gave the same answer to all {now.pairs:,} prompts, so there is nothing to rate.",
                 ),
                 widgets.notice(
                     "The training changed nothing that shows in an answer.",
@@ -175,7 +176,8 @@ def _ready(now: Screen) -> Html:
         (
             widgets.title(
                 "Now you judge",
-                f"You see {pairs}, two at a time, and say which is better. Nobody tells you who wrote what until you are done.",
+                f"You see {pairs}, one pair at a time, and say which answer is better. "
+                "Who wrote what stays sealed until you are done.",
             ),
             tag(
                 "div",
@@ -232,7 +234,9 @@ def _terms_sheet(now: Screen) -> Html | None:
     terms = now.terms
     if terms is None:
         return None
-    sampling = "always the most likely answer" if terms.temperature == 0 else f"temperature {terms.temperature:g}, the same seed"
+    sampling = (
+        "always the most likely answer" if terms.temperature == 0 else f"temperature {terms.temperature:g}, the same seed"
+    )
     held_out = f"{terms.prompts:,} held out at the split; the model never trained on them"
     pairs: list[tuple[str, object]] = [
         ("prompts", held_out),
@@ -251,7 +255,7 @@ def _measures(now: Screen, *, rated: bool) -> Html | None:
     note = (
         "These numbers compare texts with your data. Whether people prefer the answers is the verdict's business."
         if rated
-        else "Rate first, if you can: what a program counts says which model did better as a whole, and expectations colour votes."
+        else "Rate first, if you can: what a program counts tells which model did better, and expectations colour votes."
     )
     return widgets.more("What a program can count", tag("p", note), measures_table.table(now.measures), keep="compare-measures")
 
@@ -259,7 +263,11 @@ def _measures(now: Screen, *, rated: bool) -> Html | None:
 def missing(run_id: str) -> Html:
     """There is no such run here."""
     what = "This run is not in this studio" if run_id else "No run yet"
-    teach = "Its address may be from another computer." if run_id else "Train a model first; then both models answer the same prompts."
+    teach = (
+        "Its address may be from another computer."
+        if run_id
+        else "Train a model first; then both models answer the same prompts."
+    )
     act = widgets.button("Start from your goal", "goal", kind="primary")
     return widgets.join((widgets.title("Compare"), widgets.empty(what, teach, act)))
 

@@ -30,15 +30,9 @@ def figure(progress: Progress) -> PlotData:
 
     drawn = go.Figure(
         data=[
-            _line(go, progress.train, "each step", CHART.train_faint, 1.2),
-            _line(go, progress.smoothed, "training, smoothed", CHART.train, 3.0),
-            go.Scatter(
-                **_places(progress.validation),
-                name="validation",
-                mode="markers",
-                marker={"color": CHART.validation, "size": 11, "symbol": "diamond", "line": {"color": CHART.ink, "width": 0}},
-                hovertemplate="step %{x:,}: %{y:.3f}<extra>validation</extra>",
-            ),
+            go.Scatter(_line(progress.train, "each step", CHART.train_faint, 1.2)),
+            go.Scatter(_line(progress.smoothed, "training, smoothed", CHART.train, 3.0)),
+            go.Scatter(_points(progress.validation, "validation", CHART.validation)),
         ],
         layout=_layout(progress),
     )
@@ -47,15 +41,27 @@ def figure(progress: Progress) -> PlotData:
     return PlotData(type="plotly", plot=json.dumps(plain))
 
 
-def _line(go: Any, points: Sequence[Point], name: str, colour: str, width: float) -> Any:
-    return go.Scatter(
+def _line(points: Sequence[Point], name: str, colour: str, width: float) -> dict[str, Any]:
+    return {
         **_places(points),
-        name=name,
-        mode="lines",
-        line={"color": colour, "width": width, "shape": "linear"},
-        hovertemplate="step %{x:,}: %{y:.3f}<extra>" + name + "</extra>",
-        connectgaps=False,
-    )
+        "name": name,
+        "mode": "lines",
+        "line": {"color": colour, "width": width},
+        "hovertemplate": "step %{x:,}: %{y:.3f}<extra>" + name + "</extra>",
+        "connectgaps": False,
+    }
+
+
+def _points(points: Sequence[Point], name: str, colour: str) -> dict[str, Any]:
+    return {
+        **_places(points),
+        "name": name,
+        "mode": "markers",
+        "marker": {"color": colour, "size": 11, "symbol": "diamond"},
+        "hovertemplate": "step %{x:,}: %{y:.3f}<extra>" + name + "</extra>",
+        # The first one stands on the axis and must not be cut in half.
+        "cliponaxis": False,
+    }
 
 
 def _places(points: Sequence[Point]) -> dict[str, list[float | None]]:
@@ -80,12 +86,19 @@ def _layout(progress: Progress) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": CHART.font, "size": 13, "color": CHART.ink},
-        "margin": {"l": 8, "r": 16, "t": 8, "b": 8},
+        "margin": {"l": 8, "r": 16, "t": 16, "b": 8},
         "showlegend": False,
         "hovermode": "closest",
         "dragmode": False,
-        "xaxis": axis | {"range": [0, max(progress.total, 1) * 1.01], "title": {"text": "step"}, "showgrid": False, "tickformat": ",d"},
-        "yaxis": axis | {"rangemode": "tozero", "title": {"text": "loss"}, "nticks": 6},
+        "xaxis": axis
+        | {
+            "ticklabelstandoff": 6,
+            "range": [0, max(progress.total, 1) * 1.01],
+            "title": {"text": "step"},
+            "showgrid": False,
+            "tickformat": ",d",
+        },
+        "yaxis": axis | {"rangemode": "tozero", "title": {"text": "loss"}, "nticks": 6, "ticksuffix": " "},
     }
 
 

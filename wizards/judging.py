@@ -1,8 +1,8 @@
 """The way from a finished run to votes, which several pages share: answers, a session, a seat in it, a link for somebody else.
 
-Guarantees: asking twice makes nothing twice (an open session is used again); an invite's token goes to the browser once, in the
-part of an address that browsers send to nobody, and is in no draft; an owner who still rates is recognised, so that no page shows
-them how the votes fall.
+Guarantees: an open session is used again, so that asking twice makes nothing twice; an invite's token goes to the browser once,
+in the part of an address that browsers send to nobody, and is in no draft; an owner who still rates is recognised, so that no
+page shows them how the votes fall.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from wizards.widgets import Html, tag
 
 #: How the owner's own seat is named in a session.
 OWNER: Final = "You"
-RATE: Final = "/rate"
+#: With its slash: without, a browser would be sent there in two steps.
+RATE: Final = "/rate/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,13 @@ def seat_door(session_id: str, label: str) -> Html:
 
 def raters_table(state: SessionState) -> Html:
     """Who rates and how far they are, without a word on what they said."""
-    rows = [(one.name, f"{one.done:,} of {one.total:,}", _how_far(one, state)) for one in state.raters]
+    rows = [(_named(one), f"{one.done:,} of {one.total:,}", _how_far(one, state)) for one in state.raters]
     return widgets.table(("Who", "Pairs rated", "State"), rows, caption="Who rates", cls="tf-raters")
+
+
+def _named(one: RaterProgress) -> Html:
+    """With the neutral name that stands in notes and exports."""
+    return widgets.join((tag("strong", one.name), tag("span", one.label, cls="tf-remark")), " ")
 
 
 def _how_far(one: RaterProgress, state: SessionState) -> Html:

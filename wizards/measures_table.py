@@ -1,7 +1,7 @@
 """The automatic measures as a table: base, tuned, and their difference with its interval.
 
-Guarantees: a difference whose interval does not exclude zero is not called better; which side is better follows from the measure,
-not from the sign.
+Guarantees: a difference whose interval does not exclude zero is not called better; which side is better follows from the
+measure, not from the sign.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The rating page: a prompt, two answers, five buttons. An app of its own that knows nothing of how the answers came about.
 
-Guarantees: nothing that reaches the browser before the end tells one answer from the other: names are neutral, both answers come
-in one message and are treated alike, errors say nothing of where they come from; a vote is on disk before the next pair shows;
-the same message twice is one vote; the store is the only memory, so that a reload continues where one was; whoever has the
-invite may rate, and nobody else, whatever they call.
+Guarantees: nothing that reaches the browser before the end tells one answer from the other: names are neutral, both answers
+come in one message and are treated alike, errors say nothing of where they come from; a vote is on disk before the next pair
+shows; the same message twice is one vote; the store is the only memory, so that a reload continues where one was; whoever has
+the invite may rate, and nobody else, whatever they call.
 """
 
 from __future__ import annotations
@@ -68,12 +68,14 @@ def answer(ctx: Context, asked: Asked) -> Html:
         return _answer(ctx, asked)
     except NotFoundError:
         return trouble(
-            asked, "This link does not lead to a rating.", "Ask whoever sent it for a new one, and open the whole link, up to its end."
+            asked,
+            "This link does not lead to a rating.",
+            "Ask whoever sent it for a new one, and open the whole link, up to its end.",
         )
     except StudioError as error:
         _log.warning("A rating could not go on: %s", error)
         return trouble(asked, "This did not work.", "Nothing that you rated is lost. Reload the page to go on.")
-    except Exception:
+    except Exception:  # noqa: BLE001 - the last line of defence: logged, and said without a word on what went wrong
         _log.exception("A rating could not go on.")
         return trouble(asked, "The page made a mistake.", "Nothing that you rated is lost. Reload the page to go on.")
 
@@ -116,7 +118,7 @@ def _page(asked: Asked, screen: str, *children: object, position: int = -1) -> H
         data_lost=True,
     )
     return tag(
-        "div", *children, lost, cls=f"rt rt-{screen}", data_screen=screen, data_turn=asked.turn, data_position=str(position)
+        "div", *children, lost, cls=f"rt is-{screen}", data_screen=screen, data_turn=asked.turn, data_position=str(position)
     )
 
 
@@ -126,7 +128,7 @@ def waiting() -> Html:
         "div",
         tag("h1", _TITLE, cls="tf-unseen"),
         tag("p", "Opening the pairs.", role="status", cls="tf-remark"),
-        cls="rt rt-wait",
+        cls="rt is-wait",
         data_screen="wait",
         data_turn="0",
     )
@@ -196,8 +198,12 @@ def _progress(now: Item) -> Html:
 def _first_words() -> Html:
     return tag(
         "p",
-        "Two answers to the same prompt. Say which one you would rather have been given. You do not know who wrote them, and the "
-        "sides change from pair to pair. Each press is saved at once; you can stop and come back with the same link.",
+        "Say which one you would rather have been given.",
+        tag(
+            "span",
+            " You do not know who wrote them, and the sides change from pair to pair. Each press is saved at once; you can "
+            "stop and come back with the same link.",
+        ),
         cls="rt-first",
     )
 
@@ -207,7 +213,12 @@ _ROLES: Final = {"user": "Prompt", "system": "Instructions", "assistant": "Earli
 
 def _prompt(messages: Sequence[Message]) -> Html:
     turns = (
-        tag("div", tag("h2", _ROLES.get(turn.role, "Context")), tag("div", turn.content, cls="rt-text", dir="auto"), cls="rt-turn")
+        tag(
+            "div",
+            tag("h2", _ROLES.get(turn.role, "Context")),
+            tag("div", turn.content, cls="rt-text", dir="auto"),
+            cls="rt-turn",
+        )
         for turn in messages
     )
     return tag("section", *turns, cls="rt-prompt", aria_label="Prompt")
@@ -266,7 +277,7 @@ def _quiet(label: str, say: str, sign: str, *, key: str = "") -> Html:
 
 
 def last_question(asked: Asked, last: Item, done: int) -> Html:
-    """Before the sides are told: could they be told apart?"""
+    """The question that comes before the sides are told: could they be told apart."""
     closed = None
     if not last.open:
         closed = tag("p", f"This session has been closed. The {done:,} pairs that you rated are kept.", cls="tf-lead")
@@ -277,8 +288,8 @@ def last_question(asked: Asked, last: Item, done: int) -> Html:
         closed,
         tag(
             "p",
-            "One of the two answers to each prompt came from a model before training, the other from the same model after it. "
-            "On this pair, which one do you think was written after training?",
+            "One of the two answers to each prompt came from a base model, the other from the same model after it was tuned. "
+            "On this pair, which one do you think came from the tuned model?",
             cls="tf-lead",
         ),
         _prompt(last.messages),
@@ -287,7 +298,7 @@ def last_question(asked: Asked, last: Item, done: int) -> Html:
             "div",
             *(
                 tag("button", tag("span", words), type="button", cls="rt-button", data_say="guess", data_value=value)
-                for value, words in (("left", "A was trained"), ("right", "B was trained"), ("unsure", "I cannot tell"))
+                for value, words in (("left", "A is tuned"), ("right", "B is tuned"), ("unsure", "I cannot tell"))
             ),
             cls="rt-buttons rt-three",
         ),
@@ -306,7 +317,9 @@ def reveal(asked: Asked, told: Reveal) -> Html:
         tag("p", _guessed(told), cls="tf-lead"),
         tag(
             "div",
-            tag("a", "See the verdict", widgets.icon("arrow"), href="/", hidden=True, data_back=True, cls="tf-button tf-primary"),
+            tag(
+                "a", "See the verdict", widgets.icon("arrow"), href="/", hidden=True, data_back=True, cls="tf-button tf-primary"
+            ),
             cls="tf-acts",
         ),
         tag(
@@ -320,7 +333,7 @@ def reveal(asked: Asked, told: Reveal) -> Html:
 
 
 def _summary(told: Reveal) -> str:
-    parts = [f"You preferred the trained model {_times(told.tuned_won)} and the model before training {_times(told.base_won)}."]
+    parts = [f"You preferred the tuned model {_times(told.tuned_won)} and the base model {_times(told.base_won)}."]
     if told.ties or told.both_bad:
         parts.append(f"You found them equally good {_times(told.ties)} and both bad {_times(told.both_bad)}.")
     if told.skipped:
@@ -334,26 +347,27 @@ def _times(count: int) -> str:
 
 def _guessed(told: Reveal) -> str:
     if told.guessed_right is None:
-        return "You could not tell which one was trained: the rating was blind."
-    return f"On the last pair you guessed {'right' if told.guessed_right else 'wrong'}. One guess says little; it is counted with the others."
+        return "You could not tell which one was tuned: you rated blind."
+    right = "right" if told.guessed_right else "wrong"
+    return f"On the last pair you guessed {right}. One guess says little; it is counted with the others."
 
 
 _SAID: Final[dict[str, str]] = {"tie": "equally good", "both_bad": "both bad", "skip": "skipped"}
 
 
 def _revealed(one: RevealedItem) -> Html:
-    trained, before = (one.left, one.right) if one.tuned_side == "left" else (one.right, one.left)
+    tuned, base = (one.left, one.right) if one.tuned_side == "left" else (one.right, one.left)
     said = "not rated" if one.choice is None else _SAID.get(one.choice, "")
     if not said:
-        said = "you preferred the trained model" if one.choice == one.tuned_side else "you preferred the model before training"
+        said = f"you preferred the {'tuned' if one.choice == one.tuned_side else 'base'} model"
     prompt = one.messages[-1].content if one.messages else ""
     return tag(
         "li",
         tag("p", prompt, cls="rt-text rt-list-prompt", dir="auto"),
         tag(
             "dl",
-            tag("div", tag("dt", "Trained"), tag("dd", trained, cls="rt-text", dir="auto")),
-            tag("div", tag("dt", "Before"), tag("dd", before, cls="rt-text", dir="auto")),
+            tag("div", tag("dt", "Tuned"), tag("dd", tuned, cls="rt-text", dir="auto")),
+            tag("div", tag("dt", "Base"), tag("dd", base, cls="rt-text", dir="auto")),
         ),
         tag("p", said, cls="tf-remark"),
     )

@@ -19,8 +19,8 @@ def drawer(verdict: Verdict) -> Html:
         f"Reference numbers: {LABEL}",
         tag(
             "p",
-            "These are right for somebody who decided beforehand how many prompts to rate and looked once, at the end. On a page "
-            "that people watch they name a winner too often. The verdict above does not use them.",
+            "These are right for somebody who decided beforehand how many prompts to rate and looked once, at the end. On a "
+            "page that people watch they name a winner too often. The verdict above does not use them.",
         ),
         widgets.table(("Number", "Value"), rows(verdict), caption="Reference numbers", cls="tf-reference"),
         keep="verdict-reference",
@@ -42,7 +42,10 @@ def rows(verdict: Verdict) -> list[tuple[str, str]]:
     for one in verdict.raters if verdict.n_raters > 1 else ():
         without = _NONE if one.win_rate_without is None else f"{100 * one.win_rate_without:.0f} %"
         found.append(
-            (f"{one.rater}: win rate on {one.n_prompts:,} prompts, and what is left without", f"{100 * one.win_rate:.0f} %, {without}")
+            (
+                f"{one.rater}: win rate on {one.n_prompts:,} prompts, and what is left without",
+                f"{100 * one.win_rate:.0f} %, {without}",
+            )
         )
     return found
 
@@ -53,7 +56,7 @@ def _agreement(told: Reference) -> list[tuple[str, str]]:
     return [
         ("Agreement of raters on the same prompt", _share(told.agreement.raw)),
         ("The same, of those who chose a side", _share(told.agreement.decisive)),
-        ("Krippendorff’s alpha", _NONE if told.agreement.alpha is None else f"{told.agreement.alpha:.2f}"),
+        ("Krippendorff's alpha", _NONE if told.agreement.alpha is None else f"{told.agreement.alpha:.2f}"),
     ]
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import gradio as gr
+from gradio import context as building
 
 from studio.compare import blind, outcome
 from studio.compare.sentences import percent
@@ -21,7 +22,7 @@ from studio.errors import NotFoundError, StudioError
 from studio.runs import files, progress
 from studio.runs.progress import Point
 from studio.settings import Settings
-from studio.store import Job, RunRow, Store
+from studio.store import RunRow, Store
 from wizards import judging, widgets
 from wizards.card import JOB_WORDS
 from wizards.chrome import header
@@ -75,7 +76,7 @@ def _line(settings: Settings, store: Store, run: RunRow, owner: str) -> Line:
         detail=job.phase if job.live and not now.step else "",
         data=_data(store, run, owner),
         model=run.model,
-        steps=_steps(job, now.step, now.total),
+        steps=_steps(now.step, now.total),
         before=before,
         after=after,
         curve=now.smoothed,
@@ -102,7 +103,7 @@ def _data(store: Store, run: RunRow, owner: str) -> str:
         return "no longer here"
 
 
-def _steps(job: Job, step: int, total: int) -> str:
+def _steps(step: int, total: int) -> str:
     return f"{step:,} of {total:,}" if total and step < total else f"{step:,}" if total else ""
 
 
@@ -223,7 +224,7 @@ def build(ctx: Context) -> None:
         except StudioError as error:
             return str(widgets.problem(error))
 
-    page = gr.context.Context.root_block
+    page = building.Context.root_block
     assert page is not None  # noqa: S101 - a page is built inside its application
     listen(page.load, show, None, [panel])
     listen(getattr(panel, "tick"), show, None, [panel], queue=False)  # noqa: B009 - an event that the panel's script declares

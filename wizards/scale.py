@@ -1,7 +1,7 @@
 """The picture of a verdict: the win rate with its interval on a scale from 0 to 100, and one stroke for each prompt.
 
-Guarantees: everything in it is also said in one sentence for those who do not see it; a number near 50 % is not drawn on it; the
-two models are told apart by place and words, not by colour alone.
+Guarantees: everything in it is also said in one sentence, for those who do not see it; the two models are told apart by place
+and words, not by colour alone.
 """
 
 from __future__ import annotations
@@ -27,25 +27,44 @@ def words(now: Verdict) -> str:
     """The picture in one sentence."""
     assert now.win_rate is not None  # noqa: S101 - the caller has votes
     return (
-        f"Win rate of the tuned model: {percent(now.win_rate)}, with an interval from {percent(now.low)} to {percent(now.high)}; "
+        f"Win rate of the tuned model: {percent(now.win_rate)}, interval from {percent(now.low)} to {percent(now.high)}; "
         f"50 % would be no difference. Of {now.n_items:,} prompts, {now.leaned_tuned:,} leaned towards the tuned model, "
         f"{now.leaned_base:,} towards the base model and {now.leaned_even:,} towards neither."
     )
 
 
 def _scale(rate: float, low: float, high: float) -> Html:
-    """A ruler: strokes each 5, long ones each 10, the middle one through everything; a band for the interval, a needle for the rate."""
+    """A ruler with the middle marked through everything, a band for the interval, a needle for the rate."""
     ticks = [
-        tag("line", x1=at, x2=at, y1=34, y2=46 if at % 10 else 52, stroke="currentColor", stroke_width="1", vector_effect="non-scaling-stroke")
+        tag(
+            "line",
+            x1=at,
+            x2=at,
+            y1=34,
+            y2=46 if at % 10 else 52,
+            stroke="currentColor",
+            stroke_width="1",
+            vector_effect="non-scaling-stroke",
+        )
         for at in range(0, 101, 5)
     ]
     band = tag("rect", x=f"{100 * low:.2f}", y="14", width=f"{100 * (high - low):.2f}", height="16", cls="tf-band")
     ends = [
-        tag("line", x1=f"{100 * end:.2f}", x2=f"{100 * end:.2f}", y1=10, y2=34, cls="tf-band-end", vector_effect="non-scaling-stroke")
+        tag(
+            "line",
+            x1=f"{100 * end:.2f}",
+            x2=f"{100 * end:.2f}",
+            y1=10,
+            y2=34,
+            cls="tf-band-end",
+            vector_effect="non-scaling-stroke",
+        )
         for end in (low, high)
     ]
     middle = tag("line", x1=50, x2=50, y1=0, y2=60, cls="tf-middle", vector_effect="non-scaling-stroke")
-    needle = tag("line", x1=f"{100 * rate:.2f}", x2=f"{100 * rate:.2f}", y1=4, y2=40, cls="tf-needle", vector_effect="non-scaling-stroke")
+    needle = tag(
+        "line", x1=f"{100 * rate:.2f}", x2=f"{100 * rate:.2f}", y1=4, y2=40, cls="tf-needle", vector_effect="non-scaling-stroke"
+    )
     ruler = tag(
         "svg",
         tag("line", x1=0, x2=100, y1=34, y2=34, stroke="currentColor", stroke_width="1", vector_effect="non-scaling-stroke"),
@@ -98,7 +117,8 @@ def _strokes(now: Verdict) -> Html:
         if count
     )
     keys = (
-        tag("li", tag("span", cls=f"tf-stroke-key {name}"), tag("strong", f"{count:,}"), f" {word}") for name, word, count in groups
+        tag("li", tag("span", cls=f"tf-stroke-key {name}"), tag("strong", f"{count:,}"), f" {word}")
+        for name, word, count in groups
     )
     many = "1 prompt" if now.n_items == 1 else f"{now.n_items:,} prompts"
     return tag(

@@ -48,6 +48,11 @@ class Screen:
     can_compare: bool
 
     @property
+    def has_curve(self) -> bool:
+        """Whether there is, or may soon be, something to draw."""
+        return self.moving or bool(self.progress.train or self.progress.validation)
+
+    @property
     def moving(self) -> bool:
         """Whether anything may still change by itself."""
         return self.status in ("queued", "starting", "running", "stopping")
@@ -126,19 +131,19 @@ def _numbers(job: Job, now: Progress) -> tuple[tuple[str, str, str], ...]:
     return (
         ("Step", f"{now.step:,}", f"of {now.total:,}" if now.total else ""),
         ("Loss now", loss, start),
-        ("Time left", *_time_left(job, now)),
+        _time(job, now),
         ("Tokens", _short(now.tokens), "shown to the model"),
     )
 
 
-def _time_left(job: Job, now: Progress) -> tuple[str, str]:
+def _time(job: Job, now: Progress) -> tuple[str, str, str]:
     if job.ended:
         took = (job.ended_at or 0.0) - (job.started_at or 0.0)
-        return ("none", f"it took {_duration(took)}" if job.started_at and took > 0 else "")
+        return ("Time taken", _duration(took) if job.started_at and took > 0 else "not known", "from start to end")
     if now.eta_seconds is None:
-        return "not known yet", _phase(job)
+        return "Time left", "not known yet", _phase(job)
     pace = f"{now.steps_per_second:.1f} steps a second" if now.steps_per_second else ""
-    return f"about {_duration(now.eta_seconds)}", pace
+    return "Time left", f"about {_duration(now.eta_seconds)}", pace
 
 
 def _duration(seconds: float) -> str:
@@ -161,13 +166,15 @@ def head(now: Screen) -> Html:
     """What stands above the curve. It changes only when the run's state does."""
     trouble = None
     if now.status in ("stopped", "failed", "interrupted"):
+        step, total = now.progress.step, now.progress.total
         trouble = widgets.notice(
             now.reason or f"The run is {now.status}.",
-            where=f"after step {now.progress.step:,} of {now.progress.total:,}" if now.progress.total else "",
+            where=f"after step {step:,} of {total:,}" if step else "before the first step",
             next_step=now.next_step,
             state="quiet" if now.status == "stopped" else "bad",
         )
-    return widgets.join((widgets.pill(now.pill, now.state), widgets.title(now.heading, now.lead), trouble, curve.legend(now.progress)))
+    legend = curve.legend(now.progress) if now.has_curve else None
+    return widgets.join((widgets.pill(now.pill, now.state), widgets.title(now.heading, now.lead), trouble, legend))
 
 
 _LEVELS: Final[dict[Level, tuple[State, str]]] = {
@@ -184,10 +191,12 @@ def foot(now: Screen) -> Html:
     return widgets.join(
         (
             tag("p", curve.words(now.progress), cls="tf-unseen"),
-            tag("dl", *(_number(*each) for each in now.numbers), cls="tf-gauges"),
+            tag("dl", *(_number(*each) for each in now.numbers), cls="tf-gauges") if now.has_curve else None,
             _diagnosis(now),
             _acts(now),
-            widgets.more("The curve as numbers", curve.numbers(now.progress), keep="train-numbers") if now.progress.train else None,
+            widgets.more("The curve as numbers", curve.numbers(now.progress), keep="train-numbers")
+            if now.progress.train
+            else None,
             _log(now),
             beat,
         )
@@ -200,10 +209,12 @@ def _number(name: str, value: str, remark: str) -> Html:
 
 def _diagnosis(now: Screen) -> Html | None:
     told = now.progress.diagnosis
-    if now.status in ("queued", "starting") and not now.progress.train:
+    if not now.progress.train:
         return None
+    # What to do next after an end without a result stands in the notice above.
+    action = f" {told.action}" if now.moving or now.can_compare else ""
     state, word = _LEVELS[told.level]
-    return tag("p", widgets.pill(word, state), tag("span", tag("strong", told.sentence), f" {told.action}"), cls="tf-diagnosis")
+    return tag("p", widgets.pill(word, state), tag("span", tag("strong", told.sentence), action), cls="tf-diagnosis")
 
 
 def _acts(now: Screen) -> Html | None:
@@ -241,7 +252,9 @@ def _log(now: Screen) -> Html | None:
 def missing(run_id: str) -> Html:
     """There is no such run here."""
     what = "This run is not in this studio." if run_id else "No run yet."
-    teach = "Its address may be from another computer." if run_id else "Choose your data and settings; training starts from there."
+    teach = (
+        "Its address may be from another computer." if run_id else "Choose your data and settings; training starts from there."
+    )
     goal = widgets.button("Start from your goal", "goal", kind="primary")
     return widgets.join((widgets.title("Train"), widgets.empty(what, teach, goal)))
 
@@ -277,7 +290,7 @@ def build(ctx: Context) -> StepParts:
             return (missing(visit.draft.run), gr.update(value=None, visible=False), "")
         now = screen(run, job, progress.read(files.folder_of(ctx.settings, job), job))
         seen, drawn = visit.seen.partition("|"), now.drawn.partition("|")
-        figure = gr.skip() if seen[2] == drawn[2] else gr.update(value=curve.figure(now.progress), visible=True)
+        figure = gr.skip() if seen[2] == drawn[2] else gr.update(value=curve.figure(now.progress), visible=now.has_curve)
         return (gr.skip() if seen[0] == drawn[0] else head(now), figure, foot(now))
 
     def press(visit: Visit, said: Said) -> Draft | Once:

@@ -1,8 +1,8 @@
 """Step 6, *Verdict*: the sentence first, then one picture, then who judged what, and what it does not say.
 
-Guarantees: every word and number about who is better comes from ``studio.compare.verdict``; while the owner still rates, nothing
-tells them how the votes fall; answers and exports open only when nobody can be influenced any more; textbook numbers stand in a
-drawer under their warning.
+Guarantees: every word and number about who is better comes from ``studio.compare.verdict``; while the owner still rates,
+nothing tells them how the votes fall; answers and exports open only when nobody can be influenced any more; textbook numbers
+stand in a drawer under their warning.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def html(now: Screen) -> Html:
     if now.session is None:
         return _nothing(now)
     if now.sealed_for_owner:
-        return _sealed(now, now.session)
-    if now.verdict is None or not now.verdict.n_items and not now.verdict.n_votes:
+        return _sealed(now.session)
+    if now.verdict is None or not now.verdict.n_votes:
         return _no_votes(now, now.session)
     return _told(now, now.session, now.verdict)
 
@@ -117,7 +117,7 @@ def _nothing(now: Screen) -> Html:
     return widgets.join((widgets.title("Did it help?"), widgets.empty("Nobody has rated yet", teach, act)))
 
 
-def _sealed(now: Screen, session: SessionState) -> Html:
+def _sealed(session: SessionState) -> Html:
     own = judging.own_seat(session)
     done, total = (own.done, own.total) if own else (0, 0)
     heading = "One last question" if done == total else "The verdict waits for you"
@@ -182,10 +182,11 @@ def _told(now: Screen, session: SessionState, verdict: Verdict) -> Html:
             scale.picture(verdict) if verdict.win_rate is not None else None,
             _notes(verdict),
             _acts(now, session),
+            _exports(now),
             _facts(now, session, verdict),
             _who(session),
-            _answers(now),
             _folded(now, verdict),
+            _answers(now),
             widgets.heartbeat(_PULSE) if not session.ended else None,
         )
     )
@@ -204,12 +205,21 @@ def _acts(now: Screen, session: SessionState) -> Html | None:
             acts.append(widgets.button("Rate yourself", "rate", phase="Opening your rating page"))
         if now.answers is None:
             acts.append(_close_button())
-    if now.files is not None:
-        name = session.id
-        acts.append(_download("Votes (JSON)", f"votes-{name}.json", "application/json", now.files.votes_json))
-        acts.append(_download("Votes (CSV)", f"votes-{name}.csv", "text/csv", now.files.votes_csv))
-        acts.append(_download("Answers (CSV)", f"answers-{name}.csv", "text/csv", now.files.answers_csv))
     return tag("div", *acts, cls="tf-acts") if acts else None
+
+
+def _exports(now: Screen) -> Html | None:
+    if now.files is None or now.session is None:
+        return None
+    name, taken = now.session.id, now.files
+    return tag(
+        "p",
+        tag("span", "Take it with you:", cls="tf-remark"),
+        _download("Votes (JSON)", f"votes-{name}.json", "application/json", taken.votes_json),
+        _download("Votes (CSV)", f"votes-{name}.csv", "text/csv", taken.votes_csv),
+        _download("Answers (CSV)", f"answers-{name}.csv", "text/csv", taken.answers_csv),
+        cls="tf-exports",
+    )
 
 
 def _close_button() -> Html:
@@ -219,7 +229,7 @@ def _close_button() -> Html:
 def _download(label: str, name: str, kind: str, text: str) -> Html:
     """A link that carries its own file: nothing is fetched and nothing is stored."""
     href = f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
-    return tag("a", widgets.icon("file"), tag("span", label), href=href, download=name, cls="tf-button tf-secondary")
+    return tag("a", widgets.icon("file"), tag("span", label), href=href, download=name, cls="tf-button tf-quiet")
 
 
 def _facts(now: Screen, session: SessionState, verdict: Verdict) -> Html:

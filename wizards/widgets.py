@@ -24,7 +24,7 @@ Html = Markup
 State = Literal["good", "warn", "bad", "quiet", "live"]
 
 _TEMPLATE_SIGNS: Final = str.maketrans({"$": "&#36;", "`": "&#96;", "{": "&#123;", "}": "&#125;"})
-_VOID: Final = frozenset({"br", "hr", "img", "input", "path", "circle", "line"})
+_VOID: Final = frozenset({"br", "hr", "img", "input"})
 
 
 def esc(value: object) -> Html:

@@ -122,7 +122,7 @@
       let way = "";
       try { way = localStorage.getItem("tuning-fork:seat:" + door.dataset.seat) || ""; } catch { /* the button beside it remains */ }
       const [link, button] = [door.querySelector("a"), door.querySelector("button")];
-      const known = way.startsWith("/rate#");
+      const known = way.startsWith("/rate/#");
       if (known && link.getAttribute("href") !== way) link.setAttribute("href", way);
       if (link.hidden === known) link.hidden = !known;
       if (button.hidden !== known) button.hidden = known;
