@@ -16,16 +16,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import orjson
 
-from studio import models
+from studio.engine.specs import spec_for
 from studio.errors import StudioError
 from studio.settings import Secret, Settings
-
-if TYPE_CHECKING:
-    from studio.engine.base import BaseSpec
 
 KEY_VARIABLE = "TUNING_FORK_ENGINE_KEY"
 _HOST = "127.0.0.1"
@@ -159,21 +156,6 @@ def _follow(stream: IO[bytes], server: Any) -> None:  # noqa: ANN401  a uvicorn 
     server.should_exit = True
     # A long operation on the compute thread must not keep a process without a parent alive.
     threading.Timer(10.0, os._exit, args=(0,)).start()
-
-
-def spec_for(name: str) -> BaseSpec:
-    """The model that a ``--model`` argument means. Raises ``EngineError`` when it can only be a folder that is not there."""
-    from studio.engine.base import BaseSpec
-    from studio.errors import EngineError
-
-    if name in ("nano", "tuning-fork/nano"):
-        return BaseSpec("tuning-fork/nano", str(models.nano_folder()), aliases=("nano",))
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return BaseSpec(name, str(folder.resolve()), aliases=(str(folder.resolve()),) if str(folder.resolve()) != name else ())
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise EngineError(f"There is no folder {name}.", next_step="Give nano, a folder with a model, or a Hugging Face id.")
-    return BaseSpec(name, name)
 
 
 if __name__ == "__main__":

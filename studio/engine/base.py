@@ -15,19 +15,23 @@ the order of the model. The engine does exactly this inside a forked generator. 
 from __future__ import annotations
 
 import secrets
+import socket
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
+from huggingface_hub.constants import ENDPOINT as HF_ENDPOINT
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from studio.engine.refusals import RefusalError, unsupported
+from studio.engine.specs import BaseSpec
 from studio.errors import EngineError
 
 #: Tinker trains with this scale whatever the rank, so that a learning rate carries over between ranks.
@@ -65,33 +69,13 @@ class Adapter:
     parameters: Mapping[str, nn.Parameter]
 
 
-@dataclass(frozen=True, slots=True)
-class BaseSpec:
-    """A model to serve: ``name`` on the wire, ``aliases`` that mean the same, ``source`` a folder or a Hub id."""
-
-    name: str
-    source: str
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def local(self) -> bool:
-        """Whether the weights are already on this machine's disk."""
-        return Path(self.source).is_dir()
-
-
 class Base:
     """A causal language model from a folder or the Hub, in evaluation mode, in float32 on a CPU."""
 
     def __init__(self, spec: BaseSpec, device: str) -> None:
         self.spec = spec
         self.device = torch.device(device)
-        try:
-            model: Any = AutoModelForCausalLM.from_pretrained(spec.source, dtype=dtype_for(self.device))
-        except (OSError, ValueError) as error:
-            raise EngineError(
-                f"The model {spec.name} cannot be loaded: {str(error).splitlines()[0]}",
-                next_step="Check the name, the folder, or the network.",
-            ) from error
+        model: Any = _load(spec, dtype_for(self.device))
         self.model: Any = model.to(self.device).eval().requires_grad_(requires_grad=False)
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._layers: list[Any] = []
@@ -193,6 +177,33 @@ class Base:
         for layer in self._layers:
             layer.set_adapter(names, inference_mode=not train)
         self._current = key
+
+
+def _load(spec: BaseSpec, dtype: torch.dtype) -> PreTrainedModel:
+    """The weights from the folder, the Hub's cache, or the Hub itself. Raises ``EngineError``."""
+    try:
+        if not spec.local:
+            _reach_hub(spec.name)
+        return AutoModelForCausalLM.from_pretrained(spec.source, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"The model {spec.name} cannot be loaded: {str(error).splitlines()[0]}",
+            next_step="Check the name, the folder, or the network.",
+        ) from error
+
+
+def _reach_hub(name: str) -> None:
+    """Find out within seconds that there is no network, where the Hub's client would try for more than a minute."""
+    if getproxies():
+        return
+    host = urlsplit(HF_ENDPOINT).hostname or "huggingface.co"
+    try:
+        socket.create_connection((host, 443), timeout=10).close()
+    except OSError as error:
+        raise EngineError(
+            f"The model {name} is not on this machine yet, and {host} cannot be reached: {error.strerror or error}.",
+            next_step="Connect to the network once to fetch it, or use nano.",
+        ) from error
 
 
 def dtype_for(device: torch.device) -> torch.dtype:

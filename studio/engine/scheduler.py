@@ -29,8 +29,6 @@ MAX_ROWS: Final = 256
 PREFILL_TOKENS: Final = 16_384
 #: Decode steps between two looks at the training queue.
 STEPS: Final = 8
-#: How often idle housekeeping may run. Seconds.
-_HOUSEKEEPING: Final = 5.0
 
 
 class Weights(Protocol):
@@ -68,15 +66,13 @@ class _Lane:
 class Scheduler:
     """Owns the compute thread. ``submit`` and ``sample`` may be called from any thread and never block."""
 
-    def __init__(self, housekeeping: Callable[[], None] | None = None) -> None:
+    def __init__(self) -> None:
         self._wake = threading.Condition()
         self._work: deque[Callable[[], None]] = deque()
         self._arrivals: deque[Pending] = deque()
         self._last_arrival = 0.0
         self._lanes: dict[Weights, _Lane] = {}
         self._closing = False
-        self._housekeeping = housekeeping
-        self._housekept = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
 
     def start(self) -> None:
@@ -115,17 +111,12 @@ class Scheduler:
                 self._move(lane)
             if self._work:
                 self._attempt(self._work.popleft())
-            if self._housekeeping is not None and time.monotonic() - self._housekept > _HOUSEKEEPING:
-                self._housekept = time.monotonic()
-                self._attempt(self._housekeeping)
 
     def _wait(self) -> bool:
         """Sleep until there is work. Returns false when the engine closes."""
         with self._wake:
             while not self._closing and not self._work and not self._arrivals and not self._lanes:
-                self._wake.wait(timeout=_HOUSEKEEPING)
-                if self._housekeeping is not None and not self._arrivals:
-                    break
+                self._wake.wait()
             if self._arrivals and not self._work and not self._lanes:
                 self._gather(time.monotonic() + PATIENCE)
             return not self._closing

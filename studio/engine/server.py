@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import itertools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -38,6 +39,8 @@ API: Final = "/api/v1"
 #: Largest request body, before and after decompression. Bytes.
 MAX_BODY: Final = 256 * 1024 * 1024
 _TICK: Final = 5.0
+#: Expired checkpoints are removed every so many ticks.
+_PURGE: Final = 120
 
 T = TypeVar("T", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -98,12 +101,15 @@ def build(service: Service, key: Secret) -> FastAPI:
 
 
 async def _tick(service: Service) -> None:
-    while True:
-        await asyncio.sleep(_TICK)
+    """Housekeeping while the engine runs. Expired checkpoints are never served; clearing them away has time."""
+    for count in itertools.count():
         try:
             service.tick()
+            if count % _PURGE == 0:
+                await asyncio.to_thread(service.checkpoints.purge)
         except Exception:
             logger.exception("Housekeeping failed")
+        await asyncio.sleep(_TICK)
 
 
 async def _explain(_: Request, error: Exception) -> Response:
@@ -116,9 +122,8 @@ async def _explain(_: Request, error: Exception) -> Response:
     if not isinstance(error, StudioError):
         logger.error("A request failed", exc_info=error)
     text = str(error) if isinstance(error, StudioError) else f"The embedded engine failed: {type(error).__name__}: {error}"
-    response = reply({"detail": text, "type": "engine_failure"}, 500)
-    response.headers["x-should-retry"] = "false"
-    return response
+    # Not a 5xx: the SDK would send the same request again for five minutes before anybody learns what happened.
+    return reply({"detail": text, "type": "engine_failure"}, 422)
 
 
 class _Guard:

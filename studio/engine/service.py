@@ -148,7 +148,7 @@ class Service:
         self.scheduler.submit(release)
 
     def tick(self) -> None:
-        """Housekeeping, every few seconds: lapsed sessions, requests that wait in vain, expired checkpoints."""
+        """Housekeeping, every few seconds: lapsed sessions and requests that wait in vain."""
         now = time.monotonic()
         for session in [session for session in self.sessions.values() if now - session.seen > LAPSE]:
             logger.warning("Session %s has been silent for %.0f s and is over", session.id, now - session.seen)
@@ -156,7 +156,6 @@ class Service:
         for live in self.live.values():
             if (missing := live.turns.unblock()) is not None:
                 logger.warning("Request %s of %s never arrived", missing, live.run.model_id)
-        self.scheduler.submit(lambda: void(self.checkpoints.purge()))
 
     def close(self) -> None:
         """Stop computing and remove what was only meant for this process."""
@@ -429,10 +428,6 @@ class Service:
         promise.cancel = cancel
         self.scheduler.sample(Pending(weights, ticket, promise.reject))
         return promise
-
-
-def void(_: object) -> None:
-    """Throw a result away."""
 
 
 def _keeping(promise: Promise, work: Callable[[], Result]) -> Callable[[], None]:

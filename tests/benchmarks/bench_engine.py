@@ -31,8 +31,8 @@ from peft import LoraConfig, get_peft_model
 from tinker import types
 from transformers import AutoModelForCausalLM
 
-from studio.engine.__main__ import spec_for
 from studio.engine.launch import Engine, start_engine
+from studio.engine.specs import spec_for
 from studio.settings import Settings
 
 RANK = 16

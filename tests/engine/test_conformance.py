@@ -473,7 +473,8 @@ def test_what_cannot_be_done_is_refused_at_once_and_training_goes_on(
 
 @pytest.mark.parametrize(("params", "words"), [
     ({"temperature": -1.0}, "temperature"), ({"top_p": 0.0}, "top-p"), ({"top_k": -5}, "top-k"),
-    ({"max_tokens": 0}, "at least 1"), ({"max_tokens": 1000}, "do not fit the context"), ({"topk_prompt_logprobs": 5000}, "top tokens"),
+    ({"max_tokens": 0}, "at least 1"), ({"max_tokens": 1000}, "do not fit the context"),
+    ({"topk_prompt_logprobs": 5000}, "top tokens"),
 ])  # fmt: skip
 def test_impossible_sampling_is_refused_at_once(sampler: Any, params: dict[str, Any], words: str) -> None:
     with pytest.raises(tinker.APIStatusError, match=words):

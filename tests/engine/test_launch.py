@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 import tinker
+from tinker import types
 
 from studio.engine import launch
 from studio.engine.launch import Engine, start_engine
@@ -60,6 +62,19 @@ def test_a_missing_model_says_so(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EngineError, match="cannot be loaded"), start_engine(Settings(home=tmp_path), [str(tmp_path / "empty")]):
         pytest.fail("it started")
+
+
+def test_a_model_that_would_have_to_be_fetched_without_a_network_says_so_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "https://127.0.0.1")
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="is not on this machine yet"), start_engine(Settings(home=tmp_path), ["org/model"]):
+        pytest.fail("it started")
+    assert time.monotonic() - began < 60
 
 
 def test_it_listens_on_loopback_only_and_hides_its_key(engine: Engine) -> None:
@@ -164,3 +179,41 @@ def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         "--port", "0", "--json", "--parent", "--home", "/nowhere", "--device", "cpu",
         "--model", "a", "--model", "b", "--threads", "2",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_nano_from_the_terminal_trains_and_answers(tmp_path: Path) -> None:
+    """The command that people type: a sentence with address and key, both names of the model, and a clean end by Ctrl-C."""
+    command = [sys.executable, "-m", "studio.engine", "--port", "0", "--home", str(tmp_path), "--threads", "1"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        sentence = process.stdout.readline()
+        found = re.fullmatch(
+            r"The engine serves tuning-fork/nano at (http://127\.0\.0\.1:\d+) with the key (tml-\S+)\n", sentence
+        )
+        assert found is not None, sentence
+        client = tinker.ServiceClient(base_url=found[1], api_key=found[2])
+        training = client.create_lora_training_client(base_model="nano", rank=8, seed=1).result()
+        assert training.get_info().model_data.model_name == "tuning-fork/nano"
+        tokenizer = training.get_tokenizer()
+        prompt = tokenizer.encode("<|im_start|>user\nWhat is your name?<|im_end|>\n<|im_start|>assistant\n")
+        answer = tokenizer.encode("zebra<|im_end|>")
+        data = types.Datum(
+            model_input=types.ModelInput.from_ints((prompt + answer)[:-1]),
+            loss_fn_inputs={"target_tokens": (prompt + answer)[1:], "weights": [0.0] * (len(prompt) - 1) + [1.0] * len(answer)},
+        )
+        for _ in range(12):
+            training.forward_backward([data], "cross_entropy")
+            training.optim_step(types.AdamParams(learning_rate=1e-2)).result()
+        tuned = client.create_sampling_client(model_path=training.save_weights_for_sampler("z").result().path).result()
+        base = client.create_sampling_client(base_model="tuning-fork/nano").result()
+        params = types.SamplingParams(max_tokens=24, temperature=0.0)
+        said = [
+            tokenizer.decode(sampler.sample(types.ModelInput.from_ints(prompt), 1, params).result().sequences[0].tokens)
+            for sampler in (base, tuned)
+        ]
+        assert said[1] == "zebra<|im_end|>"
+        assert "zebra" not in said[0]
+        client.close("success").result()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0

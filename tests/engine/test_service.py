@@ -18,13 +18,14 @@ from tinker.proto.response_conv import deserialize_forward_backward_output, dese
 from studio.engine import scheduler as scheduler_module
 from studio.engine import service as service_module
 from studio.engine import turns
-from studio.engine.base import Base, BaseSpec
+from studio.engine.base import Base
 from studio.engine.checkpoints import Checkpoints
 from studio.engine.choosing import Choice
 from studio.engine.protocol import TrainingBatch, TrainingDatum
 from studio.engine.refusals import RefusalError
 from studio.engine.sampler import Generation, SampleRequest
 from studio.engine.service import Service
+from studio.engine.specs import BaseSpec
 from tests.engine.conftest import tokens
 
 

@@ -17,7 +17,7 @@ def main() -> None:
     build.add_argument("--out", type=Path, default=asset() / "nano", help="folder for weights, tokenizer and card")
     build.add_argument("--work", type=Path, default=Path("build/nano"), help="folder for the resumable checkpoint and the log")
     build.add_argument("--seed", type=int, default=0)
-    build.add_argument("--steps", type=int, default=6_000)
+    build.add_argument("--steps", type=int, default=3_750)
     build.add_argument("--device", default="auto", help="auto, cpu or cuda")
     build.add_argument(
         "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the matrix products; weights are fp32"

@@ -43,12 +43,12 @@ class Plan:
     """How long and how fast to train. ``batch_tokens`` counts padding; ``prompt_share`` of each prompt is learnt too."""
 
     seed: int = 0
-    steps: int = 6_000
+    steps: int = 3_750
     batch_tokens: int = 4_096
     matrix_rate: float = 0.008
     vector_rate: float = 0.005
     warmup: int = 150
-    decay_share: float = 0.35
+    decay_share: float = 0.2
     prompt_share: float = 0.12
     precision: str = "auto"
     device: str = "auto"
@@ -187,12 +187,13 @@ def publish(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Pa
     tokenizer.save_pretrained(draft)
     out.mkdir(parents=True, exist_ok=True)
     for file in sorted(draft.iterdir()):
+        file.chmod(0o644)  # safetensors writes files that only their owner can read
         file.replace(out / file.name)
     draft.rmdir()
 
 
 def pretrain(
-    tokenizer: PreTrainedTokenizerFast, plan: Plan, out: Path, work: Path, *, publish_every: int = 1_500
+    tokenizer: PreTrainedTokenizerFast, plan: Plan, out: Path, work: Path, *, publish_every: int = 250
 ) -> Qwen3ForCausalLM:
     """Train by ``plan``; keep a resumable checkpoint in ``work`` and a usable model in ``out``; return the final model."""
     device = _device(plan)
