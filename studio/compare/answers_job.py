@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from studio import models
 from studio.compare.generate import Plan, Question, measured, questions
 from studio.errors import RunError
-from studio.runs.desk import Desk, at_desk
+from studio.runs.desk import Desk, StopAsked, at_desk
 from studio.runs.environment import settle_down
 from studio.store import AnswerRow, Arm
 
@@ -89,7 +89,10 @@ def _fill_in(desk: Desk, link: Link, plan: Plan, asked: Sequence[Question], know
     desk.progress(len(known), total)
     desk.phase("answering")
     work = Answering(desk.job.id, desk.job.owner, prepared, frozenset(known), store)
-    asyncio.run(_ask(desk, link, plan, template, work))
+    try:
+        asyncio.run(_ask(desk, link, plan, template, work))
+    except StopAsked as stop:
+        raise StopAsked(f"{len(known):,} of {total:,} answers are kept.") from stop
     desk.progress(len(known), total)
 
 
