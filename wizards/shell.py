@@ -217,7 +217,8 @@ class _Frame:
 
 def build(ctx: Context, builders: Mapping[StepId, Builder]) -> gr.Blocks:
     """The wizard as one Gradio page. ``builders`` has one entry for each step."""
-    with gr.Blocks(title="Tuning Fork", analytics_enabled=False, fill_width=True) as page:
+    # An upload is copied as soon as it arrives; what Gradio keeps of it is swept away within two hours.
+    with gr.Blocks(title="Tuning Fork", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
         Navbar(visible=False)
         # A studio that was started again has forgotten every State; the page has not, so it sends its address along.
         draft = gr.State(None)

@@ -8,6 +8,9 @@ from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+# Patient enough for a machine that trains at the same time.
+expect.set_options(timeout=20_000)
+
 HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=2} {{window.hacked=3}} `${window.hacked=4}`"
 
 
@@ -63,7 +66,7 @@ def test_every_screen_of_the_first_steps_is_open_to_everybody(open_page, shared_
     rows = "".join(f'"Question {i}, {"word " * 60}","Answer {i}"\n' for i in range(60))
     file.write_text(f"Question,Reply\n{rows},lonely\n", encoding="utf-8")
     page.set_input_files("input[type=file]", str(file))
-    expect(page.get_by_text("Please confirm")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Please confirm")).to_be_visible()
     _no_barrier(page, "checked data")
     for tab in ("Findings", "What the model sees"):
         page.get_by_role("tab", name=tab).click()
@@ -85,7 +88,7 @@ def test_a_hostile_file_is_only_text(open_page, shared_studio, tmp_path):
     quoted = HOSTILE.replace('"', '""')
     file.write_text(f'prompt,completion,"{quoted}"\n' + f'"{quoted}","{quoted}","{quoted}"\n' * 5, encoding="utf-8")
     page.set_input_files("input[type=file]", str(file))
-    expect(page.get_by_role("tab", name="Rows")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("tab", name="Rows")).to_be_visible()
     for tab in ("Findings", "What the model sees", "Rows"):
         page.get_by_role("tab", name=tab).click()
     expect(page.get_by_role("cell").first).to_contain_text("${window.hacked=2}")
@@ -155,7 +158,7 @@ def test_the_theme_is_kept_and_the_keyboard_is_enough(open_page):
     expect(page.get_by_role("heading", name="Add your examples")).to_be_visible()
     page.get_by_role("button", name="Pig Latin").focus()
     page.keyboard.press("Space")
-    expect(page.get_by_role("tab", name="Rows")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("tab", name="Rows")).to_be_visible()
     page.get_by_role("tab", name="Rows").focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="Findings")).to_be_focused()
