@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from studio.compare import blind
+from tests.wizards.world import World
+from wizards import rate
+from wizards.rate import Asked, heard
+
+PAIRS = [(f"base {i}", f"tuned {i}") for i in range(6)]
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path / "home")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def session(world):
+    return world.session(world.comparison(world.run("completed"), PAIRS))
+
+
+@pytest.fixture
+def token(world, session):
+    return world.seat(session)
+
+
+def say(world: World, token: str, name: str = "open", value: str = "", position: int = -1, turn: str = "1") -> str:
+    return str(rate.answer(world.ctx, Asked(token, name, value, position, turn)))
+
+
+def screen_of(page: str) -> tuple[str, int]:
+    found = re.search(r'data-screen="(\w+)".*?data-position="(-?\d+)"', page)
+    assert found
+    return found[1], int(found[2])
+
+
+def votes(world: World, session: str) -> list[tuple[int, str]]:
+    return [(one.position, one.choice) for one in world.store.ratings.votes(session)]
+
+
+def test_a_pair_has_a_prompt_two_answers_five_buttons_and_progress(world, token):
+    page = say(world, token)
+    assert screen_of(page) == ("pair", 0)
+    assert "Pair 1 of 6" in page
+    for one in rate.BUTTONS:
+        assert one.label in page
+        assert f'<kbd aria-hidden="true">{one.key}</kbd>' in page
+    assert page.count('data-say="vote"') == 5
+    assert "Change the one before" not in page
+    for word in ("base model", "tuned model", "Support tickets", "nano", "ses-"):
+        assert word not in page
+
+
+def test_a_vote_is_on_disk_before_the_next_pair_shows(world, session, token):
+    page = say(world, token, "vote", "left", 0)
+    assert votes(world, session) == [(0, "left")]
+    assert screen_of(page) == ("pair", 1)
+    assert "1 rated" in page
+
+
+def test_the_same_message_twice_is_one_vote(world, session, token):
+    for _ in range(3):
+        page = say(world, token, "vote", "tie", 0)
+    assert votes(world, session) == [(0, "tie")]
+    assert screen_of(page) == ("pair", 1)
+
+
+def test_the_last_one_can_be_changed_and_kept(world, session, token):
+    say(world, token, "vote", "left", 0)
+    page = say(world, token, "back", position=1)
+    assert screen_of(page) == ("pair", 0)
+    assert re.search(r'data-value="left" aria-pressed="true"', page)
+    assert "Keep it and go on" in page
+    assert screen_of(say(world, token, "open", position=0)) == ("pair", 1)
+    say(world, token, "vote", "right", 0)
+    assert votes(world, session) == [(0, "left"), (0, "right")]
+
+
+def test_a_reload_goes_on_where_one_was(world, token):
+    for position in range(3):
+        say(world, token, "vote", "skip", position)
+    assert screen_of(say(world, token)) == ("pair", 3)
+
+
+def test_the_end_asks_then_reveals_and_stays_revealed(world, token):
+    world.rate(token, ["tuned"] * 3 + ["base", "tie", "skip"], finish=False)
+    page = say(world, token)
+    assert screen_of(page)[0] == "guess"
+    assert screen_of(say(world, token, "review")) == ("pair", 5)
+    side = world.sides(token)[-1]
+    told = say(world, token, "guess", side)
+    assert "You preferred the tuned model 3 times and the base model once." in told
+    assert "equally good once and both bad never" in told
+    assert "You skipped 1." in told
+    assert "guessed right" in told
+    assert told.count("<li>") == 6
+    for name in ("open", "vote", "back", "review", "guess"):
+        assert "guessed right" in say(world, token, name, "left", 3)
+
+
+def test_the_guess_can_be_wrong_or_missing(world, session):
+    for guess, words in (("unsure", "could not tell"), ("left", "guessed"), ("right", "guessed")):
+        token = world.seat(session, guess)
+        world.rate(token, ["tie"] * 6, finish=False)
+        assert words in say(world, token, "guess", guess)
+
+
+def test_nobody_is_told_the_sides_before_the_end(world, token):
+    world.rate(token, ["tuned"] * 2, finish=False)
+    assert "Thank you" not in say(world, token, "guess", "left")
+    assert blind.raters(world.store, world.store.ratings.rater_of(blind._hash(token)).session_id, "local")[0].revealed is False
+
+
+@pytest.mark.parametrize("seat", ["", "nonsense", "../../etc/passwd", "\ud800", "x" * 10_000])
+def test_a_forged_link_says_so_and_nothing_else(world, session, seat):
+    page = str(rate.answer(world.ctx, heard({"seat": seat, "name": "vote", "value": "left", "position": 0, "turn": "1"})))
+    assert "does not lead to a rating" in page
+    assert votes(world, session) == []
+
+
+def test_a_closed_session_keeps_what_was_rated_and_takes_no_more(world, session, token):
+    say(world, token, "vote", "left", 0)
+    blind.close(world.store, session, "local")
+    page = say(world, token, "vote", "left", 1)
+    assert screen_of(page)[0] == "guess"
+    assert "has been closed" in page
+    assert votes(world, session) == [(0, "left")]
+    assert "Change my last answer" not in page
+    assert world.store.ratings.votes(session)[0].unblinded == 0
+
+
+def test_a_session_closed_before_the_first_vote(world, session, token):
+    blind.close(world.store, session, "local")
+    assert "This session has been closed" in say(world, token)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "position"),
+    [("vote", "tuned", 0), ("vote", "left", 99), ("vote", "left", -1), ("vote", "", 0), ("explode", "", 0), ("", "", -5)],
+)
+def test_odd_messages_change_nothing_and_name_nothing(world, session, token, name, value, position):
+    page = say(world, token, name, value, position)
+    assert votes(world, session) == []
+    for word in ("Traceback", "studio", "comparison"):
+        assert word not in page.replace("from the studio yet", "")
+
+
+def test_a_fault_of_ours_is_said_without_details(world, token, monkeypatch, caplog):
+    def broken(*_):
+        raise ValueError("the tuned adapter of run-123")
+
+    monkeypatch.setattr(blind, "item", broken)
+    page = say(world, token)
+    assert "adapter" not in page
+    assert "made a mistake" in page
+    assert "adapter" in caplog.text
+
+
+def test_what_a_browser_sends_may_be_anything():
+    assert heard(None) == Asked("", "", "", -1, "")
+    assert heard({"seat": 5, "name": ["x"], "position": True, "turn": None}) == Asked("", "", "", -1, "")
+    assert len(heard({"seat": "x" * 9_999}).seat) == 200
+
+
+def test_hostile_text_is_text_and_both_sides_are_treated_alike(world):
+    evil = "<script>alert(1)</script> ${alert(2)} `x` {{7*7}}"
+    long = "م" * 20_000
+    session = world.session(world.comparison(world.run("completed"), [(evil, long)], prompts=[evil]))
+    page = say(world, world.seat(session))
+    assert "<script>" not in page
+    assert "${" not in page
+    assert "{{" not in page
+    assert page.count("&lt;script&gt;") == 2
+    assert long in page
+    side = r'<section class="rt-side rt-\w+" aria-label="Answer \w" tabindex="0"><h2>\w</h2><div class="rt-text" dir="auto">'
+    assert len(re.findall(side, page)) == 2

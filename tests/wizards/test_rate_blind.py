@@ -1,0 +1,153 @@
+"""Blindness over HTTP: what the rating page sends must be the same whichever model wrote which answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import httpx
+import pytest
+from gradio import context as building
+
+from studio.compare import blind, dealing
+from studio.settings import Settings
+from tests.wizards.world import World
+from wizards import compose
+
+X = "The first text, which stands on the left in both worlds."
+Y = "The second text, which stands on the right."
+PROMPTS = 8
+
+
+class Served:
+    """One world behind the whole application, asked without a network."""
+
+    def __init__(self, home, *, tuned_left: bool, monkeypatch) -> None:
+        self.world = World(home)
+        run = self.world.run("completed", name="Secret run name")
+        pairs = [(Y, X) if tuned_left else (X, Y) for _ in range(PROMPTS)]
+        self.session = self.world.session(self.world.comparison(run, pairs))
+        monkeypatch.setattr(blind, "deal", _forced("left" if tuned_left else "right"))
+        self.token = self.world.seat(self.session)
+        monkeypatch.setattr(blind, "deal", dealing.deal)
+        # Gradio counts components over the whole process; both worlds start to count alike.
+        monkeypatch.setattr(building.Context, "id", 0)
+        self.app = compose.create_app(Settings(home=home))
+        self.turn = 0
+
+    def get(self, path: str) -> str:
+        return self._ask(lambda client: client.get(path)).text
+
+    def say(self, name: str = "open", value: str = "", position: int = -1) -> str:
+        self.turn += 1
+        event = {"seat": self.token, "name": name, "value": value, "position": position, "turn": str(self.turn)}
+        body = {"data": [], "event_data": event, "fn_index": 0, "session_hash": "same", "trigger_id": None}
+        answer = self._ask(lambda client: client.post("/rate/gradio_api/run/predict", json=body))
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def _ask(self, ask: Callable[[httpx.AsyncClient], Any]) -> httpx.Response:
+        async def go() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://studio") as client:
+                return await ask(client)
+
+        return asyncio.run(go())
+
+
+def _forced(side: str):
+    def deal(prompt_ids, chance=None):
+        del chance
+        return tuple((prompt_id, side) for prompt_id in sorted(prompt_ids))
+
+    return deal
+
+
+@pytest.fixture
+def worlds(tmp_path, monkeypatch):
+    made = [
+        Served(tmp_path / "one", tuned_left=True, monkeypatch=monkeypatch),
+        Served(tmp_path / "two", tuned_left=False, monkeypatch=monkeypatch),
+    ]
+    yield made
+    for one in made:
+        one.world.close()
+
+
+def masked(text: str) -> str:
+    """Without clocks, ids that are drawn anew for each application, and the digests of static files."""
+    text = re.sub(r'"(duration|average_duration|app_id|eta|time_limit)":[^,}]*', r'"\1":0', text)
+    text = re.sub(r'"(id|_id|trigger_id|username)":\s?\d+', r'"\1":0', text)
+    return re.sub(r"\b\d{9,}\b", "0", text)
+
+
+def test_swapping_who_wrote_what_changes_nothing_that_a_rater_is_sent(worlds):
+    first, second = worlds
+    for path in ("/rate/", "/rate/config", "/rate/gradio_api/info"):
+        assert masked(first.get(path)) == masked(second.get(path)), path
+    script = [
+        ("open", "", -1),
+        ("vote", "left", 0),
+        ("vote", "left", 0),
+        ("back", "", 1),
+        ("vote", "right", 0),
+        ("vote", "x", 1),
+    ]
+    script += [("vote", choice, at) for at, choice in enumerate(("tie", "both_bad", "skip", "left", "right", "left", "tie"), 1)]
+    script += [("review", "", -1), ("vote", "right", PROMPTS - 1)]
+    for message in script:
+        answers = [masked(world.say(*message)) for world in worlds]
+        assert answers[0] == answers[1], message
+    assert "One last question" in answers[0]
+    assert [len(world.world.store.ratings.votes(world.session)) for world in worlds] == [10, 10]
+    # The two worlds really differ: only now, when it is over, may it be told.
+    told = [world.say("guess", "left") for world in worlds]
+    assert "guessed right" in told[0]
+    assert "guessed wrong" in told[1]
+
+
+def test_time_does_not_tell_the_worlds_apart(worlds):
+    taken: list[list[float]] = [[], []]
+    for _ in range(30):
+        for world, times in zip(worlds, taken, strict=True):
+            began = time.perf_counter()
+            world.say()
+            times.append(time.perf_counter() - began)
+    fast, slow = sorted(median(times) for times in taken)
+    assert slow < 1.5 * fast + 0.005
+
+
+def test_a_closed_session_and_a_fault_look_the_same_in_both_worlds(worlds, monkeypatch):
+    for world in worlds:
+        world.say("vote", "left", 0)
+        blind.close(world.world.store, world.session, "local")
+    answers = [masked(world.say("vote", "left", 1)) for world in worlds]
+    assert answers[0] == answers[1]
+
+    def broken(*_):
+        raise ValueError("the tuned adapter")
+
+    monkeypatch.setattr(blind, "item", broken)
+    answers = [masked(world.say()) for world in worlds]
+    assert answers[0] == answers[1]
+    assert "adapter" not in answers[0]
+
+
+def test_the_config_names_no_identity(worlds):
+    config = json.loads(worlds[0].get("/rate/config"))
+    own = json.dumps([each["props"] for each in config["components"]]) + json.dumps(config["dependencies"]) + config["title"]
+    for word in ("base", "tuned", "model", "run", "nano", "lora", "adapter", "Secret run name", "win rate", "ses-", "cmp-"):
+        assert not re.search(rf"\b{word}\b", own, re.IGNORECASE), word
+    assert json.loads(worlds[0].get("/rate/gradio_api/info"))["named_endpoints"] == {}
+    assert worlds[0].token not in worlds[0].get("/rate/") + worlds[0].get("/config")
+
+
+def test_the_pages_of_the_wizard_do_not_hold_the_answers(worlds):
+    for path in ("/", "/config", "/runs"):
+        page = worlds[0].get(path)
+        assert X not in page
+        assert worlds[0].session not in page
