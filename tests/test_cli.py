@@ -33,11 +33,19 @@ def test_every_verb_has_help_and_the_same_three_options(capsys: pytest.CaptureFi
     }
     for verb in VERBS:
         with pytest.raises(SystemExit) as ended:
-            parser().parse_args([verb.name, "--help"])
+            parser(verb.name).parse_args([verb.name, "--help"])
         assert ended.value.code == 0
         shown = capsys.readouterr().out
         assert "--home" in shown
         assert "--json" in shown
+
+
+def test_the_general_help_names_every_verb(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(verb.name in shown and verb.summary in " ".join(shown.split()) for verb in VERBS)
 
 
 def test_samples_are_listed(home: list[str], capsys: pytest.CaptureFixture[str]):

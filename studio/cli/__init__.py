@@ -7,13 +7,14 @@ for is done, 1 that it failed with a message that says what to do next, 2 that t
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
-from studio.cli import data, judging, serving, training
 from studio.cli.output import Output
 from studio.errors import StudioError
 from studio.settings import Settings
@@ -21,48 +22,58 @@ from studio.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One word of the command line: its arguments, and the function that does it and returns the exit status."""
+    """One word of the command line.
+
+    ``module`` of this package has ``NAME_arguments(parser)`` and ``NAME(asked, settings, output)``, which does it and returns
+    the exit status.
+    """
 
     name: str
     summary: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    act: Callable[[argparse.Namespace, Settings, Output], int]
+    module: str
+
+    def load(self) -> ModuleType:
+        """The verb's module. Imported only when the verb is used: `ui` should not wait for what `verdict` needs."""
+        return importlib.import_module(f"studio.cli.{self.module}")
 
 
 VERBS: Final[tuple[Verb, ...]] = (
-    Verb("ui", "serve the studio in the browser", serving.ui_arguments, serving.ui),
-    Verb("samples", "list the sample data sets", data.samples_arguments, data.samples),
-    Verb("validate", "check every row of a file", data.validate_arguments, data.validate),
-    Verb("recommend", "recommend every setting, with its reason", data.recommend_arguments, data.recommend),
-    Verb("train", "train on a file or a sample data set", training.train_arguments, training.train),
-    Verb("runs", "list the runs", training.runs_arguments, training.runs),
-    Verb("stop", "stop a run and keep what it has learned", training.one_run_arguments, training.stop),
-    Verb("resume", "go on with a stopped or interrupted run", training.resume_arguments, training.resume),
-    Verb("compare", "let base and tuned answer the held-out prompts", judging.compare_arguments, judging.compare),
-    Verb("sample", "answer one prompt with a run or a base model", judging.sample_arguments, judging.sample),
-    Verb("verdict", "compute the verdict from a file of votes", judging.verdict_arguments, judging.verdict),
-    Verb("engine", "serve the embedded engine for any Tinker client", serving.engine_arguments, serving.engine),
+    Verb("ui", "serve the studio in the browser", "serving"),
+    Verb("samples", "list the sample data sets", "data"),
+    Verb("validate", "check every row of a file", "data"),
+    Verb("recommend", "recommend every setting, with its reason", "data"),
+    Verb("train", "train on a file or a sample data set", "training"),
+    Verb("runs", "list the runs", "training"),
+    Verb("stop", "stop a run and keep what it has learned", "training"),
+    Verb("resume", "go on with a stopped or interrupted run", "training"),
+    Verb("compare", "let base and tuned answer the held-out prompts", "judging"),
+    Verb("sample", "answer one prompt with a run or a base model", "judging"),
+    Verb("verdict", "compute the verdict from a file of votes", "judging"),
+    Verb("engine", "serve the embedded engine for any Tinker client", "serving"),
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line, for ``main`` and for the tests that read its help."""
+def parser(asked_for: str = "") -> argparse.ArgumentParser:
+    """The command line: every verb by name, and the arguments of the one that is asked for."""
     top = argparse.ArgumentParser(prog="tuning-fork", description="From a file of examples to a verdict you can trust.")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         sub = verbs.add_parser(verb.name, help=verb.summary, description=f"{verb.summary[0].upper()}{verb.summary[1:]}.")
-        verb.arguments(sub)
+        if verb.name != asked_for:
+            continue
+        getattr(verb.load(), f"{verb.name}_arguments")(sub)
         sub.add_argument(
             "--home", type=Path, help="folder for everything the studio keeps (default: $STUDIO_HOME or your data folder)"
         )
         sub.add_argument("--json", action="store_true", help="print one JSON document instead of text")
-        sub.set_defaults(act=verb.act)
+        sub.set_defaults(act=getattr(verb.load(), verb.name))
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    asked = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    asked = parser(words[0] if words else "").parse_args(words)
     output = Output(as_json=asked.json)
     try:
         status: int = asked.act(asked, Settings.from_env().with_home(asked.home), output)

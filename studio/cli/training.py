@@ -93,14 +93,14 @@ def runs(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     return 0
 
 
-def one_run_arguments(parser: argparse.ArgumentParser) -> None:
+def stop_arguments(parser: argparse.ArgumentParser) -> None:
     """``RUN``."""
     parser.add_argument("run", metavar="RUN", help="id of the run; `runs` lists them")
 
 
 def resume_arguments(parser: argparse.ArgumentParser) -> None:
     """``RUN``."""
-    one_run_arguments(parser)
+    stop_arguments(parser)
 
 
 def stop(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
