@@ -14,15 +14,18 @@ import secrets
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 import orjson
 
 from studio.engine.specs import spec_for
-from studio.errors import StudioError
+from studio.errors import EngineError, StudioError
 from studio.settings import Secret, Settings
+
+if TYPE_CHECKING:
+    import uvicorn
 
 KEY_VARIABLE = "TUNING_FORK_ENGINE_KEY"
 _HOST = "127.0.0.1"
@@ -90,12 +93,18 @@ def _listen(port: int) -> socket.socket:
 
 
 def _serve(options: argparse.Namespace, listener: socket.socket) -> int:
+    servers: list[uvicorn.Server] = []
+    if options.parent:
+        threading.Thread(target=_follow, args=(sys.stdin.buffer, servers), name="parent", daemon=True).start()
     specs = [spec_for(name) for name in dict.fromkeys(options.model or ["nano"])]
+    key = _key()
     # Read when the libraries are imported, which is why it stands before the imports below.
     if all(spec.local for spec in specs):
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if options.json:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
     import torch
     import uvicorn
@@ -111,7 +120,6 @@ def _serve(options: argparse.Namespace, listener: socket.socket) -> int:
     device = pick_device(options.device)
     bases = [Base(spec, device) for spec in specs]
     service = Service(bases, Checkpoints(settings.checkpoints))
-    key = Secret(os.environ.pop(KEY_VARIABLE, "") or f"tml-{secrets.token_urlsafe(32)}")
     config = uvicorn.Config(
         build(service, key),
         log_level="warning",
@@ -120,15 +128,22 @@ def _serve(options: argparse.Namespace, listener: socket.socket) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
-    server = _Server(config, lambda: _announce(options, listener, key, [base.spec.name for base in bases]))
-    if options.parent:
-        threading.Thread(target=_follow, args=(sys.stdin.buffer, server), name="parent", daemon=True).start()
+    server = _server(config, lambda: _announce(options, listener, key, [base.spec.name for base in bases]))
+    servers.append(server)
     server.run(sockets=[listener])
     return 0
 
 
-def _Server(config: Any, ready: Any) -> Any:  # noqa: ANN401, N802  uvicorn is imported late
-    """A uvicorn server that calls ``ready`` once it accepts connections."""
+def _key() -> Secret:
+    """The key from the environment, where it does not stay, or a fresh one. Raises ``EngineError`` for one the SDK refuses."""
+    given = os.environ.pop(KEY_VARIABLE, "")
+    if given and not given.startswith("tml-"):
+        raise EngineError("The key has to start with tml-, or the tinker SDK refuses it.", where=KEY_VARIABLE)
+    return Secret(given or f"tml-{secrets.token_urlsafe(32)}")
+
+
+def _server(config: uvicorn.Config, ready: Callable[[], None]) -> uvicorn.Server:
+    """A server that calls ``ready`` once it accepts connections."""
     import uvicorn
 
     class Announcing(uvicorn.Server):
@@ -149,11 +164,13 @@ def _announce(options: argparse.Namespace, listener: socket.socket, key: Secret,
         print(f"The engine serves {', '.join(names)} at {base_url} with the key {key.reveal()}", flush=True)
 
 
-def _follow(stream: IO[bytes], server: Any) -> None:  # noqa: ANN401  a uvicorn server
-    """Wait for the end of the pipe that the parent holds, then end, too."""
+def _follow(stream: IO[bytes], servers: list[uvicorn.Server]) -> None:
+    """Wait for the end of the pipe that the parent holds, then end, too, even if nothing is served yet."""
     while stream.read(1):
         pass
-    server.should_exit = True
+    if not servers:
+        os._exit(0)
+    servers[0].should_exit = True
     # A long operation on the compute thread must not keep a process without a parent alive.
     threading.Timer(10.0, os._exit, args=(0,)).start()
 
