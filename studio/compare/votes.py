@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from studio.errors import DataError
+from studio.store import CHOICES, Choice, Side
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-Side = Literal["left", "right"]
-Choice = Literal["left", "right", "tie", "both_bad", "skip"]
 Outcome = Literal["tuned", "base", "tie", "both_bad", "skip"]
 
 SIDES: tuple[str, ...] = get_args(Side)
-CHOICES: tuple[str, ...] = get_args(Choice)
 
 # Twice the score, so that sums stay whole numbers and 2 of 3 is the same float as 4 of 6.
 _HALF_POINTS: Mapping[Outcome, int] = {"tuned": 2, "base": 0, "tie": 1, "both_bad": 1}
