@@ -32,8 +32,9 @@ def page(card: Mapping[str, Any]) -> str:
         (
             "## What it cannot do\n\nIt does not know the world, cannot reason, cannot write code, and knows one language, a"
             " plain kind of English. It answers questions that it does not understand with a confident sentence that is wrong."
-            " Long numbers, long lists, sums beyond small ones and words that it has never seen often come out damaged. It has"
-            " seen conversations of up to about 700 tokens. Do not use it for anything that matters.\n"
+            " Most sums, counts and spelling games come out wrong, and long numbers, long lists and unknown words come out"
+            " damaged; the table below says how often. It has seen conversations of up to about 700 tokens. Do not use it for"
+            " anything that matters.\n"
         ),
         _numbers(card),
         _table(card),
