@@ -10,31 +10,32 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import psutil
 
 from studio.errors import DataError, StoreError, StudioError
 
-#: What DuckDB may hold in memory. More only helps above some 10 million rows; less makes it spill earlier.
-MEMORY_LIMIT = "400MB"
-#: The memory switch of the Parquet writer: it buffers one row group per thread.
-PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 20480"
+#: Stands for rows of unknown length: plenty of memory is allowed, and only used if the rows are long.
+LONG_ROWS = 100_000
 
-_SPILL = "spill"
+# What DuckDB may hold in memory, in bytes. It works on 2,048 rows at a time in some twenty columns' worth of copies (measured),
+# so rows of many pages need more; the last word has the machine.
+_MEMORY = 400_000_000
+_MEMORY_PER_ROW_BYTE = 20 * 2048
+_SHARE_OF_FREE_MEMORY = 0.6
+_LONG = 16_384
+
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def literal(text: str) -> str:
     """A SQL string constant with exactly this text."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """A quoted SQL name with exactly this text."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def readable(path: Path) -> str:
@@ -50,18 +51,26 @@ def writable(path: Path) -> str:
     return literal(str(path))
 
 
+def parquet(row_bytes: int = 0) -> str:
+    """Options of a Parquet file. The size of its row groups is what the writer holds in memory, per thread."""
+    rows = max(2048, min(20_480, 32_000_000 // max(1, row_bytes)))
+    return f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {rows}"
+
+
 @contextmanager
-def connect(folder: Path, where: str = "") -> Generator[duckdb.DuckDBPyConnection]:
+def connect(folder: Path, where: str = "", *, row_bytes: int = 0) -> Generator[duckdb.DuckDBPyConnection]:
     """A locked connection that reaches ``folder`` only. ``where`` names the person's file in errors.
+
+    ``row_bytes`` is the mean size of a row, which decides how much memory is needed; 0 means a few pages at most.
 
     Raises ``StoreError`` when the disk is full or refuses, ``DataError`` when the data cannot be worked with.
     """
     place = folder.resolve()
-    spill = place / _SPILL
     with disk_errors(where):
-        spill.mkdir(parents=True, exist_ok=True)
+        # One per connection: several processes may read the same data set at once.
+        spill = Path(tempfile.mkdtemp(prefix="spill-", dir=place))
     try:
-        with disk_errors(where), duckdb.connect(config=_config(spill)) as connection:
+        with disk_errors(where), duckdb.connect(config=_config(spill, row_bytes)) as connection:
             # Patterns are checked as they are written, so a folder with brackets in its name is allowed in both spellings.
             allowed = ", ".join(literal(spelling + "/") for spelling in {str(place), _unglobbed(str(place))})
             connection.execute(f"SET allowed_directories=[{allowed}]")
@@ -85,10 +94,12 @@ def disk_errors(where: str) -> Generator[None]:
         raise _disk_error(error, where) from error
 
 
-def _config(spill: Path) -> dict[str, str | bool | int | float | list[str]]:
+def _config(spill: Path, row_bytes: int) -> dict[str, str | bool | int | float | list[str]]:
+    wanted = max(_MEMORY, _MEMORY_PER_ROW_BYTE * row_bytes)
+    allowed = max(_MEMORY, min(wanted, int(_SHARE_OF_FREE_MEMORY * psutil.virtual_memory().available)))
     return {
-        "memory_limit": MEMORY_LIMIT,
-        "threads": str(min(4, os.cpu_count() or 1)),
+        "memory_limit": f"{allowed // 1_000_000}MB",
+        "threads": "1" if row_bytes > _LONG else str(min(4, os.cpu_count() or 1)),
         "temp_directory": str(spill),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
@@ -129,7 +140,7 @@ def _translated(error: duckdb.Error, where: str) -> StudioError:
             return DataError(
                 "This file needs more memory than the studio may use.",
                 where=where,
-                next_step="Split the file into smaller ones, or look for a single very long row.",
+                next_step="Close other programs, or leave out the longest rows, and try again.",
             )
         return StoreError("The studio's own working files could not be read or written.", where=where, next_step="Try again.")
     return DataError(

@@ -13,7 +13,7 @@ import duckdb
 from studio.data import shape as shapes
 from studio.data.check import check
 from studio.data.db import connect, disk_errors
-from studio.data.read import Table, open_table, preview
+from studio.data.read import Layout, Table, lay_out, open_table, preview
 from studio.data.source import Source, survey
 from studio.data.stage import write_stage
 from studio.data.types import Inspection, Shape
@@ -38,10 +38,11 @@ def inspect(source: Path, name: str, folder: Path, *, mapping: Mapping[str, str]
     surveyed = survey(source, name)
     _need_room(surveyed, folder)
     try:
-        with connect(folder, name) as connection:
-            inspection = _inspected(surveyed, folder.resolve(), mapping, connection)
+        layout = lay_out(surveyed, folder.resolve())
+        with connect(folder, name, row_bytes=layout.row_bytes) as connection:
+            inspection = _inspected(surveyed, layout, folder.resolve(), mapping, connection)
     finally:
-        for working in ("records.txt", "aside.txt"):
+        for working in ("records.txt", "aside.txt", "stage.parquet.part"):
             (folder / working).unlink(missing_ok=True)
     with disk_errors(name):
         write_json(folder / _RECORD, inspection.to_dict())
@@ -65,12 +66,16 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 
 
 def _inspected(
-    source: Source, folder: Path, mapping: Mapping[str, str] | None, connection: duckdb.DuckDBPyConnection
+    source: Source,
+    layout: Layout,
+    folder: Path,
+    mapping: Mapping[str, str] | None,
+    connection: duckdb.DuckDBPyConnection,
 ) -> Inspection:
-    table = open_table(source, folder, connection)
+    table = open_table(source, layout, connection)
     shape = shapes.chosen(mapping, tuple(table.columns)) if mapping else _recognised(table)
     preview_columns, first_rows = preview(table, connection)
-    report = check(source, table, shape, write_stage(table, shape, folder, connection), connection)
+    report = check(source, table, shape, write_stage(table, shape, folder, connection, layout.row_bytes), connection)
     return Inspection(
         file_name=source.name,
         format=table.format,
@@ -106,7 +111,7 @@ def _need_room(source: Source, folder: Path) -> None:
     needed = int(source.bytes * _ROOM_PER_BYTE)
     if free < needed:
         raise StoreError(
-            f"The disk has {free / 1e9:.1f} GB free, and preparing this file takes about {needed / 1e9:.1f} GB.",
+            f"The disk has {free / 1e6:,.0f} MB free, and preparing this file takes about {needed / 1e6:,.0f} MB.",
             where=source.name,
             next_step="Free some space and try again. Your file was not changed.",
         )

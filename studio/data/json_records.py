@@ -105,8 +105,8 @@ def _wrapped(text: bytes) -> Container | None:
         if depth == 1 and bracket == b"[":
             key = re.search(rb'("[^"\\\n]*+(?:\\.[^"\\\n]*+)*+")\s*:\s*\[\Z', text[: match.end()][-4096:])
             inside = _GAP.match(text, position)
-            name = json.loads(key[1]) if key else ""
-            if key and inside and text[inside.end() : inside.end() + 1] == b"{" and name.lower() not in _CHAT_KEYS:
+            name = _text(key[1]) if key else None
+            if name is not None and inside and text[inside.end() : inside.end() + 1] == b"{" and name.lower() not in _CHAT_KEYS:
                 return Container("wrapped", name, position)
         depth += 1 if bracket in _OPENING else -1
         if depth == 0:
@@ -256,3 +256,10 @@ def _is_scalar(text: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _text(quoted: bytes) -> str | None:
+    try:
+        return str(json.loads(quoted))
+    except ValueError:
+        return None

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import duckdb
 
 from studio.data.check import FEWEST_PROMPTS
-from studio.data.db import PARQUET, connect, disk_errors, literal, readable, writable
+from studio.data.db import LONG_ROWS, connect, disk_errors, literal, parquet, readable, writable
 from studio.data.intake import write_json
 from studio.data.stage import KEY_VERSION, MESSAGES, normalised
 from studio.data.types import Dataset, Inspection, Part, Row, SplitPlan, messages_from
@@ -70,10 +70,11 @@ def split(inspection: Inspection, plan: SplitPlan | None = None, *, name: str | 
         raise NotFoundError("The prepared rows are gone.", where=inspection.file_name, next_step="Choose the file again.")
     with disk_errors(inspection.file_name):
         (folder / _RECORD).unlink(missing_ok=True)
-    with connect(folder, inspection.file_name) as connection:
+    row_bytes = inspection.bytes // inspection.rows_total
+    with connect(folder, inspection.file_name, row_bytes=row_bytes) as connection:
         kept = _assign(f"read_parquet({readable(stage)})", plan, inspection, connection)
         moved = _fill(plan, kept["prompts"], connection)
-        sql = {part: _write(folder, stage, part, connection) for part in _PARTS}
+        sql = {part: _write(folder, stage, part, connection, row_bytes) for part in _PARTS}
         counts = _verify(folder, kept["rows"], connection)
         seal = _seal(folder / "test.parquet", connection)
     details: dict[str, Any] = {
@@ -156,7 +157,7 @@ def _reading(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
         raise NotFoundError(
             f"The file {path.name} is missing.", where=str(path.parent), next_step="Prepare the data set again."
         )
-    with connect(path.parent) as connection:
+    with connect(path.parent, row_bytes=LONG_ROWS) as connection:
         yield connection
 
 
@@ -214,7 +215,7 @@ def _fill(plan: SplitPlan, prompts: int, connection: duckdb.DuckDBPyConnection) 
         moved += number
 
 
-def _write(folder: Path, stage: Path, part: PartName, connection: duckdb.DuckDBPyConnection) -> str:
+def _write(folder: Path, stage: Path, part: PartName, connection: duckdb.DuckDBPyConnection, row_bytes: int) -> str:
     """Write one part under a temporary name, then rename it; returns the SQL that made it."""
     path = folder / f"{part}.parquet"
     partial = folder / f"{part}.parquet.part"
@@ -222,8 +223,11 @@ def _write(folder: Path, stage: Path, part: PartName, connection: duckdb.DuckDBP
     chosen = f"SELECT row_id FROM kept SEMI JOIN (FROM prompts WHERE part = {literal(part)}) USING (prompt_key)"
     start = f"SELECT {ident} AS prompt_id, line, prompt, completion, {' '.join(MESSAGES.split())} AS messages FROM "
     end = f" SEMI JOIN ({chosen}) USING (row_id) ORDER BY row_id"
-    connection.execute(f"COPY ({start}read_parquet({readable(stage)}){end}) TO {writable(partial)} ({PARQUET})")
-    partial.replace(path)
+    try:
+        connection.execute(f"COPY ({start}read_parquet({readable(stage)}){end}) TO {writable(partial)} ({parquet(row_bytes)})")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return f"{start}'stage.parquet'{end}"
 
 

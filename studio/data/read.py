@@ -24,6 +24,8 @@ PREVIEW_ROWS = 20
 PREVIEW_COLUMNS = 20
 _PREVIEW_CHARACTERS = 2000
 _SEPARATOR = b"\x1f"
+# Line ends inside a record take three bytes each in the working file.
+_LONGEST_RECORD = 4 * LONGEST
 _REPLACEMENT = "\ufffd".encode()
 # Which text DuckDB takes for a missing value: one that no file holds, so that NA, NULL and nothing stay what they are.
 _NO_NULL = literal("\ufdd3")
@@ -57,13 +59,41 @@ class Table:
     twice: frozenset[str] = frozenset()
 
 
-def open_table(source: Source, folder: Path, connection: duckdb.DuckDBPyConnection) -> Table:
-    """Decide what the file is and lay its records out in ``folder``. Raises ``RefusedFile`` when there is no table in it."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Numbered records on disk, before anything is known about their columns. ``row_bytes`` is their mean size."""
+
+    packing: csv_records.Dialect | json_records.Container
+    good: Path
+    aside: Path
+    row_bytes: int
+
+
+def lay_out(source: Source, folder: Path) -> Layout:
+    """Decide what the file is, and write its records into ``folder``. Raises ``RefusedFile`` when there is no table in it."""
     complete = source.bytes <= len(source.sample.encode())
-    container = json_records.sniff(source.sample, complete)
-    if container is None:
-        return _open_csv(source, folder, csv_records.sniff(source.sample, complete))
-    return _open_json(source, folder, container, connection)
+    packing = json_records.sniff(source.sample, complete) or csv_records.sniff(source.sample, complete)
+    if isinstance(packing, csv_records.Dialect):
+        if packing.width > MOST_COLUMNS:
+            raise RefusedFile(
+                "too_many_columns",
+                f"The first line has {packing.width:,} cells.",
+                where=source.name,
+                next_step="Keep the columns with the prompt and the answer, and save the file again.",
+            )
+        records = csv_records.records(lines(source.chunks(), source.name, returns=packing.returns), packing)
+        return _write(records, source, folder, packing, packing.delimiter.encode())
+    if packing.packing == "lines":
+        return _write(json_records.by_line(lines(source.chunks(), source.name)), source, folder, packing, None)
+    values = json_records.by_value(json_records.unix_lines(source.chunks()), packing, source.name)
+    return _write(values, source, folder, packing, None)
+
+
+def open_table(source: Source, layout: Layout, connection: duckdb.DuckDBPyConnection) -> Table:
+    """Make the records readable as a table. Raises ``RefusedFile`` for JSON without a single object."""
+    if isinstance(layout.packing, csv_records.Dialect):
+        return _csv_table(source, layout, layout.packing)
+    return _json_table(source, layout, layout.packing, connection)
 
 
 def preview(table: Table, connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -98,24 +128,15 @@ def _shown(value: object) -> str:
     return text[:_PREVIEW_CHARACTERS].encode("utf-8", "replace").decode()
 
 
-def _open_csv(source: Source, folder: Path, dialect: csv_records.Dialect) -> Table:
-    if dialect.width > MOST_COLUMNS:
-        raise RefusedFile(
-            "too_many_columns",
-            f"The first line has {dialect.width:,} cells.",
-            where=source.name,
-            next_step="Keep the columns with the prompt and the answer, and save the file again.",
-        )
-    records = csv_records.records(lines(source.chunks(), source.name, returns=dialect.returns), dialect)
-    good, aside = _write(records, source, folder, dialect.delimiter.encode())
+def _csv_table(source: Source, layout: Layout, dialect: csv_records.Dialect) -> Table:
     # The empty columns that spreadsheets add have no name; they are read, because every cell must have its place.
     columns: dict[str, tuple[str, ...]] = {}
     for position, name in enumerate(dialect.names):
         columns[_unused(name or f"Column {position + 1}", columns)] = (f"c{position}",)
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in (f"c{position}" for position in range(dialect.width)))
     expression = (
-        f"read_csv({readable(good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, strict_mode=true, "
-        f"max_line_size={2 * LONGEST}, delim={literal(dialect.delimiter)}, quote={literal(dialect.quote)}, "
+        f"read_csv({readable(layout.good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, strict_mode=true, "
+        f"max_line_size={_LONGEST_RECORD}, delim={literal(dialect.delimiter)}, quote={literal(dialect.quote)}, "
         f"escape={literal(dialect.quote)}, columns={{'row_id': 'BIGINT', 'line': 'BIGINT', {types}}})"
     )
     cells = ", ".join(_restored(f"c{position}") for position in range(dialect.width))
@@ -123,22 +144,19 @@ def _open_csv(source: Source, folder: Path, dialect: csv_records.Dialect) -> Tab
     twice = frozenset(name for name in dialect.names if name and dialect.names.count(name) > 1)
     rule = f"CSV, cells separated by {dialect.delimiter!r}, quoted by {dialect.quote!r}"
     table = f"(SELECT row_id, line, {cells} FROM {expression})"
-    return Table("csv", dialect.delimiter, table, _aside(aside), columns, findings, rule, dialect.header, twice)
+    return Table("csv", dialect.delimiter, table, _aside(layout.aside), columns, findings, rule, dialect.header, twice)
 
 
-def _open_json(source: Source, folder: Path, container: json_records.Container, connection: duckdb.DuckDBPyConnection) -> Table:
-    if container.packing == "lines":
-        records = json_records.by_line(lines(source.chunks(), source.name))
-    else:
-        records = json_records.by_value(json_records.unix_lines(source.chunks()), container, source.name)
-    good, aside = _write(records, source, folder, None)
+def _json_table(
+    source: Source, layout: Layout, container: json_records.Container, connection: duckdb.DuckDBPyConnection
+) -> Table:
     expression = (
-        f"read_csv({readable(good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, delim=chr(31), quote='', escape='', "
-        f"max_line_size={2 * LONGEST}, columns={{'row_id': 'BIGINT', 'line': 'BIGINT', 'value': 'VARCHAR'}})"
+        f"read_csv({readable(layout.good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, delim=chr(31), quote='', "
+        f"escape='', max_line_size={_LONGEST_RECORD}, columns={{'row_id': 'BIGINT', 'line': 'BIGINT', 'value': 'VARCHAR'}})"
     )
     columns = _keys(expression, connection)
     if not columns:
-        _refuse_rowless(expression, _aside(aside), source, connection)
+        _refuse_rowless(expression, _aside(layout.aside), source, connection)
     several = container.packing == "values" and _count(expression, connection) > 1
     kind: Format = "jsonl" if several or container.packing == "lines" else "json"
     findings = list(_extension(source, kind))
@@ -148,17 +166,23 @@ def _open_json(source: Source, folder: Path, container: json_records.Container, 
     if several:
         message = "The file does not have exactly one object per line; the objects were separated."
         findings.append(Finding("not_one_object_per_line", "warning", 1, (), message))
-    return Table(kind, None, expression, _aside(aside), columns, tuple(findings), f"JSON, packed as {container.packing}")
+    return Table(kind, None, expression, _aside(layout.aside), columns, tuple(findings), f"JSON, packed as {container.packing}")
 
 
-def _write(records: Iterator[Record], source: Source, folder: Path, delimiter: bytes | None) -> tuple[Path, Path]:
+def _write(
+    records: Iterator[Record],
+    source: Source,
+    folder: Path,
+    packing: csv_records.Dialect | json_records.Container,
+    delimiter: bytes | None,
+) -> Layout:
     """Lay the records out, one per line: ``row_id, line, text``, and those set aside: ``row_id, line, reason, text``.
 
     CSV records keep their ``delimiter``; JSON values have none.
     """
     values, separator = delimiter is None, delimiter or _SEPARATOR
     good, aside = folder / "records.txt", folder / "aside.txt"
-    damaged = not source.clean
+    damaged, row = not source.clean, 0
     with disk_errors(source.name), good.open("wb") as fine, aside.open("wb") as rest:
         for row, (line, reason, text) in enumerate(records):
             why, raw = (
@@ -171,13 +195,13 @@ def _write(records: Iterator[Record], source: Source, folder: Path, delimiter: b
                 fine.write(b"%d\x1f%d\x1f%b\n" % (row, line, raw.replace(_SEPARATOR, b"\x02")))
             else:
                 fine.write(b"%d%b%d%b%b\n" % (row, separator, line, separator, raw))
-    return good, aside
+    return Layout(packing, good, aside, source.bytes // (row + 1))
 
 
 def _aside(path: Path) -> str:
     return (
         f"(SELECT row_id, line, reason, {_restored('raw')} FROM read_csv({readable(path)}, auto_detect=false, header=false, "
-        f"nullstr={_NO_NULL}, delim=chr(31), quote='', escape='', max_line_size={2 * LONGEST}, "
+        f"nullstr={_NO_NULL}, delim=chr(31), quote='', escape='', max_line_size={_LONGEST_RECORD}, "
         "columns={'row_id': 'BIGINT', 'line': 'BIGINT', 'reason': 'VARCHAR', 'raw': 'VARCHAR'}))"
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from studio.data.db import PARQUET, literal, writable
+from studio.data.db import literal, parquet, writable
 from studio.data.read import Table
 from studio.data.shape import PARTS
 from studio.data.types import Shape
@@ -51,7 +51,7 @@ _PROMPT_OF_CHAT = f"""CASE WHEN len({_BEFORE}) = 1 THEN {_BEFORE}[1].content ELS
     lambda m: concat(upper(m.role[1]), m.role[2:], ': ', m.content)), chr(10) || chr(10)) END"""
 
 
-def write_stage(table: Table, shape: Shape | None, folder: Path, connection: duckdb.DuckDBPyConnection) -> Path:
+def write_stage(table: Table, shape: Shape | None, folder: Path, connection: duckdb.DuckDBPyConnection, row_bytes: int) -> Path:
     """Judge every record under this shape and write ``folder/stage.parquet``.
 
     While the shape is unknown no row can be used: all of them are set aside as ``NOT_JUDGED``.
@@ -77,7 +77,7 @@ def write_stage(table: Table, shape: Shape | None, folder: Path, connection: duc
           UNION ALL BY NAME
           SELECT row_id, line, reason, raw, false AS converted, false AS odd_turns, false AS controls, false AS markers
           FROM {table.aside}
-        ) TO {writable(partial)} ({PARQUET})""")
+        ) TO {writable(partial)} ({parquet(row_bytes)})""")
     partial.replace(path)
     return path
 

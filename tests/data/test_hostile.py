@@ -196,12 +196,26 @@ def test_deep_nesting_is_only_a_broken_row(desk):
     assert [answer for _, _, answer in found.rows] == ["b"]
 
 
+@pytest.mark.slow
+def test_rows_of_many_pages_get_the_memory_they_need(desk):
+    page = "lorem ipsum " * 250
+    rows = "".join(json.dumps({"prompt": f"q{number}", "completion": f"{number} " + page * 8}) + "\n" for number in range(2100))
+    parts = data.split(desk(rows, "x.jsonl").inspection)
+    assert parts.rows == 2100
+    assert len(data.rows(parts.train.path)) == parts.train.rows
+
+
+def test_a_wrapper_with_a_broken_name_is_read_or_refused(desk):
+    with pytest.raises(DataError):
+        desk('{"a": {"b\\": [1]}, "\x01": [{"prompt": "x"', "x.json")
+
+
 def test_a_full_disk_says_so_and_leaves_the_file_alone(tmp_path, monkeypatch):
     source = tmp_path / "a.csv"
     source.write_text("prompt,completion\na,b\n")
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
-        with pytest.raises(StoreError, match="GB free"):
+        with pytest.raises(StoreError, match="MB free"):
             data.inspect(source, "a.csv", tmp_path / "dataset")
 
     def full(path, *args, **options):
