@@ -90,7 +90,7 @@ def _line(line: AnswerLine) -> Html:
         tag(
             "div",
             tag("h3", "Prompt", cls="tf-unseen"),
-            tag("p", prompt, cls="tf-model-text", dir="auto"),
+            tag("p", prompt, cls="tf-model-text", dir="auto", tabindex="0"),
             cls="tf-answers-prompt",
         ),
         tag(
@@ -102,7 +102,7 @@ def _line(line: AnswerLine) -> Html:
         tag(
             "details",
             tag("summary", "The answer in your data"),
-            tag("p", line.reference or "(none)", cls="tf-model-text", dir="auto"),
+            tag("p", line.reference or "(none)", cls="tf-model-text", dir="auto", tabindex="0"),
             cls="tf-more",
             data_keep=f"reference-{line.prompt_id}",
         ),

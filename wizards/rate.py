@@ -221,7 +221,7 @@ def _prompt(messages: Sequence[Message]) -> Html:
         )
         for turn in messages
     )
-    return tag("section", *turns, cls="rt-prompt", aria_label="Prompt")
+    return tag("section", *turns, cls="rt-prompt", aria_label="Prompt", tabindex="0")
 
 
 def _switch() -> Html:
@@ -363,11 +363,11 @@ def _revealed(one: RevealedItem) -> Html:
     prompt = one.messages[-1].content if one.messages else ""
     return tag(
         "li",
-        tag("p", prompt, cls="rt-text rt-list-prompt", dir="auto"),
+        tag("p", prompt, cls="rt-text rt-list-prompt", dir="auto", tabindex="0"),
         tag(
             "dl",
-            tag("div", tag("dt", "Tuned"), tag("dd", tuned, cls="rt-text", dir="auto")),
-            tag("div", tag("dt", "Base"), tag("dd", base, cls="rt-text", dir="auto")),
+            tag("div", tag("dt", "Tuned"), tag("dd", tuned, cls="rt-text", dir="auto", tabindex="0")),
+            tag("div", tag("dt", "Base"), tag("dd", base, cls="rt-text", dir="auto", tabindex="0")),
         ),
         tag("p", said, cls="tf-remark"),
     )

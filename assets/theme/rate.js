@@ -1,12 +1,12 @@
 // The rating page in the browser: who rates is in the fragment of the address, which browsers send to nobody by themselves.
 // One message is under way at a time; it carries a number that the answer carries back, so that a lost one is noticed and can
 // be sent again without counting twice.
-const SEAL = 350; // ms in which a new pair takes no answer: the second half of a double click belongs to the pair before
+const BOUNCE = 100; // ms: the same key twice within it is one press
 const PATIENCE = 9000;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "tie", ArrowDown: "both_bad", s: "skip", S: "skip", Backspace: "back" };
 let sent = null;
 let serial = 0;
-let shownAt = 0;
+let lastKey = { key: "", at: 0 };
 let timer = 0;
 
 const find = (selector) => element.querySelector(selector);
@@ -28,22 +28,46 @@ const send = (message) => {
   trigger("act", message);
 };
 
-const say = (name, value) => {
+// A press is kept in this tab until its answer is here: Gradio loads the page anew when the studio was gone for a while, and
+// the press is then sent again. The studio counts it once.
+const PRESS = "tuning-fork:press";
+const keep = (message) => {
+  try {
+    if (message) sessionStorage.setItem(PRESS, JSON.stringify(message));
+    else sessionStorage.removeItem(PRESS);
+  } catch { /* then a press that was lost has to be made again */ }
+};
+const kept = () => {
+  try {
+    const message = JSON.parse(sessionStorage.getItem(PRESS) || "null");
+    return message && message.seat === seat() ? message : null;
+  } catch { return null; }
+};
+
+const say = (name, value, position) => {
   if (sent) return;
-  const here = find("[data-turn]");
+  const here = Number(find("[data-turn]")?.dataset.position ?? -1);
   serial += 1;
-  send({ seat: seat(), name, value: value || "", position: Number(here?.dataset.position ?? -1), turn: String(serial) });
+  const message = { seat: seat(), name, value: value || "", position: position ?? here, turn: String(serial) };
+  if (name === "vote") keep(message);
+  send(message);
+};
+
+const open = () => {
+  const press = kept();
+  if (press) say("vote", press.value, press.position);
+  else say("open");
 };
 
 const settle = () => {
   const here = find("[data-turn]");
   if (!here || !sent || here.dataset.turn !== sent.turn) return;
   sent = null;
+  keep(null);
   clearTimeout(timer);
   element.removeAttribute("data-busy");
   lost(false);
-  shownAt = Date.now();
-  show(sessionView(here));
+  show("both");
   window.scrollTo({ top: 0 });
   here.querySelector("[data-focus]")?.focus({ preventScroll: true });
   markKeys();
@@ -56,10 +80,7 @@ const settle = () => {
 };
 
 // On a narrow page both answers stand one above the other, equally high; the switch opens one of them.
-let view = "both";
-const sessionView = () => "both";
 const show = (which) => {
-  view = which;
   find("[data-view]")?.setAttribute("data-view", which);
   element.querySelectorAll("[data-show]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.show === which)));
 };
@@ -82,7 +103,8 @@ element.addEventListener("click", (event) => {
     return;
   }
   if (b.hasAttribute("data-again")) { if (sent) send(sent); return; }
-  if (!b.dataset.say || event.detail > 1 || Date.now() - shownAt < SEAL) return;
+  // The second half of a double click belongs to the pair before.
+  if (!b.dataset.say || event.detail > 1) return;
   say(b.dataset.say, b.dataset.value);
 });
 
@@ -91,19 +113,21 @@ const pressed = (event) => {
   if (!keysOn() || event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
   const what = KEYS[event.key];
   if (!what || !find('[data-screen="pair"]') || event.target.closest?.("input, textarea, select")) return;
+  const bounced = lastKey.key === event.key && Date.now() - lastKey.at < BOUNCE;
+  lastKey = { key: event.key, at: Date.now() };
   const b = find(what === "back" ? '[data-say="back"]' : `[data-say="vote"][data-value="${what}"]`);
   event.preventDefault();
-  if (!b || b.disabled || Date.now() - shownAt < SEAL) return;
+  if (!b || b.disabled || bounced) return;
   say(b.dataset.say, b.dataset.value);
 };
 document.addEventListener("keydown", pressed);
 
 new MutationObserver(settle).observe(element, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-turn"] });
-window.addEventListener("hashchange", () => { sent = null; say("open"); });
+window.addEventListener("hashchange", () => { sent = null; open(); });
 // The page listens a moment after it is drawn; until it does, the first message is sent again.
 const opening = setInterval(() => {
   if (find('[data-screen]:not([data-screen="wait"])') || !element.isConnected) { clearInterval(opening); return; }
   sent = null;
-  say("open");
+  open();
 }, 700);
-setTimeout(() => say("open"), 30);
+setTimeout(open, 30);
