@@ -198,28 +198,37 @@ def _ready(now: Screen) -> Html:
 
 def _rating(now: Screen, session: SessionState) -> Html:
     own = judging.own_seat(session)
-    acts: list[Html] = []
-    if own is not None:
-        acts.append(judging.seat_door(session.id, "Continue rating" if own.done else "Start rating"))
-    else:
-        acts.append(widgets.button("See the verdict", "verdict", kind="primary", sign="arrow"))
-        if session.open and not any(one.name == judging.OWNER for one in session.raters):
-            acts.append(widgets.button("Rate yourself", "rate", phase="Opening your rating page"))
-    if session.open:
-        acts.append(widgets.button("Invite somebody else", "invite", phase="Making a link"))
-    if own is not None:
-        acts.append(widgets.button("Go to the verdict", "verdict", kind="quiet"))
     heading, lead = _rating_words(session)
     return widgets.join(
         (
             widgets.title(heading, lead),
-            tag("div", *acts, cls="tf-acts"),
+            _rating_acts(session),
             tag("section", tag("h2", "Who rates"), judging.raters_table(session), cls="tf-part") if session.raters else None,
             _terms_sheet(now),
             _measures(now, rated=own is None and session.votes > 0),
             widgets.heartbeat(_PULSE_RATING) if not session.ended else None,
         )
     )
+
+
+def _rating_acts(session: SessionState) -> Html:
+    """What leads on comes first: one's own pairs while there are any, then the verdict."""
+    own = judging.own_seat(session)
+    seated = any(one.name == judging.OWNER for one in session.raters)
+    acts: list[Html] = []
+    if own is not None:
+        acts.append(judging.seat_door(session.id, "Continue rating" if own.done else "Start rating"))
+    elif session.open and not seated:
+        first = not session.votes
+        label, kind = ("Start rating", "primary") if first else ("Rate yourself", "secondary")
+        acts.append(widgets.button(label, "rate", kind=kind, sign="arrow" if first else "", phase="Opening your rating page"))
+    if own is None and (session.votes or not session.open):
+        acts.insert(0, widgets.button("See the verdict", "verdict", kind="primary", sign="arrow"))
+    if session.open:
+        acts.append(widgets.button("Invite somebody else", "invite", phase="Making a link"))
+    if own is not None:
+        acts.append(widgets.button("Go to the verdict", "verdict", kind="quiet"))
+    return tag("div", *acts, cls="tf-acts")
 
 
 def _rating_words(session: SessionState) -> tuple[str, str]:

@@ -16,11 +16,16 @@ from wizards.widgets import Html, tag
 def table(measures: Sequence[Measure]) -> Html:
     """One row for each measure."""
     rows = [
-        (tag("strong", one.label), value(one, one.base), value(one, one.tuned), difference(one), reading(one), f"{one.n:,}")
+        (_name(one), value(one, one.base), value(one, one.tuned), difference(one), reading(one), f"{one.n:,}")
         for one in measures
     ]
     columns = ("Measure", "Base", "Tuned", "Difference (95 %)", "Reading", "Prompts")
     return widgets.table(columns, rows, caption="What a program can count", numeric=(1, 2, 5), cls="tf-measures")
+
+
+def _name(measure: Measure) -> Html:
+    unit = measure.unit if measure.unit not in ("share", measure.name) else ""
+    return widgets.join((tag("strong", measure.label), tag("span", unit, cls="tf-remark") if unit else None))
 
 
 def value(measure: Measure, number: float) -> str:
@@ -29,7 +34,7 @@ def value(measure: Measure, number: float) -> str:
         case "share":
             return f"{100 * number:.0f} %"
         case "characters":
-            return f"{number:,.0f} characters"
+            return f"{number:,.0f}"
         case _:
             return f"{number:,.2f}"
 
