@@ -257,17 +257,15 @@ class Checkpoints:
 
     def purge(self) -> int:
         """Delete what has expired. Returns how many."""
-        doomed = [
-            checkpoint.path
-            for folder in self._run_folders()
-            for kind in KINDS
-            for place in ((folder / kind).glob("*/checkpoint.json"))
-            if _NAME.fullmatch(place.parent.name)
-            and (checkpoint := self.get(CheckpointPath(folder.name, kind, place.parent.name))).expired
-        ]
-        for path in doomed:
-            self.delete(path)
-        return len(doomed)
+        count = 0
+        for folder in self._run_folders():
+            for place in folder.glob("*weights/*/checkpoint.json"):
+                with contextlib.suppress(RefusalError):  # no checkpoint of ours, or another engine was faster
+                    path = CheckpointPath(folder.name, cast("Kind", place.parent.parent.name), place.parent.name)
+                    if self.get(path).expired:
+                        self.delete(path)
+                        count += 1
+        return count
 
     def _place(self, path: CheckpointPath) -> Path:
         return self.root / path.model_id / path.kind / path.name

@@ -127,7 +127,7 @@ def _read_datum(message: Message, index: int) -> TrainingDatum:
     targets = tensors.pop("target_tokens", None)
     if targets is None:
         raise RefusalError(f"{where} has no target_tokens.")
-    if targets.ndim not in (1, 2) or targets.shape[0] != tokens.size:
+    if targets.ndim not in (1, 2) or targets.shape[0] != tokens.size or targets.size == 0:
         raise RefusalError(f"{where} has {tokens.size} tokens, but target_tokens of shape {list(targets.shape)}.")
     for name, values in tensors.items():
         if values.shape != targets.shape:
