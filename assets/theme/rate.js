@@ -1,12 +1,10 @@
 // The rating page in the browser: who rates is in the fragment of the address, which browsers send to nobody by themselves.
 // One message is under way at a time; it carries a number that the answer carries back, so that a lost one is noticed and can
 // be sent again without counting twice.
-const BOUNCE = 100; // ms: the same key twice within it is one press
 const PATIENCE = 9000;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "tie", ArrowDown: "both_bad", s: "skip", S: "skip", Backspace: "back" };
 let sent = null;
 let serial = 0;
-let lastKey = { key: "", at: 0 };
 let timer = 0;
 
 const find = (selector) => element.querySelector(selector);
@@ -113,11 +111,9 @@ const pressed = (event) => {
   if (!keysOn() || event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
   const what = KEYS[event.key];
   if (!what || !find('[data-screen="pair"]') || event.target.closest?.("input, textarea, select")) return;
-  const bounced = lastKey.key === event.key && Date.now() - lastKey.at < BOUNCE;
-  lastKey = { key: event.key, at: Date.now() };
   const b = find(what === "back" ? '[data-say="back"]' : `[data-say="vote"][data-value="${what}"]`);
   event.preventDefault();
-  if (!b || b.disabled || bounced) return;
+  if (!b || b.disabled) return;
   say(b.dataset.say, b.dataset.value);
 };
 document.addEventListener("keydown", pressed);
