@@ -14,7 +14,6 @@ import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +25,7 @@ from tinker import types
 from studio.engine import external, trainer
 from studio.engine.base import Base, Shape
 from studio.engine.checkpoints import CheckpointPath, Checkpoints, Run
+from studio.engine.live import LiveRun, Sampler, Session
 from studio.engine.promises import Promise, Promises
 from studio.engine.protocol import TrainingBatch, write_sampled, write_training_result
 from studio.engine.refusals import RefusalError, not_found, unsupported
@@ -43,40 +43,6 @@ SHELF: Final = 8
 _REMEMBERED: Final = 1000
 
 Result = bytes | dict[str, Any]
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """One client: a ``ServiceClient`` in somebody's process."""
-
-    id: str
-    created: datetime
-    user_metadata: Mapping[str, Any]
-    display_name: str | None
-    seen: float = field(default_factory=time.monotonic)
-    runs: list[str] = field(default_factory=list[str])
-    samplers: list[str] = field(default_factory=list[str])
-
-
-@dataclass(slots=True, eq=False)
-class LiveRun:
-    """A training run in memory. ``trainee`` is set by the compute thread once the adapter exists."""
-
-    run: Run
-    base: Base
-    turns: Turns
-    trainee: trainer.Trainee | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sampler:
-    """A sampling session: which weights its requests use."""
-
-    id: str
-    session_id: str
-    weights: SamplerWeights
-    base_model: str
-    model_path: str | None
 
 
 class Service:
@@ -210,7 +176,7 @@ class Service:
         live = self.running(request.model_id or "")
 
         def work() -> Result:
-            trainee = _trainee(live)
+            trainee = live.training()
             shape, tensors = load_adapter(folder, live.base)
             if (shape.rank, shape.targets) != (live.run.rank, live.run.targets):
                 raise RefusalError(f"{path} has another shape than this run.", next_step="Start a new run from the checkpoint.")
@@ -245,7 +211,7 @@ class Service:
 
     def _resumed(self, live: LiveRun, folder: Path, *, optimizer: bool) -> trainer.Trainee:
         """A run's trainee after its weights were replaced: a fresh optimiser, or the saved one. On the compute thread."""
-        fresh = trainer.begin(live.base, _trainee(live).adapter)
+        fresh = trainer.begin(live.base, live.training().adapter)
         if optimizer:
             trainer.restore_optimizer(fresh, load_file(folder / OPTIMIZER))
         return fresh
@@ -302,7 +268,7 @@ class Service:
         live = self.running(batch.model_id)
 
         def work() -> Result:
-            logprobs, metrics = trainer.forward_backward(_trainee(live), batch)
+            logprobs, metrics = trainer.forward_backward(live.training(), batch)
             return write_training_result(logprobs, metrics)
 
         return self.ordered(live, batch.seq_id, work)
@@ -313,7 +279,7 @@ class Service:
         params = request.optim_params
         if not isinstance(params, types.AdamParams):
             raise unsupported("The embedded engine has no optimizer but Adam.")
-        return self.ordered(live, request.seq_id, lambda: {"metrics": trainer.optim_step(_trainee(live), params)})
+        return self.ordered(live, request.seq_id, lambda: {"metrics": trainer.optim_step(live.training(), params)})
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -323,10 +289,10 @@ class Service:
         path = CheckpointPath(request.model_id, "weights", request.path or f"request-{request.seq_id}")
 
         def work() -> Result:
-            trainee = _trainee(live)
+            trainee = live.training()
             files = adapter_files(trainee.adapter, live.base.spec.source)
             files[OPTIMIZER] = save(trainer.optimizer_tensors(trainee))
-            meta = _meta(live, request.user_metadata)
+            meta = live.meta(request.user_metadata)
             self.checkpoints.save(path, files, meta=meta, ttl=request.ttl_seconds, overwrite=request.overwrite)
             return {"path": str(path), "type": "save_weights"}
 
@@ -340,8 +306,8 @@ class Service:
         path = CheckpointPath(request.model_id, "sampler_weights", request.path)
 
         def work() -> Result:
-            files = adapter_files(_trainee(live).adapter, live.base.spec.source)
-            meta = _meta(live, request.user_metadata)
+            files = adapter_files(live.training().adapter, live.base.spec.source)
+            meta = live.meta(request.user_metadata)
             self.checkpoints.save(path, files, meta=meta, ttl=request.ttl_seconds, overwrite=True)
             return {"path": str(path), "type": "save_weights_for_sampler"}
 
@@ -356,7 +322,7 @@ class Service:
 
         def work() -> Result:
             folder.mkdir(parents=True, exist_ok=True)
-            for name, body in adapter_files(_trainee(live).adapter, live.base.spec.source).items():
+            for name, body in adapter_files(live.training().adapter, live.base.spec.source).items():
                 (folder / name).write_bytes(body)
             return {"sampling_session_id": sampler_id, "type": "save_weights_for_sampler"}
 
@@ -369,8 +335,8 @@ class Service:
         seal = external.sealer(request.age_encryption_recipients or [])
 
         def work() -> Result:
-            files = seal(adapter_files(_trainee(live).adapter, live.base.spec.source))
-            saved = self.checkpoints.save(path, files, meta=_meta(live, None), ttl=request.ttl_seconds, overwrite=True)
+            files = seal(adapter_files(live.training().adapter, live.base.spec.source))
+            saved = self.checkpoints.save(path, files, meta=live.meta(None), ttl=request.ttl_seconds, overwrite=True)
             return {"path": str(path), "size_bytes": saved.size, "type": "save_weights_external"}
 
         return self.ordered(live, request.seq_id, work)
@@ -440,22 +406,6 @@ def _keeping(promise: Promise, work: Callable[[], Result]) -> Callable[[], None]
             promise.reject(error)
 
     return run
-
-
-def _trainee(live: LiveRun) -> trainer.Trainee:
-    if live.trainee is None:
-        raise RefusalError(f"The run {live.run.model_id} could not be started, or its session is over.")
-    return live.trainee
-
-
-def _meta(live: LiveRun, user_metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    steps = live.trainee.steps if live.trainee is not None else 0
-    return {
-        "rank": live.run.rank,
-        "base_model": live.run.base_model,
-        "steps": steps,
-        "user_metadata": dict(user_metadata or {}),
-    }
 
 
 def _check_optimizer(config: object) -> None:
