@@ -30,6 +30,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from studio.engine.fingerprint import fingerprint
 from studio.engine.refusals import RefusalError, unsupported
 from studio.engine.specs import BaseSpec
 from studio.errors import EngineError
@@ -76,6 +77,8 @@ class Base:
         self.spec = spec
         self.device = torch.device(device)
         model: Any = _load(spec, dtype_for(self.device))
+        #: What checkpoints remember of the weights that they belong to.
+        self.fingerprint = fingerprint(spec.source, getattr(model.config, "_commit_hash", None))
         self.model: Any = model.to(self.device).eval().requires_grad_(requires_grad=False)
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._layers: list[Any] = []

@@ -1,11 +1,13 @@
 """Checkpoints on disk: one folder per training run and checkpoint, in PEFT's own format.
 
-    <root>/<model id>/run.json
-    <root>/<model id>/{weights,sampler_weights,external_weights}/<name>/
+    <root>/<run>/run.json
+    <root>/<run>/{weights,sampler_weights,external_weights}/<name>/
         adapter_model.safetensors  adapter_config.json  checkpoint.json  [optimizer.safetensors]
 
+``<run>`` is the model id with a dot for each colon, which no folder may have in its name on Windows.
+
 Guarantees: a checkpoint is there completely or not at all, also after ``kill -9`` or a power cut: it is written beside its
-place, flushed to the disk, and renamed; no id or name that a client sends can lead out of ``root``; several engines may share
+place, flushed to the disk, and renamed; it remembers the weights of the base that it was trained on; no id or name that a client sends can lead out of ``root``; several engines may share
 a root.
 """
 
@@ -33,6 +35,7 @@ Kind = Literal["weights", "sampler_weights", "external_weights"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}:train:[0-9]{1,9}")
+_RUN_FOLDER: Final = re.compile(_MODEL_ID.pattern.replace(":", r"\."))
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 _SCRATCH: Final = re.compile(r"\.(?:new|old)-(?P<pid>[0-9]+)-[0-9a-f]+-(?P<name>.+)")
 _TTL: Final = (1, 10 * 366 * 86400)
@@ -94,6 +97,7 @@ class Checkpoint:
     size: int
     rank: int
     base_model: str
+    base_fingerprint: str
     steps: int = 0
     user_metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -101,6 +105,22 @@ class Checkpoint:
     def expired(self) -> bool:
         """Whether its time to live is over."""
         return self.expires is not None and self.expires <= datetime.now(UTC)
+
+    def require_base(self, name: str, fingerprint: str) -> None:
+        """Raise ``RefusalError`` unless it was trained on these very weights: on any others it would answer nonsense."""
+        if self.base_fingerprint == fingerprint:
+            return
+        if self.base_model != name:
+            raise RefusalError(
+                f"The checkpoint {self.path} was trained on {self.base_model}, not on {name}.",
+                kind="other_base",
+                next_step=f"Use it with {self.base_model}.",
+            )
+        raise RefusalError(
+            f"The base model {name} has changed since {self.path} was trained.",
+            kind="base_changed",
+            next_step="Please train again.",
+        )
 
 
 def check_model_id(model_id: str) -> str:
@@ -136,7 +156,7 @@ class Checkpoints:
             "created": run.created.isoformat(),
             "user_metadata": dict(run.user_metadata),
         }
-        folder = self.root / check_model_id(run.model_id)
+        folder = self.run_folder(run.model_id)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _replace_file(folder / "run.json", orjson.dumps(body))
@@ -145,7 +165,7 @@ class Checkpoints:
 
     def run(self, model_id: str) -> Run:
         """The run of this id. Raises ``RefusalError`` when there is none."""
-        file = self.root / check_model_id(model_id) / "run.json"
+        file = self.run_folder(model_id) / "run.json"
         if not file.is_file():
             raise not_found(f"The engine knows no training run {model_id}.")
         body: dict[str, Any] = orjson.loads(file.read_bytes())
@@ -154,12 +174,12 @@ class Checkpoints:
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
-        found = [self.run(folder.name) for folder in self._run_folders() if (folder / "run.json").is_file()]
+        found = [self.run(_model_id(folder)) for folder in self._run_folders() if (folder / "run.json").is_file()]
         return sorted(found, key=lambda run: run.created, reverse=True)
 
     def forget_if_empty(self, model_id: str) -> None:
         """Drop the record of a run that ended without a single checkpoint."""
-        folder = self.root / check_model_id(model_id)
+        folder = self.run_folder(model_id)
         with self._lock:
             if folder.is_dir() and not any(True for _ in self.list(model_id)):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -175,8 +195,8 @@ class Checkpoints:
     ) -> Checkpoint:
         """Write a checkpoint, completely or not at all.
 
-        ``meta`` holds ``rank``, ``base_model``, ``steps`` and ``user_metadata``; ``ttl`` is in seconds. Raises ``RefusalError``
-        when the name is taken and ``overwrite`` is false, ``StoreError`` when the disk says no.
+        ``meta`` holds ``rank``, ``base_model``, ``base_fingerprint``, ``steps`` and ``user_metadata``; ``ttl`` is in seconds.
+        Raises ``RefusalError`` when the name is taken and ``overwrite`` is false, ``StoreError`` when the disk says no.
         """
         now = datetime.now(UTC)
         body = {**meta, "created": now.isoformat(), "expires": _expiry(now, ttl)}
@@ -207,6 +227,7 @@ class Checkpoints:
             size=sum(file.stat().st_size for file in place.iterdir()),
             rank=int(body["rank"]),
             base_model=str(body["base_model"]),
+            base_fingerprint=str(body["base_fingerprint"]),
             steps=int(body.get("steps", 0)),
             user_metadata=body.get("user_metadata") or {},
         )
@@ -220,14 +241,14 @@ class Checkpoints:
 
     def list(self, model_id: str | None = None) -> Iterator[Checkpoint]:
         """Live checkpoints of one run or of all, the newest first."""
-        folders = self._run_folders() if model_id is None else [self.root / check_model_id(model_id)]
+        folders = self._run_folders() if model_id is None else [self.run_folder(model_id)]
         found: list[Checkpoint] = []
         for folder in folders:
             for kind in KINDS:
                 for place in sorted((folder / kind).glob("*")) if (folder / kind).is_dir() else []:
                     if _NAME.fullmatch(place.name):
                         with contextlib.suppress(RefusalError):  # deleted by another engine while the folder was read
-                            found.append(self.get(CheckpointPath(folder.name, kind, place.name)))
+                            found.append(self.get(CheckpointPath(_model_id(folder), kind, place.name)))
         for checkpoint in sorted(found, key=lambda checkpoint: checkpoint.created, reverse=True):
             if not checkpoint.expired:
                 yield checkpoint
@@ -261,17 +282,21 @@ class Checkpoints:
         for folder in self._run_folders():
             for place in folder.glob("*weights/*/checkpoint.json"):
                 with contextlib.suppress(RefusalError):  # no checkpoint of ours, or another engine was faster
-                    path = CheckpointPath(folder.name, cast("Kind", place.parent.parent.name), place.parent.name)
+                    path = CheckpointPath(_model_id(folder), cast("Kind", place.parent.parent.name), place.parent.name)
                     if self.get(path).expired:
                         self.delete(path)
                         count += 1
         return count
 
+    def run_folder(self, model_id: str) -> Path:
+        """Where the files of a run lie. Raises ``RefusalError`` when the id could name no run."""
+        return self.root / check_model_id(model_id).replace(":", ".")
+
     def _place(self, path: CheckpointPath) -> Path:
-        return self.root / path.model_id / path.kind / path.name
+        return self.run_folder(path.model_id) / path.kind / path.name
 
     def _run_folders(self) -> list[Path]:
-        return [folder for folder in self.root.iterdir() if folder.is_dir() and _MODEL_ID.fullmatch(folder.name)]
+        return [folder for folder in self.root.iterdir() if folder.is_dir() and _RUN_FOLDER.fullmatch(folder.name)]
 
     def _publish(self, place: Path, files: Mapping[str, bytes]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -307,6 +332,11 @@ class Checkpoints:
                     scratch.rename(place)
                 else:
                     shutil.rmtree(scratch)
+
+
+def _model_id(folder: Path) -> str:
+    """The id of the run whose folder this is; ids have no dots of their own."""
+    return folder.name.replace(".", ":")
 
 
 def with_kind(path: CheckpointPath, kind: Kind) -> CheckpointPath:

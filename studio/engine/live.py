@@ -52,6 +52,7 @@ class LiveRun:
         return {
             "rank": self.run.rank,
             "base_model": self.run.base_model,
+            "base_fingerprint": self.base.fingerprint,
             "steps": self.trainee.steps if self.trainee is not None else 0,
             "user_metadata": dict(user_metadata or {}),
         }

@@ -174,6 +174,7 @@ class Service:
         if request.session_id is not None:
             return self._create_from(request, path, folder)
         live = self.running(request.model_id or "")
+        self._require_base(path, live.base)
 
         def work() -> Result:
             trainee = live.training()
@@ -195,6 +196,7 @@ class Service:
             _check_optimizer(request.optimizer_config)
         origin = self.checkpoints.run(path.model_id)
         base = self.base(request.base_model or origin.base_model)
+        self._require_base(path, base)
         shape = base.shape(origin.rank, mlp=origin.train_mlp, attn=origin.train_attn, unembed=origin.train_unembed)
         metadata = request.user_metadata if request.user_metadata is not None else origin.user_metadata
         live = self._begin(session, model_id, base, shape, metadata)
@@ -208,6 +210,9 @@ class Service:
         promise = self.promises.make(model_id, model_id=model_id)
         self.scheduler.submit(_keeping(promise, work))
         return promise
+
+    def _require_base(self, path: CheckpointPath, base: Base) -> None:
+        self.checkpoints.get(path).require_base(base.spec.name, base.fingerprint)
 
     def _resumed(self, live: LiveRun, folder: Path, *, optimizer: bool) -> trainer.Trainee:
         """A run's trainee after its weights were replaced: a fresh optimiser, or the saved one. On the compute thread."""
@@ -367,6 +372,7 @@ class Service:
         folder = self.checkpoints.folder(path)
         saved = self.checkpoints.get(path)
         base = self.base(base_model or saved.base_model)
+        saved.require_base(base.spec.name, base.fingerprint)
         if not (folder / ADAPTER).is_file():
             raise not_found(f"The checkpoint {path} has no weights.")
         return SamplerWeights(base, folder, stamp=saved.created.isoformat(), shelf=self.shelf), base.spec.name

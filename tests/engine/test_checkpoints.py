@@ -20,7 +20,7 @@ from studio.engine.checkpoints import CheckpointPath, Checkpoints, Run
 from studio.engine.refusals import RefusalError
 from studio.errors import StoreError
 
-META = {"rank": 4, "base_model": "m", "steps": 3, "user_metadata": {"a": "b"}}
+META = {"rank": 4, "base_model": "m", "base_fingerprint": "f", "steps": 3, "user_metadata": {"a": "b"}}
 PATH = CheckpointPath("0a1b:train:0", "weights", "step-1")
 FILES = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
 
@@ -102,7 +102,7 @@ def test_a_full_disk_leaves_nothing_half_written(store: Checkpoints, monkeypatch
         store.save(PATH, {**FILES, "adapter_model.safetensors": b"new"}, meta=META, overwrite=True)
     monkeypatch.undo()
     assert (store.folder(PATH) / "adapter_model.safetensors").read_bytes() == b"weights"
-    assert [entry.name for entry in (store.root / PATH.model_id / PATH.kind).iterdir()] == [PATH.name]
+    assert [entry.name for entry in (store.run_folder(PATH.model_id) / PATH.kind).iterdir()] == [PATH.name]
 
 
 @pytest.mark.parametrize("moment", ["fsync", "rename", "replace_then_die"])
@@ -131,7 +131,7 @@ def test_kill_nine_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, momen
             os.fsync = lethal(os.fsync)
         else:
             Path.rename = lethal(Path.rename)
-        meta = {"rank": 4, "base_model": "m"}
+        meta = {"rank": 4, "base_model": "m", "base_fingerprint": "f"}
         files = {"adapter_model.safetensors": b"new" * 1000}
         store.save(CheckpointPath("0a1b:train:0", "weights", "step-1"), files, meta=meta, overwrite=True)
         """
@@ -146,7 +146,7 @@ def test_kill_nine_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, momen
         (found,) = recovered.list()
         content = (recovered.folder(found.path) / "adapter_model.safetensors").read_bytes()
         assert content in (b"old", b"new" * 1000)
-        assert [entry.name for entry in (tmp_path / PATH.model_id / PATH.kind).iterdir()] == [PATH.name]
+        assert [entry.name for entry in (store.run_folder(PATH.model_id) / PATH.kind).iterdir()] == [PATH.name]
         if outcome.returncode == 0:
             assert content == b"new" * 1000
             assert deadly > 1
@@ -158,7 +158,7 @@ def test_kill_nine_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, momen
 def test_another_engine_may_be_in_the_middle_of_a_save(store: Checkpoints) -> None:
     store.save(PATH, FILES, meta=META)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
-        busy = store.root / PATH.model_id / "weights" / f".new-{other.pid}-00ff-step-2"
+        busy = store.run_folder(PATH.model_id) / "weights" / f".new-{other.pid}-00ff-step-2"
         busy.mkdir()
         Checkpoints(store.root)
         assert busy.is_dir()
@@ -180,3 +180,22 @@ def test_a_home_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be written"):
         Checkpoints(tmp_path / "file" / "checkpoints")
+
+
+def test_folders_have_names_that_every_system_takes(store: Checkpoints) -> None:
+    store.remember(run())
+    store.save(PATH, FILES, meta=META)
+    folders = [entry.name for entry in store.root.rglob("*")]
+    assert folders
+    assert not [name for name in folders if set(name) & set('<>:"/\\|?*')]
+    assert str(next(Checkpoints(store.root).list()).path) == "tinker://0a1b:train:0/weights/step-1"
+
+
+def test_a_checkpoint_is_refused_on_other_weights(store: Checkpoints) -> None:
+    saved = store.save(PATH, FILES, meta=META)
+    saved.require_base("m", "f")
+    saved.require_base("the same folder by another name", "f")
+    with pytest.raises(RefusalError, match="has changed since .* train again"):
+        saved.require_base("m", "g")
+    with pytest.raises(RefusalError, match="trained on m, not on n"):
+        saved.require_base("n", "g")

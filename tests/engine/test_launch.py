@@ -162,7 +162,7 @@ def test_kill_nine_of_the_engine_while_it_saves_leaves_only_whole_checkpoints(tm
     assert 3 <= len(found) < 200
     for checkpoint in found:
         assert load_file(store.folder(checkpoint.path) / "adapter_model.safetensors")
-    assert {entry.name for entry in (tmp_path / "checkpoints" / model_id / "weights").iterdir()} == {c.path.name for c in found}
+    assert {entry.name for entry in (store.run_folder(model_id) / "weights").iterdir()} == {c.path.name for c in found}
 
 
 def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
