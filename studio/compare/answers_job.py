@@ -6,10 +6,8 @@ and the measures are stored; what it had stored when it was stopped or killed st
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
@@ -18,12 +16,11 @@ from typing import TYPE_CHECKING, Final
 from studio import models
 from studio.compare.generate import Plan, Question, measured, questions
 from studio.errors import RunError
-from studio.runs.desk import Desk, StopAsked, at_desk
+from studio.runs.desk import Desk, StopAsked, at_desk, leave
 from studio.runs.environment import settle_down
 from studio.store import AnswerRow, Arm
 
 if TYPE_CHECKING:
-    from studio.compare.generate_arms import Answering, Template
     from studio.runs.link import Link
 
 _NOISY: Final = ("tinker", "tinker_cookbook", "httpx", "httpcore", "urllib3")
@@ -68,7 +65,8 @@ def _known(desk: Desk) -> set[tuple[str, Arm]]:
 
 def _fill_in(desk: Desk, link: Link, plan: Plan, asked: Sequence[Question], known: set[tuple[str, Arm]]) -> None:
     """Ask for every answer that is not stored yet."""
-    from studio.compare.generate_arms import Answering, Template
+    from studio.compare.generate_arms import Answering, Template, answer_all
+    from studio.runs.link import beside
 
     template = Template(models.get(plan.model), plan.renderer)
     prepared = tuple(one for one in (template.prepare(question, plan) for question in asked) if one is not None)
@@ -90,19 +88,12 @@ def _fill_in(desk: Desk, link: Link, plan: Plan, asked: Sequence[Question], know
     desk.phase("answering")
     work = Answering(desk.job.id, desk.job.owner, prepared, frozenset(known), store)
     try:
-        asyncio.run(_ask(desk, link, plan, template, work))
+        # Nothing needs saving at a stop: every answer that arrived is stored already.
+        beside(link, answer_all(work, plan, template), check=desk.check)
     except StopAsked as stop:
         raise StopAsked(f"{len(known):,} of {total:,} answers are kept.") from stop
     desk.progress(len(known), total)
 
 
-async def _ask(desk: Desk, link: Link, plan: Plan, template: Template, work: Answering) -> None:
-    from studio.compare.generate_arms import answer_all
-    from studio.runs.link import beside
-
-    # Nothing needs saving at a stop: every answer that arrived is stored already.
-    await beside(link, desk, answer_all(work, plan, template), stop_now=True)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

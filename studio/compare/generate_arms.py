@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import json
 import math
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
 import tinker
 from tinker_cookbook import renderers
@@ -27,15 +26,12 @@ from studio.engine.launch import start_engine
 from studio.errors import BackendError, RunError
 from studio.models import Model
 from studio.runs.environment import settle_down
-from studio.runs.link import Link, explain
+from studio.runs.link import Link, beside
 from studio.settings import Settings
 from studio.store import AnswerRow, Arm
 
-Result = TypeVar("Result")
-
 #: Answers written together. Small enough that a killed job loses little, large enough that the disk is no bottleneck.
 _BATCH: Final = 16
-_LOOK_SECONDS: Final = 0.5
 #: Room without which an answer is not worth asking for.
 _LEAST_TOKENS: Final = 8
 
@@ -135,49 +131,13 @@ async def answer_all(work: Answering, plan: Plan, template: Template) -> None:
     Address and key are those of this process's environment. All requests are under way together, so that the server can batch
     them. Raises what the SDK raises, after the answers that had arrived were stored.
     """
-    service, arms = await _off_the_loop(lambda: _samplers(plan))
-    await _answer_all(work, arms, template)
-    # Only after success: closing asks the server once more, and a dead one would be waited for.
-    await service.close("success")
-
-
-def _samplers(plan: Plan) -> tuple[tinker.ServiceClient, Mapping[Arm, tinker.SamplingClient]]:
-    """The two models of a comparison: the base by its name, the tuned one by its checkpoint."""
     service = tinker.ServiceClient()
     base = service.create_sampling_client(base_model=plan.wire_name)
     tuned = service.create_sampling_client(model_path=plan.sampler_path)
-    return service, {"base": base.result(), "tuned": tuned.result()}
-
-
-async def _off_the_loop(work: Callable[[], Result]) -> Result:
-    """Await blocking ``work`` on a thread that nobody waits for when it is given up.
-
-    The SDK opens its session in blocking code and repeats that for minutes when nobody answers; on the loop it would keep
-    everyone else from noticing that the engine is dead, and on a pool thread it would keep the process from ending.
-    """
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[Result] = loop.create_future()
-
-    def settle(result: Result | None, error: BaseException | None) -> None:
-        if outcome.cancelled():
-            return
-        if error is not None:
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(cast("Result", result))
-
-    def run() -> None:
-        result: Result | None = None
-        failed: BaseException | None = None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever awaits
-            failed = error
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever wanted to know
-            loop.call_soon_threadsafe(settle, result, failed)
-
-    threading.Thread(target=run, name="connecting", daemon=True).start()
-    return await outcome
+    arms: dict[Arm, tinker.SamplingClient] = {"base": await base, "tuned": await tuned}
+    await _answer_all(work, arms, template)
+    # Only after success: closing asks the server once more, and a dead one would be waited for.
+    await service.close("success")
 
 
 async def _answer_all(work: Answering, arms: Mapping[Arm, tinker.SamplingClient], template: Template) -> None:
@@ -251,33 +211,19 @@ def answer_alone(
     if params is None:
         raise RunError("The prompt is too long for this model.", where="prompt", next_step="Shorten it.")
 
-    def ask(address: str | None, key: str) -> Sequence[int]:
+    async def ask(address: str | None, key: str) -> Sequence[int]:
         service = tinker.ServiceClient(base_url=address, api_key=key)
-        sampler = (
+        sampler = await (
             service.create_sampling_client(model_path=sampler_path)
             if sampler_path
             else service.create_sampling_client(base_model=model.wire_name)
-        ).result()
-        answer = sampler.sample(prompt=tokens, num_samples=1, sampling_params=params).result()
-        service.close("success").result()
+        )
+        answer = await sampler.sample(prompt=tokens, num_samples=1, sampling_params=params).coroutine()
+        await service.close("success")
         return answer.sequences[0].tokens
 
     with _place(settings, model) as (link, key):
-        try:
-            return template.text(asyncio.run(_watched(link, lambda: ask(link.base_url, key))))
-        except tinker.TinkerError as error:
-            link.check()
-            raise explain(error) from error
-
-
-async def _watched(link: Link, work: Callable[[], Result]) -> Result:
-    """Await blocking ``work``; raises ``EngineError`` as soon as the engine is gone."""
-    task = asyncio.ensure_future(_off_the_loop(work))
-    while not task.done():
-        await asyncio.wait({task}, timeout=_LOOK_SECONDS)
-        if not task.done():
-            link.check()
-    return task.result()
+        return template.text(beside(link, ask(link.base_url, key)))
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@
 ``<run>`` is the model id with a dot for each colon, which no folder may have in its name on Windows.
 
 Guarantees: a checkpoint is there completely or not at all, also after ``kill -9`` or a power cut: it is written beside its
-place, flushed to the disk, and renamed; it remembers the weights of the base that it was trained on; no id or name that a client sends can lead out of ``root``; several engines may share
-a root.
+place, flushed to the disk, and renamed; it remembers which base weights it was trained on; no id or name that a client sends
+can lead out of ``root``; several engines may share a root.
 """
 
 from __future__ import annotations

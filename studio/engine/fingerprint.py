@@ -1,7 +1,7 @@
 """Tells one base model from another of the same name, so that an adapter is never put onto weights it was not trained on.
 
-Guarantees: equal weights, configuration and tokenizer give equal fingerprints; changing any of them changes it. A folder that is
-too large to be read at each start is known by the names, sizes and times of its files; a model of the Hub by its revision.
+Guarantees: equal weights, configuration and tokenizer give equal fingerprints; changing any of them changes it. A folder too
+large to be read at each start is known by the names, sizes and times of its files; a model of the Hub by its revision.
 """
 
 from __future__ import annotations

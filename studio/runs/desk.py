@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 from studio.errors import RunError, StoreError, StudioError
 from studio.runs import files
+from studio.runs.again import again
 from studio.runs.files import Ending, Outcome
 from studio.runs.processes import started_at
 from studio.runs.redact import redact
@@ -143,18 +144,19 @@ def _take_up(desk: Desk, kind: JobKind) -> bool:
 
 
 def _done(desk: Desk, work: Callable[[Desk], None]) -> tuple[Ending, str, str]:
+    repeat = again(desk.job.kind)
     try:
         desk.check()
         work(desk)
     except StopAsked as stop:
-        return "stopped", f"You stopped it. {stop.kept}".strip(), "Choose Resume to continue."
+        return "stopped", f"You stopped it. {stop.kept}".strip(), f"To continue, {repeat}."
     except StudioError as error:
         traceback.print_exc()
         where = f"{error.where}: " if error.where else ""
         return "failed", desk.redacted(f"{where}{error.what}"), desk.redacted(error.next_step or _look_at_log(desk))
     except OSError as error:
         traceback.print_exc()
-        known = explain_os_error(error)
+        known = explain_os_error(error, repeat)
         return "failed", desk.redacted(known.what), known.next_step
     except Exception as error:  # noqa: BLE001 - the last line of defence: a job must come to rest with a reason
         traceback.print_exc()
@@ -162,22 +164,22 @@ def _done(desk: Desk, work: Callable[[Desk], None]) -> tuple[Ending, str, str]:
     return "completed", "", ""
 
 
-def explain_os_error(error: OSError) -> StudioError:
-    """What the system refused, in plain words."""
+def explain_os_error(error: OSError, repeat: str) -> StudioError:
+    """What the system refused, in plain words; ``repeat`` says how to try again, as the end of a sentence."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreError(
-            "The disk is full, so the run could not write its files.",
-            next_step="Free some space, then choose Resume. What was saved before is safe.",
+            "The disk is full, so the files could not be written.",
+            next_step=f"Free some space, then {repeat}. What was saved before is safe.",
         )
     return RunError(
         f"The system refused: {error.strerror or error}.",
         where=str(error.filename or ""),
-        next_step="Check the folder's permissions and free space, then choose Resume.",
+        next_step=f"Check the folder's permissions and free space, then {repeat}.",
     )
 
 
 def _look_at_log(desk: Desk) -> str:
-    return f"Look at the end of its log ({desk.folder / files.LOG}), then choose Resume."
+    return f"Look at the end of its log ({desk.folder / files.LOG}), then {again(desk.job.kind)}."
 
 
 def _record(desk: Desk, outcome: Outcome) -> None:

@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from studio.errors import RunError, StudioError
 from studio.runs import files, processes
+from studio.runs.again import again
 from studio.runs.environment import child_environment
 from studio.settings import Settings
 from studio.store import Job, JobStatus, Store
@@ -171,7 +172,7 @@ class Supervisor:
                 job.id,
                 "failed",
                 reason=f"The process could not be started ({error.strerror or error}).",
-                next_step="Check the free space and memory of this machine, then choose Resume.",
+                next_step=f"Check the free space and memory of this machine, then {again(job.kind)}.",
             )
             return
         self._children[job.id] = child
@@ -243,7 +244,7 @@ class Supervisor:
 
 def _next_step(job: Job, folder: Path) -> str:
     if job.kind == "answers":
-        return "Choose Resume: the answers that are there are kept."
+        return f"The answers that are there are kept. To get the rest, {again(job.kind)}."
     if files.has_checkpoint(folder):
         return "Choose Resume to continue from the last checkpoint."
     return "Choose Resume to start again. It had not saved a checkpoint yet."

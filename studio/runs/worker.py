@@ -6,7 +6,6 @@ final checkpoint; it continues from the last checkpoint of its folder when there
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import time
@@ -14,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from studio import models
-from studio.errors import RunError
+from studio.errors import EngineError, RunError
 from studio.recipe import Recipe
 from studio.runs import checkpoints, files
 from studio.runs.desk import Desk, StopAsked, at_desk, leave
@@ -69,7 +68,7 @@ def _train_through(desk: Desk, link: Link, run: RunRow, recipe: Recipe) -> None:
         desk.say(f"continuing after step {plan.start:,} of {plan.total:,}")
     scorer = sft.validator(plan, desk.folder)
     attendant = sft.Attendant(desk, plan, scorer, saved)
-    asyncio.run(_to_the_end(desk, link, plan, attendant, scorer))
+    _to_the_end(desk, link, plan, attendant, scorer)
     _write_result(desk, plan)
     shutil.rmtree(desk.folder / "cache", ignore_errors=True)
 
@@ -102,25 +101,33 @@ def _plan(desk: Desk, run: RunRow, recipe: Recipe) -> tuple[Plan, tuple[checkpoi
     return plan, saved
 
 
-async def _to_the_end(desk: Desk, link: Link, plan: Plan, attendant: Attendant, scorer: SamplerNLLEvaluator | None) -> None:
+def _to_the_end(desk: Desk, link: Link, plan: Plan, attendant: Attendant, scorer: SamplerNLLEvaluator | None) -> None:
     from studio.runs import sft
     from studio.runs.link import beside
 
-    await beside(link, desk, sft.run(sft.config(plan, desk.folder, attendant)), stop_now=lambda: not attendant.begun)
+    def check() -> None:
+        # Before the loop has begun there is nothing to save; from then on the attendant ends it, where nothing is lost.
+        if not attendant.begun:
+            desk.check()
+
+    beside(link, sft.run(sft.config(plan, desk.folder, attendant)), check=check)
     final = checkpoints.known(desk.folder, plan.steps_per_epoch)[-1]
     if not final.final:
         raise RunError("The training loop ended without its final checkpoint.", next_step="Choose Resume.")
     desk.store.runs.update(desk.job.id, sampler_path=final.sampler_path, checkpoint_path=final.state_path)
     desk.phase("measuring the result")
     try:
-        found = await beside(link, desk, sft.score_final(scorer, final.sampler_path), stop_now=True)
+        found = beside(link, sft.score_final(scorer, final.sampler_path), check=desk.check)
     except StopAsked:
         found = {}  # the training is complete and saved; only this number is missing
     if found:
         line = {"step": plan.total, **found, AT: time.time(), LIFE: 0.0}
         with (desk.folder / files.METRICS).open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(line) + "\n")
-    await attendant.forget(keep=0)
+    try:
+        beside(link, attendant.forget(keep=0))
+    except EngineError as error:
+        desk.say(f"The run is complete; its old checkpoints could not be deleted: {error}")
 
 
 def _write_result(desk: Desk, plan: Plan) -> None:

@@ -210,7 +210,7 @@ def test_stopped_and_killed_answers_go_on_and_come_out_the_same(tuned: Tuned):
         supervisor.stop(comparison.id)
         job = wait(tuned.store, comparison.id, lambda job: job.ended)
         assert job.status == "stopped"
-        assert "Resume" in job.next_step
+        assert "choose Ask again" in job.next_step
 
         supervisor.resume(comparison.id)
         running = wait(tuned.store, comparison.id, lambda job: job.phase in ("preparing the prompts", "answering"))

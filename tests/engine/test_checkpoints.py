@@ -195,7 +195,7 @@ def test_a_checkpoint_is_refused_on_other_weights(store: Checkpoints) -> None:
     saved = store.save(PATH, FILES, meta=META)
     saved.require_base("m", "f")
     saved.require_base("the same folder by another name", "f")
-    with pytest.raises(RefusalError, match="has changed since .* train again"):
+    with pytest.raises(RefusalError, match=r"has changed since .* train again"):
         saved.require_base("m", "g")
     with pytest.raises(RefusalError, match="trained on m, not on n"):
         saved.require_base("n", "g")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import threading
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
@@ -13,6 +15,7 @@ import pytest
 
 from studio.errors import BackendError, EngineError, StoreError
 from studio.runs import files
+from studio.runs.again import again
 from studio.runs.desk import Desk, StopAsked, at_desk, explain_os_error
 from studio.runs.link import Link, beside, connected, explain
 from studio.settings import Secret, Settings
@@ -113,8 +116,8 @@ def test_phases_and_progress_reach_the_store(house, claimed):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_named(code):
-    assert "disk is full" in explain_os_error(OSError(code, "no")).what
-    assert "Permission denied" in explain_os_error(OSError(errno.EACCES, "Permission denied", "/x")).what
+    assert "disk is full" in explain_os_error(OSError(code, "no"), "choose Resume").what
+    assert "Permission denied" in explain_os_error(OSError(errno.EACCES, "Permission denied", "/x"), "try again").what
 
 
 class Engine:
@@ -126,29 +129,70 @@ class Engine:
         return None if self.looks > 0 else -9
 
 
-def test_a_dead_engine_ends_the_work(desk, monkeypatch):
+def test_a_dead_engine_ends_the_work(monkeypatch):
     monkeypatch.setattr("studio.runs.link._LOOK_SECONDS", 0.01)
     with pytest.raises(EngineError, match="stopped in the middle"):
-        asyncio.run(beside(Link("http://x", Engine(3)), desk, asyncio.sleep(60)))
+        beside(Link("http://x", Engine(3)), asyncio.sleep(60))
 
     async def refused():
         raise httpx.ConnectError("nobody answers")
 
     with pytest.raises(EngineError):
-        asyncio.run(beside(Link("http://x", Engine(1)), desk, refused()))
+        beside(Link("http://x", Engine(1)), refused())
+
+
+def test_a_dead_engine_ends_work_that_blocks(monkeypatch):
+    """As the SDK does while it opens its session: for minutes, and without a look at its loop."""
+    monkeypatch.setattr("studio.runs.link._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("studio.runs.link._FAREWELL_SECONDS", 0.05)
+    stuck = threading.Event()
+
+    async def opening():
+        stuck.wait(20.0)
+
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="stopped in the middle"):
+        beside(Link("http://x", Engine(3)), opening())
+    assert time.monotonic() - began < 5
+    stuck.set()
 
 
 def test_a_stop_ends_work_that_has_nothing_to_save(desk, monkeypatch):
     monkeypatch.setattr("studio.runs.link._LOOK_SECONDS", 0.01)
     files.ask_to_stop(desk.folder)
-    link = Link(None, None)
-    for stop_now in (True, lambda: True):
-        with pytest.raises(StopAsked):
-            asyncio.run(beside(link, desk, asyncio.sleep(60), stop_now=stop_now))
-    assert asyncio.run(beside(link, desk, asyncio.sleep(0.05, "done"), stop_now=lambda: False)) == "done"
+    ended = []
+
+    async def long():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("in order")
+
+    with pytest.raises(StopAsked):
+        beside(Link(None, None), long(), check=desk.check)
+    assert ended == ["in order"]
+    assert beside(Link(None, None), asyncio.sleep(0.05, "done")) == "done"
 
 
-def test_the_sdks_errors_come_out_in_plain_words(desk):
+@pytest.mark.parametrize(("kind", "button"), [("train", "Resume"), ("answers", "Ask again")])
+def test_next_steps_name_the_button_of_their_page(house, kind, button):
+    import tinker
+
+    run = house.run()
+    job = house.job(run if kind == "train" else house.answers(run))
+    at_work = Desk(Settings(home=house.settings.home, place="hosted"), house.store, job)
+    with pytest.raises(BackendError) as refused, connected(at_work, ["nano"]):
+        pass
+    link = Link("http://x", Engine(0), again(kind))
+    with pytest.raises(EngineError) as dead:
+        link.check()
+    slow = explain(tinker.APITimeoutError(httpx.Request("POST", "http://x")), again(kind))
+    full = explain_os_error(OSError(errno.ENOSPC, "no"), again(kind))
+    for error in (refused.value, dead.value, slow, full):
+        assert f"choose {button}" in error.next_step
+
+
+def test_the_sdks_errors_come_out_in_plain_words():
     import tinker
 
     request = httpx.Request("POST", "http://x/api/v1/create_model")
@@ -164,6 +208,8 @@ def test_the_sdks_errors_come_out_in_plain_words(desk):
         tinker.APIConnectionError(request=request): "cannot be reached",
         tinker.BadRequestError("there is no model X", response=answer(400), body=None): "there is no model X",
     }
+    changed = {"detail": "The base model m has changed since x was trained. Please train again.", "type": "base_changed"}
+    said[tinker.BadRequestError("Error code: 400", response=answer(400), body=changed)] = "base model has changed"
     for error, words in said.items():
         assert words in explain(error).what
         assert explain(error).next_step
@@ -172,7 +218,7 @@ def test_the_sdks_errors_come_out_in_plain_words(desk):
         raise tinker.APITimeoutError(request)
 
     with pytest.raises(BackendError, match="in time"):
-        asyncio.run(beside(Link(None, None), desk, refused()))
+        beside(Link(None, None), refused())
 
 
 def test_a_server_without_a_key_is_refused_before_anything_is_sent(tmp_path, house):
