@@ -93,6 +93,8 @@ _SIZES = (
     _Size(math.inf, batch=128, usual_epochs=1, most_epochs=1, rank=64),
 )
 _LARGEST_RANK = 128
+#: A run is checked after each of at most so many equal parts: enough to see the turn, and little time beside the training.
+_CHECKS = 7
 
 #: A value of any type with its reason and its source.
 _Why = tuple[str, str]
@@ -285,8 +287,13 @@ def _trains(model: Model, rank: int) -> str:
 def _evaluation(facts: DataFacts, steps: int) -> tuple[int, _Why]:
     if not facts.validation_rows:
         return 0, ("There are no validation rows to check on.", _RULE)
-    every = max(1, round(steps / 10))
-    reason = f"About ten checks over {steps:,} steps on your validation rows show when it starts to memorise."
+    every = max(1, math.ceil(steps / _CHECKS))
+    # One before the first step, one at each multiple that is not the end, and one of the saved result.
+    checks = math.ceil(steps / every) + 1
+    reason = (
+        f"{checks} checks on your validation rows, from before the first to after the last of {_count(steps, 'step')}, "
+        "show when it starts to memorise; more would slow training down."
+    )
     return every, (reason, _RULE)
 
 

@@ -185,8 +185,18 @@ def test_an_estimated_length_leaves_room_for_scripts_that_cost_a_token_for_each_
 
 def test_checks_and_saves_follow_the_run():
     found = recommend(SOME, "Qwen/Qwen3-8B").recipe
-    assert (found.eval_every, found.save_every) == (10, 21)
+    assert (found.eval_every, found.save_every) == (15, 21)
     assert recommend(replace(SOME, validation_rows=0), "Qwen/Qwen3-8B").recipe.eval_every == 0
+
+
+@given(rows=st.integers(8, 200_000))
+def test_the_number_of_checks_is_small_and_said_as_it_is(rows):
+    found = recommend(replace(SOME, train_rows=rows), "Qwen/Qwen3-8B")
+    every, steps = found.recipe.eval_every, found.steps
+    checks = len(range(0, steps, every)) + 1
+    assert checks <= 8
+    assert checks >= 5 or every == 1
+    assert found.setting("eval_every").reason.startswith(f"{checks} checks")
 
 
 def test_conversations_teach_every_answer():
