@@ -177,7 +177,7 @@ def paths(start: str = FIRST) -> Iterator[tuple[tuple[tuple[Question, Choice], .
 def readiness(name: str, count: int) -> Readiness:
     """Whether ``count`` rows are enough for a method. Raises ``NotFoundError`` for an unknown one."""
     found = method(name)
-    have = f"{count:,} {found.unit}"
+    have = f"{count:,} {found.unit.removesuffix('s') if count == 1 else found.unit}"
     if count < found.minimum:
         more = found.minimum - count
         return Readiness(

@@ -67,10 +67,15 @@ def _with_dataset(draft: Draft, dataset_id: str) -> Draft:
 
 
 def mapped(ctx: Context, visit: Visit, role: str, column: str) -> Draft:
-    """A column was chosen for a role; when every role has one, the file is checked again with them."""
+    """A column was chosen for a role; when every role has one, the file is checked again with them.
+
+    A column that had another role changes places with the one that this role had.
+    """
     inspection = datasets.find(ctx.settings, visit.draft.dataset, visit.owner)
     known = dict(inspection.shape.columns) if inspection.shape is not None else {}
-    chosen = known | dict(visit.draft.mapping) | {role: column}
+    before = known | dict(visit.draft.mapping)
+    swapped = {other: before[role] for other, taken in before.items() if taken == column and before.get(role)}
+    chosen = before | swapped | {role: column}
     needed = tuple(known) or ("prompt", "completion")
     if all(chosen.get(each) for each in needed):
         if len({chosen[each] for each in needed}) < len(needed):

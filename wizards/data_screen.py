@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from studio import data, methods
-from studio.data import Dataset, Example, Finding, Inspection, SplitPlan
+from studio.data import Dataset, Example, Finding, Inspection, Shape, SplitPlan
 from studio.samples import Sample
 from studio.store import DatasetRow
 from wizards import widgets
@@ -72,15 +72,22 @@ def lines(finding: Finding) -> str:
 
 def summary(inspection: Inspection) -> str:
     """The whole file in one sentence."""
-    if inspection.shape is None:
+    if inspection.shape is None and inspection.rows_total:
         return f"{counted(inspection.rows_total)}, and columns whose names say nothing to the studio."
     if inspection.rows_total == 1 and inspection.rows_usable == 1:
         return "1 row, and it can be used."
+    if not inspection.rows_total:
+        return "It has column names, but no rows."
     rows = f"{inspection.rows_usable:,} of {inspection.rows_total:,} rows can be used"
     if not inspection.rows_rejected and inspection.rows_usable:
         rows = f"All {inspection.rows_usable:,} rows can be used"
     aside = f", {inspection.rows_rejected:,} set aside" if inspection.rows_rejected and inspection.rows_usable else ""
     return f"{rows}{aside}."
+
+
+def splittable(inspection: Inspection) -> bool:
+    """Whether the file can be cut into three parts: the columns are known, and there are enough different prompts."""
+    return inspection.ready and all(finding.code != "too_few_prompts" for finding in inspection.findings)
 
 
 def expected_shares(inspection: Inspection, plan: SplitPlan) -> tuple[Share, Share, Share]:
@@ -110,6 +117,9 @@ def top(now: Screen) -> Html:
         )
     if now.inspection.shape is None:
         return widgets.title("Tell the studio what it sees", f"{now.inspection.file_name}: {summary(now.inspection)}")
+    if not splittable(now.inspection):
+        heading = "This is too little to learn from" if now.inspection.rows_usable else "No row can be used yet"
+        return widgets.title(heading, f"{now.inspection.file_name}: {summary(now.inspection)}")
     return widgets.title("Is this what you meant?", f"{now.inspection.file_name}: {summary(now.inspection)}")
 
 
@@ -189,26 +199,28 @@ def _mapping(now: Screen) -> Html | None:
     if inspection is None:
         return None
     shape = inspection.shape
-    if shape is not None and shape.exact:
+    if shape is not None and shape.exact and not now.chosen_columns:
         pairs = ", ".join(f"{role} is “{column}”" for role, column in shape.columns)
-        return tag(
-            "p",
-            widgets.pill("Columns chosen by you" if now.chosen_columns else "Columns recognised", "good"),
-            tag("span", pairs, cls="tf-remark"),
-            cls="tf-mapped",
-        )
+        return tag("p", widgets.pill("Columns recognised", "good"), tag("span", pairs, cls="tf-remark"), cls="tf-mapped")
     if shape is None and not inspection.columns:
         return None
     roles = ("prompt", "completion") if shape is None else tuple(role for role, _ in shape.columns)
     known = dict(shape.columns if shape is not None else ()) | dict(now.chosen_columns)
-    state = widgets.pill("Please choose", "warn") if shape is None else widgets.pill("Please confirm", "warn")
-    why = "The names of your columns do not tell which is which." if shape is None else shape.why
+    state, why = _mapping_state(shape)
     fields = (_column_field(role, inspection.columns, known.get(role, "")) for role in roles)
     return widgets.sheet(
         tag("div", tag("h2", "Which column is what?"), state, cls="tf-sheet-head"),
         tag("p", why),
         tag("div", *fields, cls="tf-fields"),
     )
+
+
+def _mapping_state(shape: Shape | None) -> tuple[Html, str]:
+    if shape is None:
+        return widgets.pill("Please choose", "warn"), "The names of your columns do not tell which is which."
+    if shape.exact:
+        return widgets.pill("Chosen by you", "good"), "You can still choose otherwise; every row is then checked again."
+    return widgets.pill("Please confirm", "warn"), shape.why
 
 
 def _column_field(role: str, columns: Sequence[str], value: str) -> Html:
@@ -226,7 +238,7 @@ def _column_field(role: str, columns: Sequence[str], value: str) -> Html:
 
 
 def _enough(inspection: Inspection) -> Html | None:
-    if not inspection.ready:
+    if not splittable(inspection):
         return None
     found = methods.readiness("sl", inspection.rows_usable - inspection.duplicate_rows)
     if found.level == "enough":
@@ -236,7 +248,7 @@ def _enough(inspection: Inspection) -> Html | None:
 
 def _split_card(now: Screen) -> Html | None:
     inspection, plan = now.inspection, now.plan
-    if inspection is None or plan is None or not inspection.ready:
+    if inspection is None or plan is None or not splittable(inspection):
         return None
     if now.dataset is not None:
         parts = _shares(now.dataset.train.rows, now.dataset.validation.rows, now.dataset.test.rows)
@@ -246,7 +258,10 @@ def _split_card(now: Screen) -> Html | None:
         "Divide differently", tag("div", *fields, role="group", aria_label="Shares", cls="tf-plans"), keep="data-split"
     )
     return widgets.sheet(
-        tag("h2", "How it will be divided"), widgets.shares(expected_shares(inspection, plan), unit="row"), _promise(), choose
+        tag("h2", "How it will be divided"),
+        widgets.shares(expected_shares(inspection, plan), unit="row", about=True),
+        _promise(),
+        choose,
     )
 
 
@@ -274,7 +289,7 @@ def _acts(now: Screen) -> Html:
             "div", widgets.button("Continue to settings", "continue", kind="primary", sign="arrow"), other, cls="tf-acts"
         )
     inspection = now.inspection
-    if inspection is None or not inspection.ready:
+    if inspection is None or not splittable(inspection):
         return tag("div", other, cls="tf-acts")
     label = "The columns are right: split and continue" if inspection.needs_confirmation else "Split and continue"
     split = widgets.button(label, "split", kind="primary", sign="arrow", phase="Splitting your rows")
@@ -288,7 +303,7 @@ def _tabs(inspection: Inspection) -> Html:
         Tab("findings", f"Findings ({count})" if count else "Findings", _findings(inspection.findings)),
         Tab("seen", "What the model sees", _seen(inspection.example)),
     ]
-    if not inspection.ready:
+    if not splittable(inspection):
         views = [views[1], views[0]]
     return tag("section", widgets.tabs("Your data", views, group="data"), cls="tf-part")
 
@@ -298,9 +313,9 @@ def _rows(inspection: Inspection) -> Html:
         return widgets.empty(
             "No rows", "The file holds a heading but nothing under it, or nothing that could be read as a row."
         )
-    body = [[clip(cell) for cell in row] for row in inspection.preview]
+    body = [[clip(cell, whole=len(cell) < data.PREVIEW_CHARACTERS) for cell in row] for row in inspection.preview]
     shown = (
-        f"All {counted(len(body))}, as they stand in the file."
+        ("The only row, as it stands in the file." if len(body) == 1 else f"All {len(body):,} rows, as they stand in the file.")
         if len(body) == inspection.rows_total
         else f"The first {len(body):,} of {counted(inspection.rows_total)}, as they stand in the file."
     )
@@ -309,9 +324,11 @@ def _rows(inspection: Inspection) -> Html:
     )
 
 
-def clip(text: str, longest: int = _CELL) -> str:
-    """A long cell cut short, saying how much is left."""
-    return text if len(text) <= longest else f"{text[:longest]} … ({len(text) - longest:,} more characters)"
+def clip(text: str, longest: int = _CELL, *, whole: bool = True) -> str:
+    """A long cell cut short, saying how much is left; when ``text`` is not the whole cell, how much at least."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]} … ({'' if whole else 'at least '}{len(text) - longest:,} more characters)"
 
 
 def _findings(findings: Sequence[Finding]) -> Html:

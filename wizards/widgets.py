@@ -275,9 +275,10 @@ class Share:
     note: str = ""
 
 
-def shares(parts: Sequence[Share], *, unit: str) -> Html:
-    """A bar cut in proportion, with the numbers written under each part."""
+def shares(parts: Sequence[Share], *, unit: str, about: bool = False) -> Html:
+    """A bar cut in proportion, with the numbers written under each part. ``about`` says that they are not counted yet."""
     total = max(1, sum(part.count for part in parts))
+    near = "about " if about else ""
     cuts = (
         tag("span", style=f"flex-grow:{part.count}", cls=f"tf-share-{index}") for index, part in enumerate(parts) if part.count
     )
@@ -285,8 +286,8 @@ def shares(parts: Sequence[Share], *, unit: str) -> Html:
         tag(
             "li",
             tag("span", cls=f"tf-swatch tf-share-{index}"),
-            tag("strong", f"{part.label}: {part.count:,} {unit}{'' if part.count == 1 else 's'}"),
-            tag("span", f" {100 * part.count / total:.0f} %. {part.note}"),
+            tag("strong", f"{part.label}: {near}{part.count:,} {unit}{'' if part.count == 1 else 's'}"),
+            tag("span", f" {near.capitalize()}{100 * part.count / total:.0f} %. {part.note}"),
         )
         for index, part in enumerate(parts)
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from studio.data.intake import inspect, reopen
 from studio.data.parts import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
+from studio.data.read import PREVIEW_CHARACTERS
 from studio.data.types import (
     Dataset,
     Example,
@@ -29,6 +30,7 @@ from studio.data.types import (
 
 __all__ = [
     "PLANS",
+    "PREVIEW_CHARACTERS",
     "Dataset",
     "Example",
     "Finding",

@@ -22,7 +22,8 @@ from studio.data.types import Finding, Format, RefusedFile
 
 PREVIEW_ROWS = 20
 PREVIEW_COLUMNS = 20
-_PREVIEW_CHARACTERS = 2000
+#: A cell of the preview is cut after this many characters.
+PREVIEW_CHARACTERS = 2000
 _SEPARATOR = b"\x1f"
 # Line ends inside a record take three bytes each in the working file.
 _LONGEST_RECORD = 4 * LONGEST
@@ -119,13 +120,13 @@ def preview(table: Table, connection: duckdb.DuckDBPyConnection) -> tuple[tuple[
 
 
 def _cut(cell: str) -> str:
-    return f"left({cell}, {_PREVIEW_CHARACTERS})"
+    return f"left({cell}, {PREVIEW_CHARACTERS})"
 
 
 def _shown(value: object) -> str:
     text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     # A half surrogate pair is legal in a JSON escape, but no text.
-    return text[:_PREVIEW_CHARACTERS].encode("utf-8", "replace").decode()
+    return text[:PREVIEW_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _csv_table(source: Source, layout: Layout, dialect: csv_records.Dialect) -> Table:

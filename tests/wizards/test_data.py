@@ -66,7 +66,11 @@ def test_columns_that_say_nothing_are_chosen_one_by_one(ctx, visit, csv):
     draft = data.mapped(ctx, visit(draft), "completion", "alpha")
     now = data.read(ctx, visit(draft))
     assert dict(now.inspection.shape.columns) == {"prompt": "beta", "completion": "alpha"}
-    assert "Columns chosen by you" in data_screen.below(now)
+    assert "Chosen by you" in data_screen.below(now)
+    # A wrong choice is not final, and with two columns correcting one corrects both.
+    draft = data.mapped(ctx, visit(draft), "prompt", "alpha")
+    now = data.read(ctx, visit(draft))
+    assert dict(now.inspection.shape.columns) == {"prompt": "alpha", "completion": "beta"}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,13 @@ def test_a_wrong_file_is_refused_with_a_next_step_and_leaves_nothing(ctx, visit,
 
 def test_one_row_is_shown_and_cannot_be_split(ctx, visit, csv):
     draft = data.uploaded(ctx, visit(), str(csv(many(1))))
-    assert "1 row, and it can be used." in data_screen.top(data.read(ctx, visit(draft)))
+    now = data.read(ctx, visit(draft))
+    assert "1 row, and it can be used." in data_screen.top(now)
+    made = data_screen.below(now)
+    assert "Only 1 different prompt" in made
+    assert "Use another file" in made
+    assert "Split and continue" not in made
+    assert "How it will be divided" not in made
     with pytest.raises(DataError) as caught:
         data.pressed(ctx, visit(draft), Said("split"))
     assert caught.value.next_step
@@ -125,6 +135,29 @@ def test_an_earlier_file_must_be_ones_own(ctx, visit, csv):
     assert data.pressed(ctx, visit(), Said("earlier", done.dataset)).dataset == done.dataset
     with pytest.raises(NotFoundError):
         data.pressed(ctx, Visit(Draft(), "bob"), Said("earlier", done.dataset))
+
+
+def test_a_heading_without_rows_is_not_asked_about(ctx, visit, csv):
+    now = data.read(ctx, visit(data.uploaded(ctx, visit(), str(csv([])))))
+    assert "No row can be used yet" in data_screen.top(now)
+    assert "column names, but no rows" in data_screen.top(now)
+    assert "0 of 0" not in data_screen.top(now) + data_screen.below(now)
+
+
+def test_shares_before_the_split_are_said_to_be_estimates(ctx, visit, csv):
+    draft = data.uploaded(ctx, visit(), str(csv(many())))
+    assert "To learn from: about 28 rows" in data_screen.below(data.read(ctx, visit(draft)))
+    done = data.pressed(ctx, visit(draft), Said("split"))
+    assert (
+        "about" not in data_screen.below(data.read(ctx, visit(done.at("data")))).split("share no prompt")[0].split("tf-tabs")[0]
+    )
+
+
+def test_what_is_left_of_a_long_cell_is_not_understated(ctx, visit, csv):
+    now = data.read(ctx, visit(data.uploaded(ctx, visit(), str(csv([("x" * 20_000, "y" * 500), *many()])))))
+    made = data_screen.below(now)
+    assert "(at least 1,600 more characters)" in made
+    assert "(100 more characters)" in made
 
 
 @pytest.mark.parametrize(
