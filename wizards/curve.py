@@ -94,11 +94,22 @@ def _layout(progress: Progress) -> dict[str, Any]:
         | {
             "ticklabelstandoff": 6,
             "range": [0, max(progress.total, 1) * 1.01],
+            # Steps are whole: a short run must not be cut into fractions, and none is marked before their number is known.
+            "nticks": min(7, progress.total + 1),
+            "showticklabels": progress.total > 0,
             "title": {"text": "step"},
             "showgrid": False,
             "tickformat": ",d",
         },
-        "yaxis": axis | {"rangemode": "tozero", "title": {"text": "loss"}, "nticks": 6, "ticksuffix": " "},
+        "yaxis": axis
+        | {
+            "rangemode": "tozero",
+            "title": {"text": "loss"},
+            "nticks": 6,
+            "ticksuffix": " ",
+            # The scale of an empty curve would be invented.
+            "showticklabels": bool(progress.train or progress.validation),
+        },
     }
 
 

@@ -62,13 +62,16 @@ class Screen:
         """Names what head and curve show, as ``head|curve``, so that neither is sent to a browser that has it already."""
         now = self.progress
         last = now.train[-1].value if now.train else 0.0
-        return f"{crc32(str(head(self)).encode())}|{now.step}:{len(now.train)}:{len(now.validation)}:{last:.6g}"
+        return f"{crc32(str(head(self)).encode())}|{now.total}:{now.step}:{len(now.train)}:{len(now.validation)}:{last:.6g}"
 
 
 _PHASE: Final[dict[str, str]] = {
     "waiting": "waiting for its turn",
     "starting": "starting the training process",
 }
+
+#: What a run does before its first step, and again when it is resumed.
+_BEFORE_STEPS: Final = frozenset({"starting the engine", "loading the model"})
 
 _HEADINGS: Final[dict[JobStatus, str]] = {
     "queued": "Waiting for its turn",
@@ -110,6 +113,8 @@ def _lead(job: Job, now: Progress) -> str:
             return f"Now: {_phase(job)}. The first step follows in a moment."
         case "running" if not now.step:
             return f"Now: {_phase(job)}. The curve begins with the first step."
+        case "running" if job.phase in _BEFORE_STEPS:
+            return f"Now: {_phase(job)}. It goes on from its last checkpoint; the steps after that are done again."
         case "running":
             return "You can close this page. The run goes on, and this address brings it back."
         case "stopping":
@@ -246,7 +251,8 @@ def _log(now: Screen) -> Html | None:
         return None
     log = tag("pre", "\n".join(lines), cls="tf-sample tf-log", id="tf-log", tabindex="0", role="region", aria_label="Log")
     copy = tag("button", "Copy", type="button", cls="tf-button tf-quiet", data_copy="tf-log")
-    return widgets.more(f"The last {len(lines)} lines of the log", log, copy, keep="train-log")
+    label = "The last line of the log" if len(lines) == 1 else f"The last {len(lines)} lines of the log"
+    return widgets.more(label, log, copy, keep="train-log")
 
 
 def missing(run_id: str) -> Html:

@@ -75,7 +75,8 @@ def diagnose(train: Sequence[Point], validation: Sequence[Point], total: int, *,
     if len(smoothed) < min(early, total) or not smoothed:
         if ended:
             return Diagnosis("wait", "It ended before there was anything to judge.", "Resume it, or start a new run.")
-        return Diagnosis("wait", "It has just begun. The first steps say little.", f"Wait for step {min(early, total)}.")
+        until = min(early, total) if total else early
+        return Diagnosis("wait", "It has just begun. The first steps say little.", f"Wait for step {until}.")
     start = _mean(train[:3])
     now = smoothed[-1].value
     if now > RUN_AWAY_FACTOR * start and now > RUN_AWAY_FACTOR * min(point.value for point in smoothed):

@@ -101,10 +101,15 @@ class MetricsFile:
             found.append(Point(self._last.step, self._last.validation))
         return tuple(found)
 
-    def steps_per_second(self) -> float | None:
-        """Pace of the process that wrote last: an earlier one, and the pause between them, say nothing about now."""
+    def steps_per_second(self, since: float | None = None) -> float | None:
+        """Pace of the process that wrote last: an earlier one, and the pause between them, say nothing about now.
+
+        ``since`` is when the process that runs now began, in seconds of the clock; until it has written, no pace is known.
+        """
         recent = self._lines[-_PACE_STEPS:]
         life = recent[-1].life if recent else None
+        if since is not None and life is not None and life < since:
+            return None
         timed = [(line.step, line.at) for line in recent if line.life == life and line.at is not None]
         if len(timed) < 3:
             return None

@@ -57,7 +57,7 @@ def read(folder: Path, job: Job, *, log_lines: int = 40) -> Progress:
         metrics = _metrics_of(folder / files.METRICS)
         metrics.read()
         step, tokens = metrics.finished, metrics.tokens
-        train, validation, pace = metrics.train(), metrics.validation(), metrics.steps_per_second()
+        train, validation, pace = metrics.train(), metrics.validation(), metrics.steps_per_second(job.pid_started)
     total = max(job.total, step)
     running = job.live and pace is not None
     return Progress(

@@ -104,3 +104,7 @@ def test_a_smoothed_curve_stays_within_what_it_smooths(values, window):
     shown = [point.value for point in smooth(curve(*values), window)]
     assert min(values) - 1e-9 <= min(shown)
     assert max(shown) <= max(values) + 1e-9
+
+
+def test_too_early_is_not_said_to_end_at_step_zero():
+    assert diagnose((), (), 0).action == "Wait for step 5."

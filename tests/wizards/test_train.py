@@ -149,6 +149,35 @@ def test_a_loss_that_is_not_a_number_leaves_a_gap(world):
     assert json.loads(curve.figure(broken).plot)["data"][0]["y"] == [2.0, None, None]
 
 
+def test_an_empty_curve_invents_no_scale(world):
+    empty = curve.figure(screen_of(world, world.run("starting", step=0, total=0)).progress)
+    layout = json.loads(empty.plot)["layout"]
+    assert not layout["xaxis"]["showticklabels"]
+    assert not layout["yaxis"]["showticklabels"]
+    short = json.loads(curve.figure(screen_of(world, world.run("running", step=2, total=3)).progress).plot)["layout"]["xaxis"]
+    assert short["showticklabels"]
+    assert short["nticks"] <= 4
+
+
+def test_the_curve_is_drawn_anew_when_the_number_of_steps_is_known(world):
+    run = world.run("running", step=0, total=0)
+    before = screen_of(world, run).drawn
+    world.store.jobs.update(run.id, total=58)
+    assert screen_of(world, run).drawn.partition("|")[2] != before.partition("|")[2]
+
+
+def test_a_resumed_run_promises_no_time_from_the_process_before(world):
+    run = world.run("running", step=47, total=120, phase="loading the model", pid=1, pid_started=2e9)
+    now = screen_of(world, run)
+    assert now.numbers[2][1:] == ("not known yet", "loading the model")
+    assert "Now: loading the model. It goes on from its last checkpoint" in page_of(now)
+
+
+@pytest.mark.parametrize(("step", "words"), [(1, "The last line of the log"), (2, "The last 2 lines of the log")])
+def test_log_lines_are_counted_in_words(world, step, words):
+    assert words in page_of(screen_of(world, world.run("running", step=step)))
+
+
 def test_the_curve_is_told_in_words_and_numbers(world):
     now = screen_of(world, world.run("running", step=47)).progress
     assert "Lower is better" in curve.words(now)
