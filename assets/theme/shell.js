@@ -74,8 +74,10 @@
 
   // What Gradio itself has to say, in our words: what happened and what to do next.
   const WORDS = [
-    [/Connection to the server was lost/, () =>
-      "The studio does not answer. Runs that were started go on. Start the studio again; this page comes back by itself."],
+    // A person who rates has started no run, and nothing that they could start again.
+    [/Connection to the server was lost/, () => location.pathname.startsWith("/rate")
+      ? "The studio does not answer. What you rated is saved. Leave this page open; it comes back by itself."
+      : "The studio does not answer. Runs that were started go on. Start the studio again; this page comes back by itself."],
     [/exceed the maximum allowed size of ([\d.]+) (\w+)/, (found) =>
       `The file is larger than ${parseFloat(found[1])} ${found[2].toUpperCase()}, the limit of this studio. ` +
       "Add a smaller file, or raise STUDIO_UPLOAD_LIMIT_MB and start the studio again."],
