@@ -215,7 +215,8 @@ class Checkpoints:
         place = self._place(path)
         try:
             body: dict[str, Any] = orjson.loads((place / "checkpoint.json").read_bytes())
-        except FileNotFoundError:
+            size = sum(file.stat().st_size for file in place.iterdir())
+        except FileNotFoundError:  # also when another engine deletes it in this moment
             raise not_found(
                 f"There is no checkpoint {path}.", next_step="It was deleted, or never saved in this home."
             ) from None
@@ -224,7 +225,7 @@ class Checkpoints:
             path=path,
             created=datetime.fromisoformat(body["created"]),
             expires=datetime.fromisoformat(expires) if expires else None,
-            size=sum(file.stat().st_size for file in place.iterdir()),
+            size=size,
             rank=int(body["rank"]),
             base_model=str(body["base_model"]),
             base_fingerprint=str(body["base_fingerprint"]),

@@ -44,7 +44,8 @@ def sign(secret: str, what: str, *, now: float | None = None) -> tuple[str, int]
 
 def verify(secret: str, what: str, signature: str, expires: int) -> bool:
     """Whether a link is genuine and still in time; compared in constant time."""
-    return hmac.compare_digest(signature, _mac(secret, what, expires)) and time.time() < expires
+    # As bytes: a text that is not ASCII cannot be compared, and must count as wrong like any other.
+    return hmac.compare_digest(signature.encode(), _mac(secret, what, expires).encode()) and time.time() < expires
 
 
 def _mac(secret: str, what: str, expires: int) -> str:

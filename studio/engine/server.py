@@ -12,7 +12,7 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import orjson
@@ -241,7 +241,7 @@ class _Routes:
         body = await body_of(request)
         try:
             return _promise(self._service.forward_backward(read_training_batch(body)))
-        except RefusalError:
+        except Exception:
             self._service.skip(*read_header(body))
             raise
 
@@ -302,16 +302,17 @@ class _Routes:
         raw = await body_of(request)
         try:
             return _promise(act(await read(request, model)))
-        except RefusalError:
+        except Exception:
             _skip(self._service, raw)
             raise
 
 
 def _skip(service: Service, raw: bytes) -> None:
     try:
-        body: dict[str, Any] = orjson.loads(raw)
+        found = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return
+    body = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     model_id, seq_id = body.get("model_id"), body.get("seq_id")
     if isinstance(model_id, str) and isinstance(seq_id, int):
         service.skip(model_id, seq_id)

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -214,14 +215,16 @@ class _Redacting(io.TextIOBase):
         self._stream = stream
         self._desk = desk
         self._line = ""
+        self._writing = threading.Lock()
 
     def write(self, text: str, /) -> int:
-        # Whole lines only: a secret that arrives in two writes would slip through.
-        whole, newline, rest = (self._line + text).rpartition("\n")
-        self._line = rest
-        if newline:
-            self._stream.write(self._desk.redacted(whole) + newline)
-            self._stream.flush()
+        # Whole lines only, and one thread at a time: a secret that arrives in two pieces would slip through.
+        with self._writing:
+            whole, newline, rest = (self._line + text).rpartition("\n")
+            self._line = rest
+            if newline:
+                self._stream.write(self._desk.redacted(whole) + newline)
+                self._stream.flush()
         return len(text)
 
     def flush(self) -> None:
@@ -246,7 +249,11 @@ def _guard_output(desk: Desk) -> None:
 
     def redacting(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        record.msg, record.args = desk.redacted(record.getMessage()), None
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - a library whose arguments do not fit its words must not fail the job
+            text = f"{record.msg} {record.args}"
+        record.msg, record.args = desk.redacted(text), None
         if record.exc_info and record.exc_info[0] is not None:
             record.exc_text = desk.redacted("".join(traceback.format_exception(*record.exc_info)).rstrip())
         return record

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from studio.errors import RunError, StudioError
+from studio.errors import RunError
 from studio.runs import files, processes
 from studio.runs.again import again
 from studio.runs.environment import child_environment
@@ -153,7 +153,7 @@ class Supervisor:
         while not self._ending.is_set():
             try:
                 self.tick()
-            except StudioError:
+            except Exception:  # noqa: BLE001 - without this thread no job would ever be looked after again
                 # A full disk or a held database passes; the next tick tries again, and the pages show the same error.
                 _LOG.exception("The supervisor could not look after the jobs")
             self._ending.wait(_TICK_SECONDS)

@@ -111,9 +111,10 @@ def _to_the_end(desk: Desk, link: Link, plan: Plan, attendant: Attendant, scorer
             desk.check()
 
     beside(link, sft.run(sft.config(plan, desk.folder, attendant)), check=check)
-    final = checkpoints.known(desk.folder, plan.steps_per_epoch)[-1]
-    if not final.final:
+    saved = checkpoints.known(desk.folder, plan.steps_per_epoch)
+    if not saved or not saved[-1].final:
         raise RunError("The training loop ended without its final checkpoint.", next_step="Choose Resume.")
+    final = saved[-1]
     desk.store.runs.update(desk.job.id, sampler_path=final.sampler_path, checkpoint_path=final.state_path)
     desk.phase("measuring the result")
     try:

@@ -159,6 +159,17 @@ def test_weights_can_be_loaded_into_a_running_client(training: Any) -> None:
     assert loss_of(training) == before
 
 
+@pytest.mark.timeout(60)
+def test_a_broken_checkpoint_is_said_and_holds_nothing_up(training: Any, engine_home: Path) -> None:
+    path = training.save_state("broken").result().path
+    (record,) = engine_home.glob(f"checkpoints/{training.model_id.replace(':', '.')}/weights/broken/checkpoint.json")
+    record.write_text("{")
+    with pytest.raises(tinker.UnprocessableEntityError):
+        training._load_state_impl(path, optimizer=True, weights_access_token=None).result()
+    assert loss_of(training) > 0
+    record.unlink()
+
+
 def test_a_name_is_taken_only_once_unless_overwritten(training: Any) -> None:
     training.save_state("taken").result()
     with pytest.raises(tinker.RequestFailedError, match="already a checkpoint") as refused:
@@ -250,6 +261,7 @@ def test_an_archive_is_one_signed_link_away(training: Any, engine: Engine, tmp_p
         link.replace("packed", "other"),
         link.replace("archive.tar", "checkpoint.json"),
         link[:-1] + "x",
+        link[:-1] + "%C3%A4",
         link.split("?")[0],
     ):
         assert httpx.get(forged).status_code == 401

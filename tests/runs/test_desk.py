@@ -73,6 +73,34 @@ def test_no_secret_leaves_by_print_log_or_traceback(house, claimed):
         assert secret not in shown.getvalue()
 
 
+def test_a_log_record_that_does_not_fit_its_words_fails_nothing(claimed, caplog):
+    _, work, _ = claimed
+    words = "%d steps with %s"
+    assert work(lambda desk: logging.getLogger("somebody.else").warning(words, "tml-abcdef123456")) == 0
+    assert words in caplog.text
+    assert "abcdef123456" not in caplog.text
+
+
+def test_lines_of_several_threads_stay_whole(claimed):
+    _, work, shown = claimed
+
+    def body(_desk):
+        def talk(word):
+            for _ in range(300):
+                print(f"{word} tml-{word * 8} end")
+
+        threads = [threading.Thread(target=talk, args=(word,)) for word in ("aa", "bb", "cc")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert work(body) == 0
+    said = shown.getvalue()
+    assert [said.count(f"{word} [hidden] end") for word in ("aa", "bb", "cc")] == [300] * 3
+    assert "tml-" not in said
+
+
 def test_a_job_of_somebody_else_is_left_alone(house, claimed):
     run, work, shown = claimed
     house.store.jobs.update(run, pid=1, pid_started=1.0)

@@ -251,6 +251,21 @@ def test_the_background_thread_starts_and_ends_with_the_studio(house, script):
     assert not [thread for thread in threading.enumerate() if thread.name == "supervisor"]
 
 
+@pytest.mark.parametrize("trouble", [PermissionError("outcome.json"), KeyError("something of ours")])
+def test_the_background_thread_survives_whatever_one_look_meets(house, monkeypatch, trouble):
+    looks = []
+
+    def tick(self):
+        looks.append(self)
+        if len(looks) == 1:
+            raise trouble
+
+    monkeypatch.setattr("studio.runs.supervisor._TICK_SECONDS", 0.01)
+    monkeypatch.setattr("studio.runs.supervisor.Supervisor.tick", tick)
+    with house.supervisor(lambda job: []):
+        house.eventually(lambda: len(looks) > 1)
+
+
 def test_a_process_is_known_by_its_start_too():
     me = os.getpid()
     assert life_of(me, started_at(me)) == "alive"
