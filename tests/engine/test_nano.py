@@ -13,8 +13,9 @@ from tinker_cookbook import renderers
 from tinker_cookbook.renderers import TrainOnWhat
 
 from studio.assets import asset
+from studio.engine.nano import pretrain
 from studio.engine.nano.card import form
-from studio.engine.nano.corpus import DOMAINS, conversations, draw, is_held_out, render
+from studio.engine.nano.corpus import DOMAINS, conversations, draw, is_held_out
 from studio.engine.nano.grammar import listed, say
 from studio.engine.nano.pretrain import Plan, encode, rate_at
 from studio.engine.nano.tokenizer import VOCABULARY, decoded, encoded, load_tokenizer
@@ -182,3 +183,17 @@ def test_every_domain_can_be_drawn(rng):
         turn, name, _ = draw(rng, domain)
         assert name == domain
         assert turn.prompt
+
+
+def test_a_resumed_pre_training_ends_where_an_unbroken_one_does(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain, "_WINDOW", 64)
+
+    # All four steps lie in the warm-up, so the rates do not depend on the number of steps.
+    def run(steps, work):
+        plan = Plan(steps=steps, batch_tokens=256, precision="fp32", device="cpu")
+        return pretrain.pretrain(tokenizer, plan, tmp_path / "out", work, publish_every=2)
+
+    run(2, tmp_path / "broken")
+    resumed = run(4, tmp_path / "broken").state_dict()
+    unbroken = run(4, tmp_path / "whole").state_dict()
+    assert all(tensor.equal(resumed[name]) for name, tensor in unbroken.items())
