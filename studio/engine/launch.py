@@ -103,7 +103,8 @@ def _spawn(
     package_home = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package_home, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
-        [sys.executable, "-m", "studio.engine", *arguments],
+        # -P: whatever lies in the working folder must not be imported instead of a library.
+        [sys.executable, "-P", "-m", "studio.engine", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

@@ -53,6 +53,15 @@ def test_a_taken_port_is_one_sentence_and_code_two() -> None:
     assert time.monotonic() - began < 10, "the port is tried before anything slow"
 
 
+def test_the_working_folder_is_no_place_to_import_from(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise SystemExit('imported from the working folder')")
+    monkeypatch.chdir(tmp_path)
+    with start_engine(Settings(home=tmp_path), [str(tiny_model)], threads=1) as engine:
+        assert engine.alive
+
+
 def test_a_missing_model_says_so(tmp_path: Path) -> None:
     with (
         pytest.raises(EngineError, match="There is no folder"),
