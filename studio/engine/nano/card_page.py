@@ -49,7 +49,8 @@ def page(card: Mapping[str, Any]) -> str:
             "## How it was made\n\n`python -m studio.engine.nano build --out assets/nano --seed 0` makes the corpus, the"
             " tokenizer, the weights and this card: about an hour on one CPU core. Architecture: Qwen3, four layers, width"
             f" 192, six heads with three key heads, tied embeddings; byte-level BPE with {card['vocabulary']} tokens; Muon for"
-            " the matrices and AdamW for the rest; fp32 weights, bf16 products where the processor has them. `python -m studio.engine.nano measure` finds the settings for"
+            " the matrices and AdamW for the rest; fp32 weights, bf16 products where the processor has them."
+            " `python -m studio.engine.nano measure` finds the settings for"
             " fine-tuning it (`measured.json`).\n"
         ),
     ]
