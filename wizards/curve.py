@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from gradio.components.plot import PlotData
 
+from studio.runs.diagnosis import told as loss
 from studio.runs.progress import Point, Progress
 from wizards import widgets
 from wizards.theme import CHART
@@ -126,10 +127,12 @@ def words(progress: Progress) -> str:
     if not progress.smoothed:
         return "No step is finished yet, so there is no curve."
     first, last = progress.smoothed[0], progress.smoothed[-1]
-    told = f"Training loss from {first.value:.2f} at step {first.step:,} to {last.value:.2f} at step {last.step:,}"
+    told = f"Training loss from {loss(first.value)} at step {first.step:,} to {loss(last.value)} at step {last.step:,}"
     if len(progress.validation) > 1:
         before, after = progress.validation[0], progress.validation[-1]
-        told += f"; validation loss from {before.value:.2f} at step {before.step:,} to {after.value:.2f} at step {after.step:,}"
+        told += (
+            f"; validation loss from {loss(before.value)} at step {before.step:,} to {loss(after.value)} at step {after.step:,}"
+        )
     return told + ". Lower is better."
 
 

@@ -20,6 +20,7 @@ from studio.compare import blind, outcome
 from studio.compare.sentences import percent
 from studio.errors import NotFoundError, StudioError
 from studio.runs import files, progress
+from studio.runs.diagnosis import told as loss
 from studio.runs.progress import Point
 from studio.settings import Settings
 from studio.store import RunRow, Store
@@ -184,7 +185,7 @@ def _row(one: Line) -> Html:
 def _loss(one: Line) -> str:
     if one.before is None or one.after is None:
         return ""
-    return f"{one.before:.2f} → {one.after:.2f}"
+    return f"{loss(one.before)} → {loss(one.after)}"
 
 
 def spark(points: Sequence[Point]) -> Html | None:

@@ -82,7 +82,7 @@ def diagnose(train: Sequence[Point], validation: Sequence[Point], total: int, *,
     if now > RUN_AWAY_FACTOR * start and now > RUN_AWAY_FACTOR * min(point.value for point in smoothed):
         return Diagnosis(
             "bad",
-            f"The training loss has risen from {start:.2f} to {now:.2f}: training runs away.",
+            f"The training loss has risen from {told(start)} to {told(now)}: training runs away.",
             "Stop, and start a new run with a learning rate three to ten times smaller.",
         )
     return (
@@ -106,11 +106,11 @@ def _memorising(smoothed: Sequence[Point], validation: Sequence[Point], *, ended
         return None
     if best.step == 0:
         sentence = (
-            f"On rows it has not seen the model is now worse than before training ({best.value:.2f}, now {last.value:.2f})."
+            f"On rows it has not seen the model is now worse than before training ({told(best.value)}, now {told(last.value)})."
         )
     else:
         sentence = (
-            f"Since step {best.step:,} the validation loss rises ({best.value:.2f} to {last.value:.2f}) "
+            f"Since step {best.step:,} the validation loss rises ({told(best.value)} to {told(last.value)}) "
             "while the training loss still falls: the model begins to learn your examples by heart."
         )
     advice = "Next time use fewer passes or more examples." if ended else "Stop it now, and next time use fewer passes."
@@ -126,7 +126,7 @@ def _idle(smoothed: Sequence[Point], validation: Sequence[Point], start: float, 
         return None
     return Diagnosis(
         "warn",
-        f"The loss hardly moves ({start:.2f} at the start, {smoothed[-1].value:.2f} now).",
+        f"The loss hardly moves ({told(start)} at the start, {told(smoothed[-1].value)} now).",
         "Try a learning rate three times larger, and check that each answer belongs to its prompt.",
     )
 
@@ -141,7 +141,7 @@ def _settled(smoothed: Sequence[Point], validation: Sequence[Point], *, ended: b
         return None
     return Diagnosis(
         "good",
-        f"The loss has settled at {smoothed[-1].value:.2f}.",
+        f"The loss has settled at {told(smoothed[-1].value)}.",
         "You can let it finish or stop it: little more will change.",
     )
 
@@ -153,24 +153,35 @@ def _well(start: float, now: float, validation: Sequence[Point], *, ended: bool)
         if last < first:
             tense = "fell" if ended else "falls"
             return Diagnosis(
-                "good", f"The validation loss {tense} from {first:.2f} to {last:.2f} ({_share(first, last)}).", action
+                "good", f"The validation loss {tense} from {told(first)} to {told(last)} ({_share(first, last)}).", action
             )
         if ended:
             return Diagnosis(
                 "warn",
-                f"The training loss fell, but on rows it has not seen the model is no better ({first:.2f}, now {last:.2f}).",
+                f"The training loss fell, but on rows it has not seen the model is no better ({told(first)}, "
+                f"now {told(last)}).",
                 "Compare it with the base model before you use it. More examples help most.",
             )
-        return Diagnosis("wait", f"The training loss falls ({start:.2f} to {now:.2f}); validation does not yet.", "Wait.")
+        return Diagnosis("wait", f"The training loss falls ({told(start)} to {told(now)}); validation does not yet.", "Wait.")
     unseen = "" if len(validation) == 1 else " There are no validation rows, so memorising cannot be seen."
     tense = "fell" if ended else "falls"
-    return Diagnosis("good", f"The training loss {tense} from {start:.2f} to {now:.2f} ({_share(start, now)}).{unseen}", action)
+    return Diagnosis(
+        "good", f"The training loss {tense} from {told(start)} to {told(now)} ({_share(start, now)}).{unseen}", action
+    )
 
 
 def _mean(points: Sequence[Point]) -> float:
     return sum(point.value for point in points) / len(points)
 
 
+def told(loss: float) -> str:
+    """A loss as a sentence says it: never as nothing while it is more than nothing."""
+    if not math.isfinite(loss) or abs(loss) >= 0.1 or loss == 0:
+        return f"{loss:.2f}"
+    return f"{loss:.3f}" if abs(loss) >= 0.001 else "below 0.001"
+
+
 def _share(first: float, last: float) -> str:
     change = (last - first) / first if first else 0.0
-    return f"{change:+.0%}".replace("-", "−")  # noqa: RUF001 - a true minus sign, for people
+    whole = f"{change:+.0%}"
+    return (whole if whole != "-100%" or not last else "-99.9%").replace("-", "−")  # noqa: RUF001 - a true minus sign, for people

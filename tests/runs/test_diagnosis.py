@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.runs.diagnosis import diagnose, smooth, window_for
+from studio.runs.diagnosis import diagnose, smooth, told, window_for
 from studio.runs.metrics import Point
 
 
@@ -108,3 +108,9 @@ def test_a_smoothed_curve_stays_within_what_it_smooths(values, window):
 
 def test_too_early_is_not_said_to_end_at_step_zero():
     assert diagnose((), (), 0).action == "Wait for step 5."
+
+
+def test_a_small_loss_is_not_said_to_be_nothing():
+    said = diagnose(falling(40, 3.0, 0.01), curve(3.59, 0.5, 0.0012, every=20, start=0), 40, ended=True).sentence
+    assert said == "The validation loss fell from 3.59 to 0.001 (−99.9%)."  # noqa: RUF001
+    assert [told(loss) for loss in (0.0, 0.0004, 0.012, 0.3, float("nan"))] == ["0.00", "below 0.001", "0.012", "0.30", "nan"]
