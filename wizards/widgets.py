@@ -287,7 +287,7 @@ def shares(parts: Sequence[Share], *, unit: str, about: bool = False) -> Html:
             "li",
             tag("span", cls=f"tf-swatch tf-share-{index}"),
             tag("strong", f"{part.label}: {near}{part.count:,} {unit}{'' if part.count == 1 else 's'}"),
-            tag("span", f" {near.capitalize()}{100 * part.count / total:.0f} %. {part.note}"),
+            tag("span", f" {100 * part.count / total:.0f} %. {part.note}"),
         )
         for index, part in enumerate(parts)
     )

@@ -81,6 +81,9 @@
     [/exceed the maximum allowed size of ([\d.]+) (\w+)/, (found) =>
       `The file is larger than ${parseFloat(found[1])} ${found[2].toUpperCase()}, the limit of this studio. ` +
       "Add a smaller file, or raise STUDIO_UPLOAD_LIMIT_MB and start the studio again."],
+    // Only uploads fail past the studio's own words: with a full disk it cannot even take the file in.
+    [/HTTP 5\d\d|Internal Server Error/, () =>
+      "The file could not be stored; the disk may be full. Free some space and add the file again. What was saved is kept."],
   ];
   const reword = () => {
     document.querySelectorAll('[data-testid="toast-text"]:not([data-ours])').forEach((node) => {
