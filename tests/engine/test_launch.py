@@ -184,7 +184,7 @@ def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(launch.subprocess, "Popen", Fake)
     launch._spawn(Settings(home=Path("/nowhere")), ["a", "b"], None, "cpu", 2)  # type: ignore[arg-type]
     assert seen["env"]["TUNING_FORK_ENGINE_KEY"].startswith("tml-")
-    assert seen["command"][3:] == [
+    assert seen["command"][4:] == [
         "--port", "0", "--json", "--parent", "--home", "/nowhere", "--device", "cpu",
         "--model", "a", "--model", "b", "--threads", "2",
     ]  # fmt: skip
