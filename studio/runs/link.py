@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
@@ -140,6 +141,15 @@ def explain(error: tinker.TinkerError, repeat: str = "try again") -> BackendErro
     answer = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     said = str(answer.get("detail") or error).strip().splitlines()
     detail = said[0][:300] if said else type(error).__name__
+    if isinstance(error, tinker.RequestFailedError):
+        # The SDK wraps the server's words into its own bookkeeping.
+        detail = detail.removeprefix("Request failed: ").partition(" for self.request_id=")[0]
+        if os.strerror(errno.ENOSPC) in detail or os.strerror(errno.EDQUOT) in detail:
+            return BackendError(
+                "The disk is full, so the training server could not save.",
+                next_step=f"Free some space, then {repeat}. What was saved before is safe.",
+            )
+        return BackendError(f"The server could not go on: {detail}", next_step=f"Look at the log, then {repeat}.")
     if answer.get("type") == "base_changed":
         return BackendError(
             "The base model has changed since this model was trained.", next_step="Start a new run to train again."

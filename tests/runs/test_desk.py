@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import threading
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -238,6 +239,12 @@ def test_the_sdks_errors_come_out_in_plain_words():
     }
     changed = {"detail": "The base model m has changed since x was trained. Please train again.", "type": "base_changed"}
     said[tinker.BadRequestError("Error code: 400", response=answer(400), body=changed)] = "base model has changed"
+    tail = " for self.request_id='c5:train:0:55' and expected type self.model_cls=<class 'x'>"
+    full = f"Request failed: The embedded engine failed: OSError: [Errno 28] {os.strerror(errno.ENOSPC)}{tail}"
+    said[tinker.RequestFailedError(full, request_id="1", category=tinker.types.RequestErrorCategory.Server)] = "disk is full"
+    odd = f"Request failed: Out of memory.{tail}"
+    odd_error = tinker.RequestFailedError(odd, request_id="1", category=tinker.types.RequestErrorCategory.Server)
+    assert explain(odd_error).what == "The server could not go on: Out of memory."
     for error, words in said.items():
         assert words in explain(error).what
         assert explain(error).next_step
