@@ -132,11 +132,18 @@ def _wait_until_ready(process: subprocess.Popen[bytes], errors: IO[bytes], begin
             line = process.stdout.readline()
             if not line:
                 process.wait()
-                raise EngineError(_last_words(errors, begin) or f"The engine ended with code {process.returncode}.")
+                raise EngineError(_last_words(errors, begin) or _ended(process.returncode))
             if line.startswith(b"{"):
                 said = json.loads(line)
                 return _Ready(str(said["base_url"]), Secret(str(said["api_key"])), tuple(said["models"]))
     raise EngineError(f"The engine was not ready after {PATIENCE:.0f} seconds.", next_step="Look into its log.")
+
+
+def _ended(code: int) -> str:
+    """How a process ended that left no word; ``code`` is ``Popen.returncode``, below zero for a signal."""
+    if code >= 0:
+        return f"The engine ended without a word (exit code {code})."
+    return f"The engine was ended from outside (signal {-code}) while it was starting."
 
 
 def _last_words(errors: IO[bytes], begin: int) -> str:

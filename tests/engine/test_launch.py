@@ -226,3 +226,8 @@ def test_nano_from_the_terminal_trains_and_answers(tmp_path: Path) -> None:
         client.close("success").result()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "from outside (signal 9)"), (3, "exit code 3")])
+def test_an_end_without_a_word_is_told_in_plain_words(code, words):
+    assert words in launch._ended(code)
