@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -163,3 +165,46 @@ def test_the_theme_is_kept_and_the_keyboard_is_enough(open_page):
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="Findings")).to_be_focused()
     expect(page.get_by_role("tab", name="Findings")).to_have_attribute("aria-selected", "true")
+
+
+def test_what_the_framework_says_is_said_in_our_words(open_page, shared_studio):
+    page = open_page()
+
+    def said(text):
+        page.evaluate(
+            """(text) => {
+              const node = Object.assign(document.createElement('p'), { textContent: text, className: 'probe' });
+              node.dataset.testid = 'toast-text';
+              document.body.append(node);
+            }""",
+            text,
+        )
+        expect(page.locator(".probe").last).to_have_attribute("data-ours", "yes")
+        return page.locator(".probe").last.text_content()
+
+    lost = "Connection to the server was lost. Attempting reconnection..."
+    assert "Start the studio again" in said(lost)
+    assert "the disk may be full" in said("HTTP 500: Internal Server Error")
+    assert "larger than 1 MB, the limit" in said("File size exceeds: exceed the maximum allowed size of 1.0 mb")
+    assert said("Something else") == "Something else"
+    page.goto(f"{shared_studio.url}/rate/")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("does not lead to a rating")
+    assert "What you rated is saved" in said(lost)
+    assert "Runs" not in said(lost)
+
+
+def test_a_chosen_column_can_be_chosen_again(open_page, tmp_path):
+    page = open_page("/?step=data&method=sl&answer=examples:yes")
+    file = tmp_path / "fragen.csv"
+    rows = "".join(f'"Wie grüße ich Nummer {i}?";"Schöne Grüße, {i}"\r\n' for i in range(30))
+    file.write_bytes(f'"Frage";"Antwort"\r\n{rows}'.encode("cp1252"))
+    page.set_input_files("input[type=file]", str(file))
+    expect(page.get_by_text("Please choose")).to_be_visible()
+    page.get_by_label("What you ask").select_option("Antwort")
+    expect(page).to_have_url(re.compile("map=prompt"))
+    page.get_by_label("The good answer").select_option("Frage")
+    expect(page.get_by_text("Chosen by you")).to_be_visible()
+    page.get_by_label("What you ask").select_option("Frage")
+    expect(page.get_by_label("The good answer")).to_have_value("Antwort")
+    page.get_by_role("tab", name="What the model sees").click()
+    expect(page.get_by_text("Wie grüße ich Nummer 0?").last).to_be_visible()
