@@ -86,8 +86,11 @@ def summary(inspection: Inspection) -> str:
 
 
 def splittable(inspection: Inspection) -> bool:
-    """Whether the file can be cut into three parts: the columns are known, and there are enough different prompts."""
-    return inspection.ready and all(finding.code != "too_few_prompts" for finding in inspection.findings)
+    """Whether three parts can be filled: the columns are known, and there are enough different rows.
+
+    Rows that differ in their answers only can still be too few prompts; the split itself then says so.
+    """
+    return inspection.ready and inspection.rows_usable - inspection.duplicate_rows >= data.FEWEST_PROMPTS
 
 
 def expected_shares(inspection: Inspection, plan: SplitPlan) -> tuple[Share, Share, Share]:

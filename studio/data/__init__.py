@@ -10,6 +10,7 @@ equal prompts never end up in different parts; nothing hostile in a file or its 
 
 from __future__ import annotations
 
+from studio.data.check import FEWEST_PROMPTS
 from studio.data.intake import inspect, reopen
 from studio.data.parts import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
 from studio.data.read import PREVIEW_CHARACTERS
@@ -29,6 +30,7 @@ from studio.data.types import (
 )
 
 __all__ = [
+    "FEWEST_PROMPTS",
     "PLANS",
     "PREVIEW_CHARACTERS",
     "Dataset",

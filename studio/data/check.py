@@ -224,7 +224,7 @@ def _about_amount(rows: str, total: int, usable: int, connection: duckdb.DuckDBP
         message = (
             f"Only {_counted(prompts, 'different prompt')} can be used; to train and to check takes at least {FEWEST_PROMPTS}."
         )
-        yield Finding("too_few_prompts", "warning", usable, (), message, next_step)
+        yield Finding("few_rows", "warning", usable, (), message, next_step)
     elif usable < FEW_ROWS:
         message = f"Only {_counted(usable, 'usable row')}. That is enough to try the way, but little can be learned from it."
         yield Finding("few_rows", "warning", usable, (), message, next_step)
