@@ -14,12 +14,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Two busy threads on two busy cores are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A time limit for each example would test how busy the machine is.
+hypothesis.settings.register_profile("studio", deadline=None)
+hypothesis.settings.load_profile("studio")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that drive a browser come last.
+
+    Playwright keeps an event loop running in this thread for as long as the browser is open, and no test could use
+    ``asyncio.run`` beside it.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
