@@ -88,7 +88,8 @@ def test_a_hostile_file_is_only_text(open_page, shared_studio, tmp_path):
     page = open_page("/?step=data&method=sl&answer=examples:yes")
     file = tmp_path / "a${window.hacked=5}.csv"
     quoted = HOSTILE.replace('"', '""')
-    file.write_text(f'prompt,completion,"{quoted}"\n' + f'"{quoted}","{quoted}","{quoted}"\n' * 5, encoding="utf-8")
+    rows = "".join(f'"{quoted} {n}","{quoted}","{quoted}"\n' for n in range(5))
+    file.write_text(f'prompt,completion,"{quoted}"\n{rows}', encoding="utf-8")
     page.set_input_files("input[type=file]", str(file))
     expect(page.get_by_role("tab", name="Rows")).to_be_visible()
     for tab in ("Findings", "What the model sees", "Rows"):
