@@ -347,7 +347,7 @@ def _times(count: int) -> str:
 
 def _guessed(told: Reveal) -> str:
     if told.guessed_right is None:
-        return "You could not tell which one was tuned: you rated blind."
+        return "You could not tell which one was tuned. The verdict counts that beside the votes."
     right = "right" if told.guessed_right else "wrong"
     return f"On the last pair you guessed {right}. One guess says little; it is counted with the others."
 

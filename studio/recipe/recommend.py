@@ -188,7 +188,8 @@ def _learning_rate(model: Model) -> tuple[float, Badge, str]:
     if model.measured is not None:
         found = model.measured
         tries = "one run" if found.runs == 1 else f"{found.runs} runs"
-        reason = f"The best of {tries} that we made with {model.label} on {found.measured_on}, in steps of {found.batch_size}."
+        # Not "the best": other settings came close or a little higher on one data set, and the file says so.
+        reason = f"Chosen from {tries} that we made with {model.label} on {found.measured_on}."
         return found.learning_rate, "measured by us", reason
     exponent = EXPONENTS.get(model.family)
     if exponent is None:
