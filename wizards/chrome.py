@@ -22,16 +22,6 @@ _PLACES: Final = {"embedded": "this computer", "hosted": "Tinker, hosted", "clus
 def header(settings: Settings, here: str) -> Html:
     """Mark, name, pages, theme and place. ``here`` is the address of the page it stands on."""
     pages = (tag("a", name, href=href, aria_current="page" if href == here else None, cls="tf-nav-link") for name, href in NAV)
-    toggle = tag(
-        "button",
-        widgets.icon("sun"),
-        widgets.icon("moon"),
-        type="button",
-        cls="tf-theme",
-        data_theme_toggle=True,
-        aria_label="Dark theme",
-        aria_pressed="false",
-    )
     place = tag(
         "span",
         widgets.icon("place", 16),
@@ -41,7 +31,7 @@ def header(settings: Settings, here: str) -> Html:
     )
     brand = tag("a", widgets.icon("fork", 28), tag("span", "Tuning Fork"), href="/", cls="tf-brand")
     skip = tag("a", "Skip to the content", href="#tf-main", cls="tf-skip")
-    return tag("header", skip, brand, tag("nav", *pages, aria_label="Pages"), toggle, place, cls="tf-header")
+    return tag("header", skip, brand, tag("nav", *pages, aria_label="Pages"), widgets.theme_toggle(), place, cls="tf-header")
 
 
 def dial(at: StepId, reachable: frozenset[StepId]) -> Html:

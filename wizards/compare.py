@@ -6,7 +6,6 @@ nothing on this page tells a rater which side is which; the page only reads, exc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,11 +13,10 @@ from studio.compare import blind, generate
 from studio.compare.blind import SessionState, answer_pairs
 from studio.compare.giveaways import shown
 from studio.compare.measures import Measure
-from studio.errors import NotFoundError
 from studio.store import Job, RunRow, Store
 from wizards import judging, measures_table, widgets
 from wizards.draft import Draft
-from wizards.shell import Action, Context, Once, Said, StepParts, Visit
+from wizards.shell import Context, Once, Said, StepParts, Visit
 from wizards.widgets import Html, tag
 
 _PULSE: Final = 1_000
@@ -307,17 +305,6 @@ def pressed(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
 
 def build(ctx: Context) -> StepParts:
     """One panel; see ``shell`` for how it is plugged in."""
-    panel = widgets.panel()
-
-    def show(visit: Visit) -> Sequence[object]:
-        try:
-            return (html(screen(ctx.store, visit.draft, visit.owner)),)
-        except NotFoundError:
-            return (missing(visit.draft.run),)
-
-    return StepParts(
-        outputs=(panel,),
-        show=show,
-        actions=(Action(panel.pick, lambda visit, said: pressed(ctx, visit, said)),),
-        ticking=(panel,),
+    return judging.one_panel(
+        lambda visit: html(screen(ctx.store, visit.draft, visit.owner)), missing, lambda visit, said: pressed(ctx, visit, said)
     )

@@ -7,6 +7,7 @@ page shows them how the votes fall.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,7 +17,7 @@ from studio.errors import NotFoundError, RunError
 from studio.store import ComparisonRow, SessionRow, Store
 from wizards import widgets
 from wizards.draft import Draft
-from wizards.shell import Context, Once, Visit
+from wizards.shell import Action, Context, Once, Said, StepParts, Visit
 from wizards.widgets import Html, tag
 
 #: How the owner's own seat is named in a session.
@@ -157,3 +158,18 @@ def _how_far(one: RaterProgress, state: SessionState) -> Html:
     if not state.open:
         return widgets.pill("Closed", "quiet")
     return widgets.pill("Rating", "live") if one.done else widgets.pill("Not started", "quiet")
+
+
+def one_panel(
+    read: Callable[[Visit], Html], missing: Callable[[str], Html], pressed: Callable[[Visit, Said], Draft | Once]
+) -> StepParts:
+    """A step that is one panel about one run; ``missing`` shows that the run is not there."""
+    panel = widgets.panel()
+
+    def show(visit: Visit) -> Sequence[object]:
+        try:
+            return (read(visit),)
+        except NotFoundError:
+            return (missing(visit.draft.run),)
+
+    return StepParts(outputs=(panel,), show=show, actions=(Action(panel.pick, pressed),), ticking=(panel,))

@@ -417,15 +417,6 @@ def _header() -> Html:
         "header",
         tag("span", widgets.icon("fork", 28), tag("span", "Tuning Fork"), cls="tf-brand"),
         tag("span", cls="rt-space"),
-        tag(
-            "button",
-            widgets.icon("sun"),
-            widgets.icon("moon"),
-            type="button",
-            cls="tf-theme",
-            data_theme_toggle=True,
-            aria_label="Dark theme",
-            aria_pressed="false",
-        ),
+        widgets.theme_toggle(),
         cls="tf-header",
     )

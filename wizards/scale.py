@@ -33,7 +33,7 @@ def words(now: Verdict) -> str:
     )
 
 
-def _scale(rate: float, low: float, high: float) -> Html:
+def _ruler(rate: float, low: float, high: float) -> Html:
     """A ruler with the middle marked through everything, a band for the interval, a needle for the rate."""
     ticks = [
         tag(
@@ -65,7 +65,7 @@ def _scale(rate: float, low: float, high: float) -> Html:
     needle = tag(
         "line", x1=f"{100 * rate:.2f}", x2=f"{100 * rate:.2f}", y1=4, y2=40, cls="tf-needle", vector_effect="non-scaling-stroke"
     )
-    ruler = tag(
+    return tag(
         "svg",
         tag("line", x1=0, x2=100, y1=34, y2=34, stroke="currentColor", stroke_width="1", vector_effect="non-scaling-stroke"),
         *ticks,
@@ -78,6 +78,10 @@ def _scale(rate: float, low: float, high: float) -> Html:
         aria_hidden="true",
         focusable="false",
     )
+
+
+def _scale(rate: float, low: float, high: float) -> Html:
+    """The ruler with its flag above, its numbers and words below."""
     flag = tag("span", tag("strong", percent(rate)), cls=f"tf-flag{_side(rate)}", style=f"left:{100 * rate:.2f}%")
     numbers = (
         tag("span", text, style=f"left:{at}%", cls="is-middle" if at == 50 else None)
@@ -86,7 +90,7 @@ def _scale(rate: float, low: float, high: float) -> Html:
     return tag(
         "div",
         tag("div", flag, cls="tf-scale-flag"),
-        ruler,
+        _ruler(rate, low, high),
         tag("div", *numbers, cls="tf-scale-numbers"),
         tag(
             "div",

@@ -120,7 +120,7 @@ def _lead(job: Job, now: Progress) -> str:
         case "stopping":
             return "It finishes the step it is on, saves, and ends."
         case "completed":
-            return "Whether it helped, nobody knows yet. Next: compare it with the model it started from."
+            return "The loss does not say whether it helped. Next: compare it with the model it started from."
         case _:
             return ""
 

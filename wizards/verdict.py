@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,11 +20,10 @@ from studio.compare.outcome import AnswerLine
 from studio.compare.reference import Blinding
 from studio.compare.verdict import State as VerdictState
 from studio.compare.verdict import Verdict
-from studio.errors import NotFoundError
 from studio.store import ComparisonRow, RunRow, Store
 from wizards import answers_list, judging, measures_table, reference_drawer, scale, widgets
 from wizards.draft import Draft
-from wizards.shell import Action, Context, Once, Said, StepParts, Visit
+from wizards.shell import Context, Once, Said, StepParts, Visit
 from wizards.widgets import Html, State, tag
 
 _PULSE: Final = 3_000
@@ -361,17 +359,6 @@ def pressed(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
 
 def build(ctx: Context) -> StepParts:
     """One panel; see ``shell`` for how it is plugged in."""
-    panel = widgets.panel()
-
-    def show(visit: Visit) -> Sequence[object]:
-        try:
-            return (html(screen(ctx.store, visit.draft, visit.owner)),)
-        except NotFoundError:
-            return (missing(visit.draft.run),)
-
-    return StepParts(
-        outputs=(panel,),
-        show=show,
-        actions=(Action(panel.pick, lambda visit, said: pressed(ctx, visit, said)),),
-        ticking=(panel,),
+    return judging.one_panel(
+        lambda visit: html(screen(ctx.store, visit.draft, visit.owner)), missing, lambda visit, said: pressed(ctx, visit, said)
     )

@@ -371,3 +371,17 @@ def panel(
         elem_classes=["tf-panel", *classes],
         visible=visible,
     )
+
+
+def theme_toggle() -> Html:
+    """The button in the header that changes between light and dark."""
+    return tag(
+        "button",
+        icon("sun"),
+        icon("moon"),
+        type="button",
+        cls="tf-theme",
+        data_theme_toggle=True,
+        aria_label="Dark theme",
+        aria_pressed="false",
+    )

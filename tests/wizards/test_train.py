@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import gradio as gr
 import pytest
 
+from studio.assets import asset
 from studio.errors import NotFoundError
 from studio.runs import progress
 from studio.runs.progress import Point
@@ -200,3 +202,12 @@ def test_the_frame_takes_the_step(world):
         parts = train.build(world.ctx)
     assert isinstance(parts, shell.StepParts)
     assert parts.ticking == (parts.outputs[-1],)
+
+
+def test_the_frame_of_the_curve_is_never_lower_than_the_curve():
+    sheet = (asset("theme") / "judge.css").read_text(encoding="utf-8")
+    heights = [
+        int(found) for rule in re.findall(r"#tf-curve \{([^}]*)\}", sheet) for found in re.findall(r"height: (\d+)px", rule)
+    ]
+    assert heights
+    assert min(heights) >= curve.HEIGHT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from studio.engine.nano import words
@@ -51,6 +52,16 @@ def date(rng: random.Random) -> str:
     return rng.choice((f"{day} {month}", f"{month} {day}"))
 
 
+_PERSON_QUESTIONS = {
+    "name": "[What is the name|Who is this about|Which name is given]",
+    "age": "[What is the age|How old is <first>|What age is given]",
+    "city": "[Which city is it|Where does <first> live|What is the city]",
+    "job": "[What is the job|What work does <first> do]",
+    "hobby": "[What does <first> like|What is the hobby]",
+    "email": "[What is the email address|What is the email]",
+}
+
+
 def person(rng: random.Random) -> Record:
     """Somebody's name, age, city, job and hobby."""
     fields = {
@@ -64,8 +75,25 @@ def person(rng: random.Random) -> Record:
     first = fields["name"].split()[0]
     account = f"{first.lower()}{rng.choice(('', '.', '_'))}{rng.randint(1, 99)}"
     fields["email"] = f"{account}@{rng.choice(('mail', 'post', 'inbox', 'letter'))}.example"
+    parts = _person_sentences(rng, fields)
+    chosen = rng.sample(list(parts), rng.randint(2, 4))
+    opening = say(
+        rng,
+        "[This is <name>.|I met <name> today.|<name> is [a friend of mine|my neighbour|new here].|Let me tell you about"
+        " <name>.]",
+        name=fields["name"],
+    )
+    text = " ".join([opening, *(parts[key] for key in chosen)])
+    kept = ["name", *chosen]
+    return Record(
+        text, {key: fields[key] for key in kept}, {key: say(rng, _PERSON_QUESTIONS[key], first=first) for key in kept}
+    )
+
+
+def _person_sentences(rng: random.Random, fields: Mapping[str, str]) -> dict[str, str]:
+    """One sentence for each field but the name."""
     him = rng.choice(("he", "she"))
-    parts = {
+    return {
         "age": say(
             rng,
             "[<He> is <age> years old.|<He> is <age>.|<He> turned <age> this year.]",
@@ -100,24 +128,6 @@ def person(rng: random.Random) -> Record:
             email=fields["email"],
         ),
     }
-    chosen = rng.sample(list(parts), rng.randint(2, 4))
-    opening = say(
-        rng,
-        "[This is <name>.|I met <name> today.|<name> is [a friend of mine|my neighbour|new here].|Let me tell you about"
-        " <name>.]",
-        name=fields["name"],
-    )
-    text = " ".join([opening, *(parts[key] for key in chosen)])
-    questions = {
-        "name": "[What is the name|Who is this about|Which name is given]",
-        "age": "[What is the age|How old is <first>|What age is given]",
-        "city": "[Which city is it|Where does <first> live|What is the city]",
-        "job": "[What is the job|What work does <first> do]",
-        "hobby": "[What does <first> like|What is the hobby]",
-        "email": "[What is the email address|What is the email]",
-    }
-    kept = ["name", *chosen]
-    return Record(text, {key: fields[key] for key in kept}, {key: say(rng, questions[key], first=first) for key in kept})
 
 
 def event(rng: random.Random) -> Record:
