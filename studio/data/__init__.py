@@ -15,9 +15,12 @@ from studio.data.intake import inspect, reopen
 from studio.data.parts import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
 from studio.data.read import PREVIEW_CHARACTERS
 from studio.data.types import (
+    Container,
     Dataset,
     Example,
     Finding,
+    Fix,
+    FixOffer,
     Inspection,
     Lengths,
     LengthStats,
@@ -27,15 +30,19 @@ from studio.data.types import (
     Row,
     Shape,
     SplitPlan,
+    TrainingType,
 )
 
 __all__ = [
     "FEWEST_PROMPTS",
     "PLANS",
     "PREVIEW_CHARACTERS",
+    "Container",
     "Dataset",
     "Example",
     "Finding",
+    "Fix",
+    "FixOffer",
     "Inspection",
     "LengthStats",
     "Lengths",
@@ -45,6 +52,7 @@ __all__ = [
     "Row",
     "Shape",
     "SplitPlan",
+    "TrainingType",
     "default_plan",
     "export_jsonl",
     "inspect",

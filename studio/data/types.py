@@ -6,26 +6,77 @@ shows it escapes it); line numbers are those a text editor shows, counted from 1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from studio.errors import DataError
 
-Format = Literal["csv", "json", "jsonl"]
+Format = Literal["csv", "json", "jsonl", "parquet"]
+Container = Literal["csv", "json_array", "json_object", "jsonl", "parquet"]
 Severity = Literal["error", "warning", "info"]
-Kind = Literal["prompt_completion", "messages", "alpaca"]
+#: The known forms. ``preference_hh`` has the prompt inside both answers, ``preference_messages`` has whole chats as answers.
+Kind = Literal[
+    "prompt_completion",
+    "messages",
+    "sharegpt",
+    "alpaca",
+    "mixed",
+    "text",
+    "preference",
+    "preference_hh",
+    "preference_messages",
+    "rl_answer",
+    "rl_reward",
+]
+#: How a form trains: supervised, reinforcement, or from pairs.
+TrainingType = Literal["SL", "RL", "DPO"]
 
 #: How many line numbers a finding carries; its ``count`` always covers all of them.
 SHOWN_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """One recorded transformation: which one, and its argument (an encoding, a column, a code), if it takes one."""
+
+    id: str
+    value: str = ""
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, str]) -> Self:
+        """The fix that ``asdict`` wrote."""
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class FixOffer:
+    """A fix that a finding offers: what the button says, how many rows it concerns, and one text before and after.
+
+    ``after`` is empty when the fix leaves the row out. ``ask`` is true when a person should look before agreeing.
+    """
+
+    fix: Fix
+    label: str
+    rows: int
+    before: str = ""
+    after: str = ""
+    ask: bool = False
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """The offer that ``asdict`` wrote."""
+        fields: dict[str, Any] = {**value, "fix": Fix.from_dict(value["fix"])}
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing noticed about the file. ``code`` is stable; the sentences may change.
 
-    ``error``: the rows (or the file) cannot be used. ``warning``: used, but look. ``info``: good to know.
+    ``error``: the rows (or the file) cannot be used. ``warning``: used, but look. ``info``: good to know. ``fixes`` are the
+    one-click repairs on offer, the best one first.
     """
 
     code: str
@@ -35,11 +86,13 @@ class Finding:
     message: str
     next_step: str = ""
     example: str = ""
+    fixes: tuple[FixOffer, ...] = ()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The finding that ``asdict`` wrote."""
-        fields: dict[str, Any] = {**value, "lines": tuple(value["lines"])}
+        offers = tuple(FixOffer.from_dict(offer) for offer in value.get("fixes", ()))
+        fields: dict[str, Any] = {**value, "lines": tuple(value["lines"]), "fixes": offers}
         return cls(**fields)
 
 
@@ -61,10 +114,15 @@ class RefusedFile(DataError):  # noqa: N818 - it names the file, the base class 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; ``role`` is system, user or assistant."""
+    """One turn of a conversation; ``role`` is system, user, assistant or tool.
+
+    ``more`` is what else the turn carries, as the JSON text of one object (``tool_calls``, ``tool_call_id``, ``name``), or
+    empty.
+    """
 
     role: str
     content: str
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +135,20 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Which known form the file has, and which column plays which part.
+    """Which known form the file has, which column plays which part, and how it trains.
 
-    ``columns`` pairs a role (prompt, completion, system, messages, instruction, input, output) with a column of the file.
-    ``exact`` is false when the names only resemble the ones expected: then a person should confirm. ``why`` says it in words.
+    ``columns`` pairs a part (prompt, completion, system, messages, instruction, input, output, chosen, rejected, answer,
+    reward, reward_name, test, text) with a column of the file. ``exact`` is false when the names only resemble the ones
+    expected: then a person should confirm. ``why`` says it in words. ``method_why`` says why this training type fits, and how
+    sure that is.
     """
 
     kind: Kind
     columns: tuple[tuple[str, str], ...]
     exact: bool
     why: str
+    training: TrainingType = "SL"
+    method_why: str = ""
 
     def column(self, role: str) -> str | None:
         """The column that plays this role, if any."""
@@ -128,7 +190,9 @@ class Inspection:
 
     ``rows_total = rows_usable + rows_rejected``; duplicates are usable (the split keeps one of each). ``fingerprint`` is the
     SHA-256 of the original file. ``preview`` holds the first rows as they stand in the file, one text per preview column.
-    ``delimiter`` is set for CSV only. ``shape`` is None when the columns were not recognised and none were chosen.
+    ``delimiter`` is set for CSV only. ``shape`` is None when the columns were not recognised and none were chosen. ``fixes``
+    were applied in this order. ``extras`` are the columns that are not part of the form but kept for grouping and filters, in
+    the order of the stage's columns ``x0, x1, ...``.
     """
 
     file_name: str
@@ -150,6 +214,10 @@ class Inspection:
     bytes: int
     folder: Path
     rules: tuple[str, ...] = ()
+    container: Container = "csv"
+    near_duplicate_rows: int = 0
+    fixes: tuple[Fix, ...] = ()
+    extras: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -188,18 +256,29 @@ class Inspection:
             "lengths": LengthStats.from_dict(value["lengths"]),
             "folder": Path(value["folder"]),
             "rules": tuple(value["rules"]),
+            "fixes": tuple(Fix.from_dict(fix) for fix in value.get("fixes", ())),
+            "extras": tuple(value.get("extras", ())),
         }
         return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPlan:
-    """Shares of the prompts in per cent; they add up to 100 and none is zero."""
+    """Shares of the prompts in per cent; they add up to 100 and none is zero.
+
+    ``group`` names a column whose equal values stay in one part, ``stratify`` one whose values are shared out evenly, ``order``
+    what the training rows are sorted by (curriculum): empty for file order, ``length``, or a column. ``near`` keeps
+    near-duplicate prompts in one part.
+    """
 
     name: str
     train: float
     validation: float
     test: float
+    group: str = ""
+    stratify: str = ""
+    order: str = ""
+    near: bool = True
 
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
@@ -246,15 +325,24 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a part. ``prompt_id`` depends on the text alone, so it survives reordering and added rows."""
+    """One row of a part. ``prompt_id`` depends on the text alone, so it survives reordering and added rows.
+
+    ``completion`` is the good answer (the chosen one of a pair; empty for a task that only a reward judges), ``rejected`` the
+    worse answer of a pair, ``reference`` what a grader compares with, ``source`` the name of the file in a mixture.
+    """
 
     prompt_id: str
     line: int
     prompt: str
     completion: str
     messages: tuple[Message, ...]
+    rejected: str = ""
+    reference: str = ""
+    reward: float | None = None
+    reward_name: str = ""
+    source: str = ""
 
 
-def messages_from(turns: list[dict[str, str]]) -> tuple[Message, ...]:
-    """Messages from plain dictionaries with ``role`` and ``content``."""
-    return tuple(Message(turn["role"], turn["content"]) for turn in turns)
+def messages_from(turns: Sequence[Mapping[str, str | None]]) -> tuple[Message, ...]:
+    """Messages from plain dictionaries with ``role``, ``content`` and perhaps ``more``."""
+    return tuple(Message(turn["role"] or "", turn["content"] or "", turn.get("more") or "") for turn in turns)
