@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
 from studio.errors import RunError, StoreError, StudioError
+from studio.processes import started_at
 from studio.runs import files
 from studio.runs.again import again
 from studio.runs.files import Ending, Outcome
-from studio.runs.processes import started_at
 from studio.runs.redact import redact
 from studio.settings import Settings
 from studio.store import Job, JobKind, Store

@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
-import studio
+from studio.processes import import_path
 from studio.settings import Settings
 
 #: What decides where a process connects. Never inherited: the studio's own settings say it.
@@ -43,9 +42,9 @@ def child_environment(settings: Settings, inherited: Mapping[str, str] | None = 
     source = os.environ if inherited is None else inherited
     env = {name: value for name, value in source.items() if name not in _CONNECTION}
     env.update(_QUIET)
-    root = _checkout()
-    if root is not None:
-        env["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [env.get("PYTHONPATH")])])
+    path = import_path(env.get("PYTHONPATH"))
+    if path is not None:
+        env["PYTHONPATH"] = path
     if settings.place == "embedded":
         env["STUDIO_PLACE"] = "embedded"
         return env
@@ -66,9 +65,3 @@ def settle_down(settings: Settings, *, offline: bool) -> None:
     logging.disable(logging.INFO)
     if offline and settings.place == "embedded":
         os.environ.update(_OFFLINE)
-
-
-def _checkout() -> Path | None:
-    """The folder that holds ``studio`` when it runs from a checkout, which a child in another folder would not find."""
-    root = Path(studio.__file__).resolve().parent.parent
-    return root if (root / "pyproject.toml").is_file() else None

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
+from studio import processes
 from studio.errors import RunError
-from studio.runs import files, processes
+from studio.runs import files
 from studio.runs.again import again
 from studio.runs.environment import child_environment
 from studio.settings import Settings
@@ -29,6 +31,7 @@ _TICK_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 20.0
 _RESUMABLE: Final[frozenset[JobStatus]] = frozenset({"stopped", "failed", "interrupted"})
 _STOPPABLE: Final[frozenset[JobStatus]] = frozenset({"queued", "starting", "running"})
+_MODULES: Final = {"train": "studio.runs.worker", "answers": "studio.compare.answers_job"}
 
 
 def can_resume(job: Job) -> bool:
@@ -58,7 +61,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._store = store
-        self._command = command or (lambda job: processes.command_of(job, settings.home))
+        self._command = command or (lambda job: _command_of(job, settings.home))
         self._grace = grace_seconds
         self._lock = threading.RLock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -166,7 +169,7 @@ class Supervisor:
         self._clear_away(job)
         try:
             files.forget_the_past(folder)
-            child = processes.spawn(self._command(job), folder, child_environment(self._settings))
+            child = processes.spawn(self._command(job), folder, child_environment(self._settings), files.LOG)
         except OSError as error:
             self._store.jobs.move(
                 job.id,
@@ -248,3 +251,9 @@ def _next_step(job: Job, folder: Path) -> str:
     if files.has_checkpoint(folder):
         return "Choose Resume to continue from the last checkpoint."
     return "Choose Resume to start again. It had not saved a checkpoint yet."
+
+
+def _command_of(job: Job, home: Path) -> list[str]:
+    """What is run for a job. No secret is ever part of it."""
+    # -P: the folder that the process runs in must not become a place to import from.
+    return [sys.executable, "-P", "-m", _MODULES[job.kind], "--home", str(home), "--job", job.id]

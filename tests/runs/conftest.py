@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from studio.runs.processes import kill, life_of
+from studio.processes import kill, life_of
 from studio.runs.supervisor import Supervisor
 from studio.settings import Settings
 from studio.store import Job, Store

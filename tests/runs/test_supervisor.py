@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from studio.errors import NotFoundError, RunError
+from studio.processes import describe_end, life_of, started_at
 from studio.runs import files
-from studio.runs.processes import describe_end, life_of, started_at
 from studio.runs.supervisor import Supervisor, can_resume, can_stop
 
 COUNT = """

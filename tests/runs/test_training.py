@@ -12,10 +12,10 @@ from itertools import product
 import psutil
 import pytest
 
-from studio import data
+from studio import data, processes
 from studio.errors import NotFoundError, SettingError
 from studio.recipe import facts_of, recommend
-from studio.runs import files, processes, progress
+from studio.runs import files, progress
 from studio.runs.launch import create_run
 from studio.runs.supervisor import Supervisor
 

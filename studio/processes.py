@@ -1,4 +1,4 @@
-"""Starts a job's process, and tells whether one is alive and how one ended, as far as that can be known.
+"""Processes of our own: started so that they outlive whoever started them, found again later, and ended.
 
 Guarantees: a process is known by its pid and its start time, so that a number that was given out again is never taken for it; a
 process that has ended but was not collected counts as dead; nothing that was started here dies with the studio.
@@ -10,43 +10,44 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 import psutil
 
-from studio.runs.files import LOG
-from studio.store import Job
+import studio
 
 #: Start times are read from two processes' view of the clock; a pid is not given out twice within this many seconds.
 _SAME_START_SECONDS: Final = 2.0
 
-_MODULES: Final = {"train": "studio.runs.worker", "answers": "studio.compare.answers_job"}
-
 Life = Literal["alive", "zombie", "gone"]
 
 
-def command_of(job: Job, home: Path) -> list[str]:
-    """What is run for a job. No secret is ever part of it."""
-    # -P: the folder that the process runs in must not become a place to import from.
-    return [sys.executable, "-P", "-m", _MODULES[job.kind], "--home", str(home), "--job", job.id]
-
-
-def spawn(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a process that belongs to no terminal and to no studio. Raises ``OSError``."""
+def spawn(command: Sequence[str], folder: Path, env: Mapping[str, str], log: str) -> subprocess.Popen[bytes]:
+    """Start a process of no terminal and no studio; what it prints is added to ``folder/log``. Raises ``OSError``."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOG).open("ab") as log:
+    with (folder / log).open("ab") as output:
         return subprocess.Popen(
             command,
             cwd=folder,
             env=dict(env),
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def import_path(inherited: str | None = None) -> str | None:
+    """What ``PYTHONPATH`` must say for a child in another folder to find ``studio``; ``None`` when it is installed.
+
+    A checkout is not found by itself; ``inherited`` is what the path says already.
+    """
+    root = Path(studio.__file__).resolve().parent.parent
+    if not (root / "pyproject.toml").is_file():
+        return inherited
+    return os.pathsep.join([str(root), *filter(None, [inherited])])
 
 
 def started_at(pid: int) -> float | None:
