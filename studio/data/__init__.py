@@ -14,7 +14,9 @@ from studio.data.check import FEWEST_PROMPTS
 from studio.data.intake import inspect, reopen
 from studio.data.parts import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
 from studio.data.read import PREVIEW_CHARACTERS
+from studio.data.stage import rows_of
 from studio.data.types import (
+    Cancelled,
     Container,
     Dataset,
     Example,
@@ -26,17 +28,20 @@ from studio.data.types import (
     LengthStats,
     Message,
     Part,
+    Reading,
     RefusedFile,
     Row,
     Shape,
     SplitPlan,
     TrainingType,
+    Watch,
 )
 
 __all__ = [
     "FEWEST_PROMPTS",
     "PLANS",
     "PREVIEW_CHARACTERS",
+    "Cancelled",
     "Container",
     "Dataset",
     "Example",
@@ -48,11 +53,13 @@ __all__ = [
     "Lengths",
     "Message",
     "Part",
+    "Reading",
     "RefusedFile",
     "Row",
     "Shape",
     "SplitPlan",
     "TrainingType",
+    "Watch",
     "default_plan",
     "export_jsonl",
     "inspect",
@@ -60,5 +67,6 @@ __all__ = [
     "prompt_ids",
     "reopen",
     "rows",
+    "rows_of",
     "split",
 ]

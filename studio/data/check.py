@@ -12,10 +12,10 @@ from pathlib import Path
 
 import duckdb
 
-from studio.data.db import literal, readable
+from studio.data.db import literal
 from studio.data.read import Table
 from studio.data.source import Source
-from studio.data.stage import MESSAGES, NOT_JUDGED
+from studio.data.stage import MESSAGES, NOT_JUDGED, rows_of
 from studio.data.types import SHOWN_LINES, Example, Finding, Lengths, LengthStats, Message, Shape
 
 #: Below this many rows people should know that little can be learned.
@@ -64,8 +64,13 @@ _DOUBTS: tuple[tuple[str, str, str, str], ...] = (
         "an unusual order of speakers, such as two user messages in a row",
         "See if that is meant.",
     ),
-    ("control_characters", "controls", "invisible control characters, mostly left by a damaged export", "Remove them."),
-    ("special_tokens", "markers", "chat markers such as <|im_end|>, which can confuse a model", "Remove the markers."),
+    (
+        "control_characters",
+        "m_control_characters",
+        "invisible control characters, mostly left by a damaged export",
+        "Remove them.",
+    ),
+    ("special_tokens", "m_special_tokens", "chat markers such as <|im_end|>, which can confuse a model", "Remove the markers."),
     ("completion_equals_prompt", "prompt = completion", "an answer that only repeats the prompt", "Check these rows."),
 )
 _EXCEL_CUT = (
@@ -90,7 +95,7 @@ class Report:
 
 def check(source: Source, table: Table, shape: Shape | None, stage: Path, connection: duckdb.DuckDBPyConnection) -> Report:
     """Read the stage once per question and put the answers into sentences."""
-    rows = f"read_parquet({readable(stage)})"
+    rows = rows_of(stage)
     total, usable = _row(connection, f"SELECT count(*), count(*) FILTER (reason IS NULL) FROM {rows}")
     duplicates = _duplicates(rows, connection)
     findings = [

@@ -13,10 +13,11 @@ import duckdb
 from studio.data import shape as shapes
 from studio.data.check import check
 from studio.data.db import connect, disk_errors
-from studio.data.read import Layout, Table, lay_out, open_table, preview
+from studio.data.read import RECORDS, Layout, Table, lay_out, open_table, preview
 from studio.data.source import Source, survey
-from studio.data.stage import write_stage
-from studio.data.types import Inspection, Shape
+from studio.data.stage import STAGE, write_stage
+from studio.data.texts import extra_columns
+from studio.data.types import Inspection, Reading, Shape, Watch
 from studio.errors import NotFoundError, StoreError
 
 _RECORD = "inspection.json"
@@ -24,15 +25,32 @@ _RECORD = "inspection.json"
 _ROOM_PER_BYTE = 2.5
 
 
-def inspect(source: Path, name: str, folder: Path, *, mapping: Mapping[str, str] | None = None) -> Inspection:
+class _Unwatched:
+    """Nobody watches."""
+
+    def at(self, phase: str, done: int, total: int, unit: str) -> None:
+        """Nothing to tell."""
+
+
+def inspect(
+    source: Path,
+    name: str,
+    folder: Path,
+    reading: Reading | None = None,
+    *,
+    watch: Watch | None = None,
+    mapping: Mapping[str, str] | None = None,
+) -> Inspection:
     """Read the file ``source`` once, judge every row, and stage the rows in ``folder`` (made if missing).
 
-    ``name`` is what the person calls the file; it is only shown. ``mapping`` names columns by part, such as
-    ``{"prompt": "User Question", "completion": "Reply"}``, when a person chose or confirmed them.
+    ``name`` is what the person calls the file; it is only shown. ``reading`` says what a person chose or confirmed; ``mapping``
+    is short for a reading with nothing but that mapping.
 
     Raises ``RefusedFile`` (a ``DataError``) when there is no table in the file at all, ``DataError`` when it cannot be read or
-    the mapping does not fit, ``StoreError`` when the disk is full.
+    the reading does not fit, ``StoreError`` when the disk is full, ``Cancelled`` when the watch says so.
     """
+    chosen = reading or Reading(mapping=mapping)
+    say = watch or _Unwatched()
     with disk_errors(name):
         folder.mkdir(parents=True, exist_ok=True)
     surveyed = survey(source, name)
@@ -40,9 +58,9 @@ def inspect(source: Path, name: str, folder: Path, *, mapping: Mapping[str, str]
     try:
         layout = lay_out(surveyed, folder.resolve())
         with connect(folder, name, row_bytes=layout.row_bytes) as connection:
-            inspection = _inspected(surveyed, layout, folder.resolve(), mapping, connection)
+            inspection = _inspected(surveyed, layout, folder.resolve(), chosen, connection, say)
     finally:
-        for working in ("records.txt", "aside.txt", "stage.parquet.part"):
+        for working in (RECORDS, f"{STAGE}.part"):
             (folder / working).unlink(missing_ok=True)
     with disk_errors(name):
         write_json(folder / _RECORD, inspection.to_dict())
@@ -69,13 +87,17 @@ def _inspected(
     source: Source,
     layout: Layout,
     folder: Path,
-    mapping: Mapping[str, str] | None,
+    reading: Reading,
     connection: duckdb.DuckDBPyConnection,
+    watch: Watch,
 ) -> Inspection:
     table = open_table(source, layout, connection)
-    shape = shapes.chosen(mapping, tuple(table.columns)) if mapping else _recognised(table)
+    shape = shapes.chosen(reading.mapping, tuple(table.columns)) if reading.mapping else _recognised(table)
     preview_columns, first_rows = preview(table, connection)
-    report = check(source, table, shape, write_stage(table, shape, folder, connection, layout.row_bytes), connection)
+    watch.at("staging", 0, 0, "rows")
+    stage = write_stage(table, shape, folder, connection, layout.row_bytes, reading.fixes)
+    watch.at("checking", 0, 0, "rows")
+    report = check(source, table, shape, stage, connection)
     return Inspection(
         file_name=source.name,
         format=table.format,
@@ -96,6 +118,8 @@ def _inspected(
         bytes=source.bytes,
         folder=folder,
         rules=(f"text: {source.encoding}", table.rule),
+        fixes=reading.fixes,
+        extras=extra_columns(table, shape),
     )
 
 

@@ -30,7 +30,7 @@ import duckdb
 from studio.data.check import FEWEST_PROMPTS
 from studio.data.db import LONG_ROWS, connect, disk_errors, literal, parquet, readable, writable
 from studio.data.intake import write_json
-from studio.data.stage import KEY_VERSION, MESSAGES, normalised
+from studio.data.stage import KEY_VERSION, MESSAGES, normalised, rows_of
 from studio.data.types import Dataset, Inspection, Part, Row, SplitPlan, messages_from
 from studio.errors import DataError, NotFoundError, StoreError
 
@@ -72,7 +72,7 @@ def split(inspection: Inspection, plan: SplitPlan | None = None, *, name: str | 
         (folder / _RECORD).unlink(missing_ok=True)
     row_bytes = inspection.bytes // inspection.rows_total
     with connect(folder, inspection.file_name, row_bytes=row_bytes) as connection:
-        kept = _assign(f"read_parquet({readable(stage)})", plan, inspection, connection)
+        kept = _assign(rows_of(stage), plan, inspection, connection)
         moved = _fill(plan, kept["prompts"], connection)
         sql = {part: _write(folder, stage, part, connection, row_bytes) for part in _PARTS}
         counts = _verify(folder, kept["rows"], connection)
@@ -224,7 +224,7 @@ def _write(folder: Path, stage: Path, part: PartName, connection: duckdb.DuckDBP
     start = f"SELECT {ident} AS prompt_id, line, prompt, completion, {' '.join(MESSAGES.split())} AS messages FROM "
     end = f" SEMI JOIN ({chosen}) USING (row_id) ORDER BY row_id"
     try:
-        connection.execute(f"COPY ({start}read_parquet({readable(stage)}){end}) TO {writable(partial)} ({parquet(row_bytes)})")
+        connection.execute(f"COPY ({start}{rows_of(stage)}{end}) TO {writable(partial)} ({parquet(row_bytes)})")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

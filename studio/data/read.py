@@ -1,15 +1,16 @@
-"""From a file to a table of numbered records that DuckDB can read without guessing.
+"""From a file to a table of records that DuckDB can read without guessing.
 
-Guarantees: the content decides what the file is, its name never does; records get their number and editor line here, once; the
+Guarantees: the content decides what the file is, its name never does; records get their editor line here, once; the
 working files lie in the data set's own folder under names of ours, so a person's file name never reaches SQL.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
@@ -25,11 +26,16 @@ PREVIEW_COLUMNS = 20
 #: A cell of the preview is cut after this many characters.
 PREVIEW_CHARACTERS = 2000
 _SEPARATOR = b"\x1f"
+_RECORD = "line, 0 AS breaks, nullif(problem, '') AS problem"
+#: The working file with the records of what cannot be read directly.
+RECORDS = "records.txt"
 # Line ends inside a record take three bytes each in the working file.
 _LONGEST_RECORD = 4 * LONGEST
 _REPLACEMENT = "\ufffd".encode()
 # Which text DuckDB takes for a missing value: one that no file holds, so that NA, NULL and nothing stay what they are.
 _NO_NULL = literal("\ufdd3")
+Lines = Literal["stored", "one", "breaks"]
+
 _EXTENSIONS: Mapping[str, frozenset[Format]] = {
     ".csv": frozenset({"csv"}),
     ".tsv": frozenset({"csv"}),
@@ -41,23 +47,30 @@ _EXTENSIONS: Mapping[str, frozenset[Format]] = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Numbered records in two working files: those that can be read, and those set aside with their reason.
+    """The records of a file, readable as a table.
 
-    ``good`` is a SQL table expression with ``row_id, line`` and, for CSV, one VARCHAR ``c0, c1, ...`` per cell, for JSON one
-    VARCHAR ``value``. ``aside`` has ``row_id, line, reason, raw``. ``columns`` maps each shown column to its SQL names: cell
-    names for CSV, all spellings of the key for JSON. ``named`` is false when the file has no column names, and ``twice`` holds
-    the names that more than one column has.
+    ``records`` is a SQL table expression in file order with ``line`` (see ``lines``), ``breaks`` (line ends in the record),
+    ``problem`` (the reason why a record cannot be read, or NULL) and, for CSV, ``aside`` (the text of such a record) and one
+    VARCHAR ``c0, c1, ...`` per cell, for JSON one VARCHAR ``value``. ``columns`` maps each shown column to its places: cells
+    for CSV, JSON pointers to all spellings of the key for JSON. ``raw_text`` is SQL for the text of a record from the column
+    ``raw`` that ``texts`` makes. ``named`` is false when the file has no column names, and ``twice`` holds the names that more
+    than one column has.
+
+    ``lines`` says how editor lines are known: ``stored`` in ``line``; ``one`` line per record, the first on ``first_line``; or
+    ``breaks``, where a record may hold ``breaks`` more.
     """
 
     format: Format
     delimiter: str | None
-    good: str
-    aside: str
+    records: str
     columns: Mapping[str, tuple[str, ...]]
     findings: tuple[Finding, ...]
     rule: str
+    raw_text: str
     named: bool = True
     twice: frozenset[str] = frozenset()
+    lines: Lines = "stored"
+    first_line: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +78,7 @@ class Layout:
     """Numbered records on disk, before anything is known about their columns. ``row_bytes`` is their mean size."""
 
     packing: csv_records.Dialect | json_records.Container
-    good: Path
-    aside: Path
+    records: Path
     row_bytes: int
 
 
@@ -100,7 +112,7 @@ def open_table(source: Source, layout: Layout, connection: duckdb.DuckDBPyConnec
 def preview(table: Table, connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """The first rows as they stand in the file: column names and texts. A missing value is an empty text."""
     names = tuple(table.columns)[:PREVIEW_COLUMNS]
-    first = f"FROM {table.good} LIMIT {PREVIEW_ROWS}"
+    first = f"FROM {table.records} WHERE problem IS NULL LIMIT {PREVIEW_ROWS}"
     if table.format == "csv":
         cells = ", ".join(_cut(cell) for name in names for cell in table.columns[name])
         return names, tuple(
@@ -113,10 +125,14 @@ def preview(table: Table, connection: duckdb.DuckDBPyConnection) -> tuple[tuple[
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
-            rows.append(
-                tuple(_shown(next((value[key] for key in table.columns[name] if key in value), None)) for name in names)
-            )
+            rows.append(tuple(_shown(_held(value, table.columns[name])) for name in names))
     return names, tuple(rows)
+
+
+def _held(value: Mapping[str, object], pointers: Sequence[str]) -> object:
+    """What an object holds under one of the spellings of a key."""
+    keys = [pointer[1:].replace("~1", "/").replace("~0", "~") for pointer in pointers]
+    return next((value[key] for key in keys if key in value), None)
 
 
 def _cut(cell: str) -> str:
@@ -136,29 +152,33 @@ def _csv_table(source: Source, layout: Layout, dialect: csv_records.Dialect) -> 
         columns[_unused(name or f"Column {position + 1}", columns)] = (f"c{position}",)
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in (f"c{position}" for position in range(dialect.width)))
     expression = (
-        f"read_csv({readable(layout.good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, strict_mode=true, "
+        f"read_csv({readable(layout.records)}, auto_detect=false, header=false, nullstr={_NO_NULL}, strict_mode=true, "
         f"max_line_size={_LONGEST_RECORD}, delim={literal(dialect.delimiter)}, quote={literal(dialect.quote)}, "
-        f"escape={literal(dialect.quote)}, columns={{'row_id': 'BIGINT', 'line': 'BIGINT', {types}}})"
+        f"escape={literal(dialect.quote)}, "
+        f"columns={{'line': 'BIGINT', 'problem': 'VARCHAR', 'aside': 'VARCHAR', {types}}})"
     )
     cells = ", ".join(_restored(f"c{position}") for position in range(dialect.width))
     findings = (*_csv_findings(dialect), *_extension(source, "csv"))
     twice = frozenset(name for name in dialect.names if name and dialect.names.count(name) > 1)
     rule = f"CSV, cells separated by {dialect.delimiter!r}, quoted by {dialect.quote!r}"
-    table = f"(SELECT row_id, line, {cells} FROM {expression})"
-    return Table("csv", dialect.delimiter, table, _aside(layout.aside), columns, findings, rule, dialect.header, twice)
+    records = f"(SELECT {_RECORD}, {_restored('aside')}, {cells} FROM {expression})"
+    raw_text = "coalesce(nullif(raw.aside, ''), to_json(raw.cells)::VARCHAR)"
+    return Table("csv", dialect.delimiter, records, columns, findings, rule, raw_text, dialect.header, twice)
 
 
 def _json_table(
     source: Source, layout: Layout, container: json_records.Container, connection: duckdb.DuckDBPyConnection
 ) -> Table:
     expression = (
-        f"read_csv({readable(layout.good)}, auto_detect=false, header=false, nullstr={_NO_NULL}, delim=chr(31), quote='', "
-        f"escape='', max_line_size={_LONGEST_RECORD}, columns={{'row_id': 'BIGINT', 'line': 'BIGINT', 'value': 'VARCHAR'}})"
+        f"read_csv({readable(layout.records)}, auto_detect=false, header=false, nullstr={_NO_NULL}, delim=chr(31), quote='', "
+        f"escape='', max_line_size={_LONGEST_RECORD}, "
+        "columns={'line': 'BIGINT', 'problem': 'VARCHAR', 'value': 'VARCHAR'})"
     )
-    columns = _keys(expression, connection)
+    records = f"(SELECT {_RECORD}, {_restored('value')} FROM {expression})"
+    columns = _keys(records, connection)
     if not columns:
-        _refuse_rowless(expression, _aside(layout.aside), source, connection)
-    several = container.packing == "values" and _count(expression, connection) > 1
+        _refuse_rowless(records, source, connection)
+    several = container.packing == "values" and _count(f"{records} WHERE problem IS NULL", connection) > 1
     kind: Format = "jsonl" if several or container.packing == "lines" else "json"
     findings = list(_extension(source, kind))
     if container.packing == "wrapped":
@@ -167,7 +187,7 @@ def _json_table(
     if several:
         message = "The file does not have exactly one object per line; the objects were separated."
         findings.append(Finding("not_one_object_per_line", "warning", 1, (), message))
-    return Table(kind, None, expression, _aside(layout.aside), columns, tuple(findings), f"JSON, packed as {container.packing}")
+    return Table(kind, None, records, columns, tuple(findings), f"JSON, packed as {container.packing}", "raw")
 
 
 def _write(
@@ -177,34 +197,31 @@ def _write(
     packing: csv_records.Dialect | json_records.Container,
     delimiter: bytes | None,
 ) -> Layout:
-    """Lay the records out, one per line: ``row_id, line, text``, and those set aside: ``row_id, line, reason, text``.
+    """Lay the records out, one per line: ``line, problem, text``; CSV records ``line, problem, aside, cells...``.
 
     CSV records keep their ``delimiter``; JSON values have none.
     """
     values, separator = delimiter is None, delimiter or _SEPARATOR
-    good, aside = folder / "records.txt", folder / "aside.txt"
-    damaged, row = not source.clean, 0
-    with disk_errors(source.name), good.open("wb") as fine, aside.open("wb") as rest:
-        for row, (line, reason, text) in enumerate(records):
+    path, damaged, count = folder / RECORDS, not source.clean, 0
+    quote, empty = b"", b""
+    if isinstance(packing, csv_records.Dialect):
+        quote, empty = packing.quote.encode(), separator * packing.width
+    with disk_errors(source.name), path.open("wb") as file:
+        for line, reason, text in records:
+            count += 1
             why, raw = (
                 ("bad_encoding", text.replace(BAD_BYTES, _REPLACEMENT)) if damaged and BAD_BYTES in text else (reason, text)
             )
-            if why is not None:
-                rest.write(b"%d\x1f%d\x1f%b\x1f%b\n" % (row, line, why.encode(), raw.replace(b"\x1f", b" ")))
-            elif values and _SEPARATOR in raw:
+            if values:
                 # A raw control character is no JSON, and its stand-in is none either.
-                fine.write(b"%d\x1f%d\x1f%b\n" % (row, line, raw.replace(_SEPARATOR, b"\x02")))
+                raw = raw.replace(_SEPARATOR, b"\x02") if _SEPARATOR in raw else raw
+                file.write(b"%d\x1f%b\x1f%b\n" % (line, (why or "").encode(), raw))
+            elif why is None:
+                file.write(b"%d%b%b%b%b\n" % (line, separator, separator, separator, raw))
             else:
-                fine.write(b"%d%b%d%b%b\n" % (row, separator, line, separator, raw))
-    return Layout(packing, good, aside, source.bytes // (row + 1))
-
-
-def _aside(path: Path) -> str:
-    return (
-        f"(SELECT row_id, line, reason, {_restored('raw')} FROM read_csv({readable(path)}, auto_detect=false, header=false, "
-        f"nullstr={_NO_NULL}, delim=chr(31), quote='', escape='', max_line_size={_LONGEST_RECORD}, "
-        "columns={'row_id': 'BIGINT', 'line': 'BIGINT', 'reason': 'VARCHAR', 'raw': 'VARCHAR'}))"
-    )
+                quoted = quote + raw.replace(quote, quote * 2) + quote
+                file.write(b"%d%b%b%b%b%b\n" % (line, separator, why.encode(), separator, quoted, empty))
+    return Layout(packing, path, source.bytes // max(1, count))
 
 
 def _restored(cell: str) -> str:
@@ -213,18 +230,18 @@ def _restored(cell: str) -> str:
     return f"replace(replace(coalesce({cell}, ''), {feed}, chr(10)), {carriage}, chr(13)) AS {cell}"
 
 
-def _keys(expression: str, connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:
+def _keys(records: str, connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:
     """All keys of all objects (the 2,000 most frequent), in the order of first appearance.
 
     Spellings that differ in case only are one column, named by the most frequent spelling.
     """
     query = f"""
-        SELECT key, count(*) AS times, min(row_id) AS first_row, min(place) AS first_place FROM (
-          SELECT row_id, unnest(keys) AS key, generate_subscripts(keys, 1) AS place FROM (
-            SELECT row_id, CASE WHEN NOT json_valid(value) THEN NULL WHEN json_type(value) = 'OBJECT'
+        SELECT key, count(*) AS times, min(line) AS first_line, min(place) AS first_place FROM (
+          SELECT line, unnest(keys) AS key, generate_subscripts(keys, 1) AS place FROM (
+            SELECT line, CASE WHEN problem IS NOT NULL OR NOT json_valid(value) THEN NULL WHEN json_type(value) = 'OBJECT'
               THEN json_keys(value) END AS keys
-            FROM {expression}))
-        GROUP BY key ORDER BY times DESC, first_row, first_place LIMIT {MOST_COLUMNS}"""
+            FROM {records}))
+        GROUP BY key ORDER BY times DESC, first_line, first_place LIMIT {MOST_COLUMNS}"""
     found = connection.execute(query).fetchall()
     spellings: dict[str, list[str]] = {}
     for key, *_ in found:
@@ -233,13 +250,17 @@ def _keys(expression: str, connection: duckdb.DuckDBPyConnection) -> dict[str, t
     groups = sorted(spellings.values(), key=lambda keys: min(place[key] for key in keys))
     columns: dict[str, tuple[str, ...]] = {}
     for keys in groups:
-        columns[_unused(keys[0], columns)] = tuple(keys)
+        columns[_unused(keys[0], columns)] = tuple(_pointer(key) for key in keys)
     return columns
 
 
-def _refuse_rowless(expression: str, aside: str, source: Source, connection: duckdb.DuckDBPyConnection) -> None:
+def _pointer(key: str) -> str:
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _refuse_rowless(records: str, source: Source, connection: duckdb.DuckDBPyConnection) -> None:
     """Say why a JSON file without a single object cannot be used."""
-    everything = f"SELECT line, json_valid(value) AS valid FROM {expression} UNION ALL SELECT line, false FROM {aside}"
+    everything = f"SELECT line, problem IS NULL AND json_valid(value) AS valid FROM {records}"
     row = connection.execute(f"SELECT count(*), count(*) FILTER (valid), min(line) FROM ({everything})").fetchone()
     count, valid, line = row or (0, 0, None)
     if count == 0:

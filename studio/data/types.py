@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
-from studio.errors import DataError
+from studio.errors import DataError, StudioError
 
 Format = Literal["csv", "json", "jsonl", "parquet"]
 Container = Literal["csv", "json_array", "json_object", "jsonl", "parquet"]
@@ -48,6 +48,43 @@ class Fix:
     def from_dict(cls, value: Mapping[str, str]) -> Self:
         """The fix that ``asdict`` wrote."""
         return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a person wants one file read; everything left out is decided from the content.
+
+    ``mapping`` names columns by part, ``kind`` the form, ``fixes`` the repairs in the order in which they are applied.
+    ``encoding`` overrules what the bytes suggest, ``header`` whether the first line names the columns, ``key`` which list of a
+    wrapped JSON holds the rows.
+    """
+
+    mapping: Mapping[str, str] | None = None
+    kind: Kind | None = None
+    fixes: tuple[Fix, ...] = ()
+    encoding: str = ""
+    header: bool | None = None
+    key: str = ""
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """The reading that ``asdict`` wrote."""
+        return cls(**{**value, "fixes": tuple(Fix.from_dict(fix) for fix in value.get("fixes", ()))})
+
+
+class Cancelled(StudioError):  # noqa: N818 - it names what happened, the base class says that it is an error
+    """The person stopped the work. Nothing half-done is left behind."""
+
+
+class Watch(Protocol):
+    """Whoever wants to know how far the work is, and may stop it."""
+
+    def at(self, phase: str, done: int, total: int, unit: str) -> None:
+        """Called some times a second: ``done`` of ``total`` (0 when unknown) in ``unit`` (bytes, rows, per cent).
+
+        Raising ``Cancelled`` stops the work at once.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from studio import data
-from studio.data.db import connect, readable
+from studio.data.db import connect
+from studio.data.stage import rows_of
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Desk:
 
 
 def staged(inspection: data.Inspection) -> list[tuple[int, str, str]]:
-    stage = readable(inspection.folder / "stage.parquet")
-    query = f"SELECT line, prompt, completion FROM read_parquet({stage}) WHERE reason IS NULL ORDER BY row_id"
+    rows = rows_of(inspection.folder / "stage.parquet")
+    query = f"SELECT line, prompt, completion FROM {rows} WHERE reason IS NULL ORDER BY row_id"
     with connect(inspection.folder) as connection:
         return connection.execute(query).fetchall()
 

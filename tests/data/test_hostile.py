@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio import data
-from studio.data.db import connect, literal, readable
+from studio.data.db import connect, literal
+from studio.data.stage import rows_of
 from studio.errors import DataError, NotFoundError, StoreError
 
 HOSTILE = [
@@ -81,8 +82,9 @@ def read(content: str, name: str) -> tuple[data.Inspection, list[tuple[str, str]
         source.write_bytes(content.encode())
         found = data.inspect(source, name, Path(folder) / "dataset")
         with connect(found.folder) as connection:
-            stage = readable(found.folder / "stage.parquet")
-            query = f"SELECT prompt, completion FROM read_parquet({stage}) WHERE reason IS NULL ORDER BY row_id"
+            query = (
+                f"SELECT prompt, completion FROM {rows_of(found.folder / 'stage.parquet')} WHERE reason IS NULL ORDER BY row_id"
+            )
             return found, connection.execute(query).fetchall()
 
 
@@ -241,7 +243,15 @@ def test_nothing_is_left_behind(desk):
     found = desk("prompt,completion\n" + "".join(f"q{number},a\n" for number in range(12)))
     data.split(found.inspection)
     names = {path.name for path in found.inspection.folder.iterdir()}
-    assert names == {"stage.parquet", "inspection.json", "train.parquet", "validation.parquet", "test.parquet", "dataset.json"}
+    assert names == {
+        "stage.parquet",
+        "stage.json",
+        "inspection.json",
+        "train.parquet",
+        "validation.parquet",
+        "test.parquet",
+        "dataset.json",
+    }
 
 
 def test_what_is_missing_is_named(tmp_path):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from studio import data
-from studio.data.db import connect, readable
+from studio.data.db import connect
+from studio.data.stage import rows_of
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 FILES = CASES / "files"
@@ -50,7 +51,7 @@ def _result(path: Path, folder: Path) -> dict:
         found = data.inspect(path, path.name, folder)
     except data.RefusedFile:
         return {"outcome": "rejected", "usable_rows": 0, "rejected_rows": 0}
-    query = f"SELECT prompt, completion, messages FROM read_parquet({readable(found.folder / 'stage.parquet')})"
+    query = f"SELECT prompt, completion, messages FROM {rows_of(found.folder / 'stage.parquet')}"
     with connect(found.folder) as connection:
         rows = connection.execute(f"{query} WHERE reason IS NULL ORDER BY row_id").fetchall()
     errors = [finding for finding in found.findings if finding.severity == "error"]
