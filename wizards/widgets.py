@@ -335,6 +335,22 @@ element.addEventListener('click', (event) => {
   if (b.tagName === 'A') event.preventDefault();
   trigger('pick', {name: b.dataset.pick, value: b.dataset.value || ''});
 });
+const send = (node) => {
+  const form = node.closest('[data-form]');
+  const sent = {};
+  for (const f of form.querySelectorAll('[name]')) {
+    sent[f.name] = f.value;
+    if (f.type === 'password') f.value = '';
+  }
+  trigger('pick', {name: form.dataset.form, value: JSON.stringify(sent)});
+};
+element.addEventListener('click', (event) => {
+  const b = event.target.closest('[data-send]');
+  if (b && !b.disabled && element.contains(b)) send(b);
+});
+element.addEventListener('keydown', (event) => {
+  if (event.key === 'Enter' && event.target.matches('[data-form] input')) send(event.target);
+});
 element.addEventListener('change', (event) => {
   const f = event.target.closest('[data-field]');
   if (f) trigger('edit', {name: f.dataset.field, value: f.value});
