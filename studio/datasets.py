@@ -1,86 +1,241 @@
-"""A file comes in: from an upload, a path or a sample to a data set that runs can be started from.
+"""A file comes in: from an upload, a path, a text, the Hub or a sample to a data set that runs can be started from.
 
-Guarantees: the original is copied under a name of ours before anything reads it, and is never changed; nothing is recorded in
-the store before the split is complete; a file that was refused leaves no folder behind; what was staged is found again after a
-restart; what one owner staged no other owner can open, even with its id.
+Guarantees: all work on a file is done by a process of its own (``studio.work``), so no file takes the studio down and no page
+waits; the original is never changed; what was found before stays until a new reading is complete; nothing is recorded in the
+store before the split is complete; what one owner staged no other owner can open, even with its id; what was never split is
+cleaned away after some days, what was split never is.
+
+``begin_…`` return at once, ``state`` says how far it is; the functions without ``begin`` stay until it is done. A failure is an
+error of ``studio.errors`` either way.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
-from collections.abc import Mapping
+import stat
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from studio import data
-from studio.data import Dataset, Inspection, SplitPlan
+from studio import data, work
+from studio.data import Dataset, Fix, Inspection, Reading, SplitPlan
 from studio.errors import DataError, NotFoundError, StoreError
 from studio.settings import Settings
 from studio.store import Store, checked_id, new_id
+from studio.work import Cancelled, Done, Failed, Limits, Progress, State, Ticket, Working
+from studio.work.files import read_json, remove, write_json
+from studio.work.tasks import ORIGINAL, READING
 
+Tell = Callable[[Progress], None]
+
+#: Whose it is; that it was settled; where the file came from.
 _NOTE: Final = "staged_by.txt"
-_ORIGINAL: Final = "original"
+_SETTLED: Final = "settled"
+_ORIGIN: Final = "origin.json"
+#: After this long nobody comes back to a file that was added and never split.
+KEEP_SECONDS: Final = 7 * 24 * 3600
+_CLEAN: Final = "clean.jsonl"
+_REJECTED: Final = "set_aside.csv"
 
 
-def stage(
-    settings: Settings, source: Path, name: str, owner: str, *, mapping: Mapping[str, str] | None = None
-) -> tuple[str, Inspection]:
-    """Copy a file into a folder of its own and check every row; the id under which it is staged, and what was found.
+@dataclass(frozen=True, slots=True)
+class FromFile:
+    """A file on this computer. ``by_path``: a person named its path; otherwise it came through the browser.
 
-    ``name`` is what the person calls the file and never becomes a path. Raises ``DataError`` (``data.RefusedFile`` when there
-    is no table in it) when the file cannot be read or is larger than ``settings.upload_limit_bytes``, ``StoreError`` when the
-    disk refuses.
+    ``in_place``: read it where it is and keep nothing of it, as for a check that keeps nothing at all.
     """
-    _require_fits(settings, source, name)
+
+    path: Path
+    by_path: bool = False
+    in_place: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FromText:
+    """A table or lines that were pasted."""
+
+    text: str
+
+
+Origin = FromFile | FromText
+
+
+def begin_stage(
+    settings: Settings, origin: Origin | Path, name: str, owner: str, *, reading: Reading | None = None, tied: bool = False
+) -> str:
+    """Give a file a folder of its own and begin to check every row; the id under which it is staged.
+
+    ``name`` is what the person calls it and never becomes a path. ``tied`` work ends with this process. Raises ``DataError``
+    when the file is not there or larger than the limit, ``StoreError`` when the disk refuses.
+    """
+    source = FromFile(origin) if isinstance(origin, Path) else origin
+    checked = _checked(settings, source, name) if isinstance(source, FromFile) else None
+    sweep(settings)
     staged_id = new_id("data")
     folder = folder_of(settings, staged_id)
     try:
         folder.mkdir(parents=True)
-        shutil.copyfile(source, folder / _ORIGINAL)
         (folder / _NOTE).write_text(owner, encoding="utf-8")
-        return staged_id, data.inspect(folder / _ORIGINAL, name, folder, mapping=mapping)
+        place = _brought(source, checked, folder)
+        write_json(folder / _ORIGIN, {"name": name} | place)
+        _begin_reading(settings, folder, reading or Reading(), fingerprint="", copy=place["copy"], tied=tied)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, StoreError):
             raise _refused(error, folder) from error
         raise
+    return staged_id
+
+
+def begin_reading(settings: Settings, staged_id: str, owner: str, reading: Reading, *, tied: bool = False) -> None:
+    """Begin to check the same file again, read in another way. What was found before stays until this is complete.
+
+    Raises ``DataError`` when it is being worked on, is in use by runs, or the file has changed; ``NotFoundError``.
+    """
+    before = find(settings, staged_id, owner)
+    folder = folder_of(settings, staged_id)
+    if (folder / _SETTLED).exists():
+        raise DataError("This data set is split already, and runs rely on it.", next_step="Begin again with a copy of it.")
+    _begin_reading(settings, folder, reading, fingerprint=before.fingerprint, tied=tied)
+
+
+def begin_settle(settings: Settings, staged_id: str, owner: str, plan: SplitPlan | None = None, *, tied: bool = False) -> None:
+    """Begin to split what was checked; ``settled`` records it when that is done. Raises ``DataError``, ``NotFoundError``."""
+    find(settings, staged_id, owner)
+    folder = folder_of(settings, staged_id)
+    if (folder / _SETTLED).exists():
+        raise DataError("This data set is split already, and runs rely on it.", next_step="Begin again with a copy of it.")
+    work.start("split", Ticket(folder), {"plan": asdict(plan) if plan else None}, limits=_limits(settings, folder), tied=tied)
+
+
+def state(settings: Settings, staged_id: str, owner: str) -> State | None:
+    """Where the work on it stands; ``None`` when there never was any. Raises ``NotFoundError`` when it is not this owner's."""
+    return work.state(Ticket(_own(settings, staged_id, owner)))
+
+
+def cancel(settings: Settings, staged_id: str, owner: str) -> State | None:
+    """End the work now. A file that was never checked to the end is gone then; otherwise what was found before stays."""
+    folder = _own(settings, staged_id, owner)
+    ended = work.cancel(Ticket(folder))
+    if isinstance(ended, Cancelled) and not _has_inspection(folder):
+        remove(folder)
+    return ended
+
+
+def dismiss(settings: Settings, staged_id: str, owner: str) -> None:
+    """Remove a staged file that nobody wants any more, with any work on it. A split data set stays."""
+    folder = _own(settings, staged_id, owner)
+    work.cancel(Ticket(folder))
+    if not (folder / _SETTLED).exists():
+        remove(folder)
 
 
 def find(settings: Settings, staged_id: str, owner: str) -> Inspection:
-    """The inspection of a staged file. Raises ``NotFoundError`` when there is none, or it is somebody else's."""
-    folder = folder_of(settings, staged_id)
-    note = folder / _NOTE
-    if not note.is_file() or note.read_text(encoding="utf-8") != owner:
-        raise NotFoundError("There is no such upload.", next_step="Add your file again.")
+    """What was found in a staged file, by the last reading that is complete.
+
+    Raises ``NotFoundError`` when there is none, or it is somebody else's.
+    """
+    folder = _own(settings, staged_id, owner)
+    if not isinstance(work.state(Ticket(folder)), Working):
+        work.tidy(Ticket(folder))
     return data.reopen(folder)
+
+
+def reading_of(settings: Settings, staged_id: str, owner: str) -> Reading:
+    """The reading that ``find`` shows. Raises ``NotFoundError``."""
+    found = read_json(_own(settings, staged_id, owner) / READING)
+    return Reading() if found is None else Reading.from_dict(found)
+
+
+def settled(settings: Settings, store: Store, staged_id: str, owner: str) -> Dataset:
+    """Record a split that is complete as a data set of this owner, under the same id. Doing it again changes nothing.
+
+    Raises ``NotFoundError`` when nothing is split, ``StoreError``.
+    """
+    folder = _own(settings, staged_id, owner)
+    dataset = data.load(folder)
+    if not (folder / _SETTLED).exists():
+        (folder / _SETTLED).touch()
+        try:
+            store.datasets.add(
+                staged_id,
+                owner=owner,
+                name=dataset.inspection.file_name,
+                rows=dataset.rows,
+                fingerprint=dataset.inspection.fingerprint,
+                manifest_json=json.dumps(dict(dataset.details), ensure_ascii=False),
+            )
+        except BaseException:
+            (folder / _SETTLED).unlink(missing_ok=True)
+            raise
+    return dataset
+
+
+def stage(
+    settings: Settings,
+    origin: Origin | Path,
+    name: str,
+    owner: str,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    reading: Reading | None = None,
+    tell: Tell | None = None,
+) -> tuple[str, Inspection]:
+    """``begin_stage``, and stay until every row is checked. What was refused leaves no folder behind.
+
+    Raises ``DataError`` (``data.RefusedFile`` when there is no table in it), ``StoreError``.
+    """
+    asked = replace(reading or Reading(), mapping=mapping) if mapping else reading
+    staged_id = begin_stage(settings, origin, name, owner, reading=asked, tied=True)
+    folder = folder_of(settings, staged_id)
+    try:
+        _stay(folder, tell)
+        return staged_id, data.reopen(folder)
+    except BaseException:
+        work.cancel(Ticket(folder))
+        remove(folder)
+        raise
+
+
+def read_again(settings: Settings, staged_id: str, owner: str, reading: Reading, *, tell: Tell | None = None) -> Inspection:
+    """``begin_reading``, and stay until it is done. Raises ``DataError``, ``NotFoundError``, ``StoreError``."""
+    begin_reading(settings, staged_id, owner, reading, tied=True)
+    _stay(folder_of(settings, staged_id), tell)
+    return find(settings, staged_id, owner)
 
 
 def remap(settings: Settings, staged_id: str, owner: str, mapping: Mapping[str, str]) -> Inspection:
     """Check the same file again with the columns that the person chose. Raises ``DataError``, ``NotFoundError``."""
-    before = find(settings, staged_id, owner)
-    folder = folder_of(settings, staged_id)
-    return data.inspect(folder / _ORIGINAL, before.file_name, folder, mapping=mapping)
+    return read_again(settings, staged_id, owner, replace(reading_of(settings, staged_id, owner), mapping=dict(mapping)))
 
 
-def settle(settings: Settings, store: Store, staged_id: str, owner: str, plan: SplitPlan | None = None) -> Dataset:
+def apply_fixes(settings: Settings, staged_id: str, owner: str, *fixes: Fix) -> Inspection:
+    """Check the same file again with these fixes after those before. Raises ``DataError``, ``NotFoundError``."""
+    before = reading_of(settings, staged_id, owner)
+    return read_again(settings, staged_id, owner, replace(before, fixes=(*before.fixes, *fixes)))
+
+
+def undo(settings: Settings, staged_id: str, owner: str, count: int = 1) -> Inspection:
+    """Check the same file again without the last ``count`` fixes. Raises ``DataError``, ``NotFoundError``."""
+    before = reading_of(settings, staged_id, owner)
+    return read_again(settings, staged_id, owner, replace(before, fixes=before.fixes[: max(0, len(before.fixes) - count)]))
+
+
+def settle(
+    settings: Settings, store: Store, staged_id: str, owner: str, plan: SplitPlan | None = None, *, tell: Tell | None = None
+) -> Dataset:
     """Split a staged file and record it as a data set of this owner, under the same id.
 
     Raises ``DataError`` when it cannot be split, ``StoreError``, ``NotFoundError``.
     """
-    inspection = find(settings, staged_id, owner)
-    dataset = data.split(inspection, plan)
-    store.datasets.add(
-        staged_id,
-        owner=owner,
-        name=inspection.file_name,
-        rows=dataset.rows,
-        fingerprint=inspection.fingerprint,
-        manifest_json=json.dumps(dict(dataset.details), ensure_ascii=False),
-    )
-    (folder_of(settings, staged_id) / _NOTE).unlink(missing_ok=True)
-    return dataset
+    begin_settle(settings, staged_id, owner, plan, tied=True)
+    _stay(folder_of(settings, staged_id), tell)
+    return settled(settings, store, staged_id, owner)
 
 
 def load(settings: Settings, store: Store, dataset_id: str, owner: str) -> Dataset:
@@ -88,28 +243,144 @@ def load(settings: Settings, store: Store, dataset_id: str, owner: str) -> Datas
     return data.load(folder_of(settings, store.datasets.get(dataset_id, owner).id))
 
 
+def export_clean(settings: Settings, staged_id: str, owner: str) -> Path:
+    """The usable rows as a file of JSON lines that can be handed out. Raises ``NotFoundError``, ``StoreError``."""
+    return _exported(settings, _own(settings, staged_id, owner), "export_clean", _CLEAN)
+
+
+def export_rejected(settings: Settings, staged_id: str, owner: str) -> Path:
+    """The rows that were set aside as a CSV with reason and line, safe to open in a spreadsheet."""
+    return _exported(settings, _own(settings, staged_id, owner), "export_rejected", _REJECTED)
+
+
 def folder_of(settings: Settings, dataset_id: str) -> Path:
     """Where the files of a data set lie. Raises ``NotFoundError`` for what is no id."""
     return settings.datasets / checked_id(dataset_id)
 
 
-def _require_fits(settings: Settings, source: Path, name: str) -> None:
+def sweep(settings: Settings, *, now: float | None = None) -> int:
+    """Remove what was staged long ago and never split; how many."""
+    removed = 0
+    for note in settings.datasets.glob(f"*/{_NOTE}"):
+        folder = note.parent
+        if (folder / _SETTLED).exists() or (now or time.time()) - _touched(folder) < KEEP_SECONDS:
+            continue
+        if not isinstance(work.state(Ticket(folder)), Working):
+            remove(folder)
+            removed += 1
+    return removed
+
+
+def _own(settings: Settings, staged_id: str, owner: str) -> Path:
+    folder = folder_of(settings, staged_id)
+    note = folder / _NOTE
+    if not note.is_file() or note.read_text(encoding="utf-8") != owner:
+        raise NotFoundError("There is no such upload.", next_step="Add your file again.")
+    return folder
+
+
+def _has_inspection(folder: Path) -> bool:
     try:
-        if source.is_dir():
-            raise DataError("This is a folder, not a file.", where=name, next_step="Name one CSV, JSON or JSONL file.")
-        size = source.stat().st_size
+        data.reopen(folder)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _begin_reading(
+    settings: Settings, folder: Path, reading: Reading, *, fingerprint: str, copy: bool = False, tied: bool
+) -> None:
+    origin = read_json(folder / _ORIGIN) or {"name": "", "source": "", "copy": False}
+    in_folder = (folder / ORIGINAL).exists()
+    asked = {
+        "name": origin["name"],
+        "source": "" if in_folder else origin["source"],
+        "copy": copy and not in_folder,
+        "fingerprint": fingerprint,
+        "reading": asdict(reading),
+    }
+    work.start("inspect", Ticket(folder), asked, limits=_limits(settings, folder), tied=tied)
+
+
+def _limits(settings: Settings, folder: Path) -> Limits:
+    del folder
+    return Limits(memory_bytes=settings.data_memory_bytes, seconds=settings.data_seconds)
+
+
+def _stay(folder: Path, tell: Tell | None) -> None:
+    match work.wait(Ticket(folder), tell):
+        case Failed(_, error):
+            raise error
+        case Cancelled():
+            raise data.Cancelled("The work was cancelled.", next_step="Begin again when you like.")
+        case Done():
+            return
+
+
+def _exported(settings: Settings, folder: Path, task: str, name: str) -> Path:
+    inspection = data.reopen(folder)
+    path = folder / name
+    if path.exists() and path.stat().st_mtime_ns >= (folder / "inspection.json").stat().st_mtime_ns:
+        return path
+    ticket = Ticket(folder, "export")
+    work.start(task, ticket, {"file": name}, limits=_limits(settings, inspection.folder), tied=True)
+    ended = work.wait(ticket)
+    if isinstance(ended, Failed):
+        raise ended.error
+    return path
+
+
+def _touched(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in (folder, folder / "work", folder / "inspection.json") if path.exists())
+
+
+def _checked(settings: Settings, source: FromFile, name: str) -> os.stat_result:
+    """What the system says about the file, if it is one that the studio takes."""
+    try:
+        found = source.path.stat()
     except FileNotFoundError as error:
-        raise DataError("There is no such file.", where=str(source), next_step="Check the path.") from error
+        raise DataError("There is no such file.", where=str(source.path), next_step="Check the path.") from error
     except OSError as error:
         raise DataError(
             f"The file cannot be read: {error.strerror}.", where=name, next_step="Check its permissions."
         ) from error
-    if size > settings.upload_limit_bytes:
+    if stat.S_ISDIR(found.st_mode):
+        raise DataError("This is a folder, not a file.", where=name, next_step="Name one CSV, JSON, JSONL or Parquet file.")
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError("This is a device or a pipe, not a file.", where=name, next_step="Save what it gives to a file first.")
+    limit, variable = (
+        (settings.path_limit_bytes, "STUDIO_PATH_LIMIT_MB")
+        if source.by_path
+        else (settings.upload_limit_bytes, "STUDIO_UPLOAD_LIMIT_MB")
+    )
+    if found.st_size > limit:
         raise DataError(
-            f"The file has {size / 1e6:,.0f} MB; the limit is {settings.upload_limit_bytes / 1e6:,.0f} MB.",
+            f"The file has {found.st_size / 1e6:,.0f} MB; the limit is {limit / 1e6:,.0f} MB.",
             where=name,
-            next_step="Split the file, or raise STUDIO_UPLOAD_LIMIT_MB and start the studio again.",
+            next_step=f"Split the file, or raise {variable} and start the studio again.",
         )
+    return found
+
+
+def _brought(source: Origin, found: os.stat_result | None, folder: Path) -> dict[str, Any]:
+    """Bring the file into the folder if that costs nothing; ``copy`` says that the child must, ``source`` from where.
+
+    A second name for the same file (a hard link) takes no time and no room, and survives when the first one is removed. Where
+    there is no room for a copy, the file is read where it is.
+    """
+    if isinstance(source, FromText):
+        (folder / ORIGINAL).write_text(source.text, encoding="utf-8", newline="")
+        return {"source": "", "copy": False}
+    path = source.path.resolve(strict=True)
+    if source.in_place:
+        return {"source": str(path), "copy": False}
+    try:
+        os.link(path, folder / ORIGINAL)
+    except OSError:
+        size = found.st_size if found else 0
+        room = shutil.disk_usage(folder).free > 4 * size
+        return {"source": str(path), "copy": room or not source.by_path}
+    return {"source": "", "copy": False}
 
 
 def _refused(error: OSError, folder: Path) -> StoreError:

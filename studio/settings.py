@@ -22,6 +22,7 @@ Place = Literal["embedded", "hosted", "cluster"]
 LOCAL_OWNER = "local"
 
 _MB = 1024 * 1024
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,11 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are kept, where training runs, and what the studio listens on."""
+    """Where things are kept, where training runs, what the studio listens on, and how much of a file it takes.
+
+    ``upload_limit_bytes`` holds for what comes through the browser, ``path_limit_bytes`` for a file that lies on this computer.
+    ``data_memory_bytes`` is what reading a file may use; 0 means three quarters of what is free. ``data_seconds`` is how long.
+    """
 
     home: Path
     place: Place = "embedded"
@@ -52,11 +57,24 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     upload_limit_bytes: int = 500 * _MB
+    path_limit_bytes: int = 5120 * _MB
+    data_memory_bytes: int = 0
+    data_seconds: int = 3600
+
+    @property
+    def paths_allowed(self) -> bool:
+        """Whether a file may be named by its path in the browser: only where the browser is on this computer."""
+        return self.host in _LOOPBACK
 
     @property
     def database(self) -> Path:
         """SQLite file: datasets, jobs, runs, comparisons, sessions, votes."""
         return self.home / "studio.sqlite3"
+
+    @property
+    def uploads(self) -> Path:
+        """Where the browser's uploads arrive; what lies here is the studio's own and is swept away."""
+        return self.home / "uploads"
 
     @property
     def datasets(self) -> Path:
@@ -84,8 +102,10 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
-        """Read ``STUDIO_HOME, TINKER_BASE_URL, TINKER_API_KEY, STUDIO_HOST, STUDIO_PORT, STUDIO_UPLOAD_LIMIT_MB``.
+        """Read ``STUDIO_HOME, STUDIO_HOST, STUDIO_PORT``, the place, the key, and the limits for data.
 
+        The limits are ``STUDIO_UPLOAD_LIMIT_MB, STUDIO_PATH_LIMIT_MB, STUDIO_DATA_MEMORY_MB, STUDIO_DATA_MINUTES``, the others
+        ``TINKER_BASE_URL, TINKER_API_KEY``.
         A base URL means a cluster, a key alone means hosted Tinker, neither means the embedded engine.
         ``STUDIO_PLACE=embedded`` overrides both. Raises ``SettingError`` for a value that cannot be used.
         """
@@ -104,6 +124,9 @@ class Settings:
             host=source.get("STUDIO_HOST") or ("0.0.0.0" if source.get("SPACE_ID") else "127.0.0.1"),  # noqa: S104
             port=_whole(source, "STUDIO_PORT", 7860, low=1, high=65535),
             upload_limit_bytes=_whole(source, "STUDIO_UPLOAD_LIMIT_MB", 500, low=1, high=5120) * _MB,
+            path_limit_bytes=_whole(source, "STUDIO_PATH_LIMIT_MB", 5120, low=1, high=1024 * 1024) * _MB,
+            data_memory_bytes=_whole(source, "STUDIO_DATA_MEMORY_MB", 0, low=0, high=1024 * 1024) * _MB,
+            data_seconds=_whole(source, "STUDIO_DATA_MINUTES", 60, low=1, high=24 * 60) * 60,
         )
 
 

@@ -11,9 +11,11 @@ equal prompts never end up in different parts; nothing hostile in a file or its 
 from __future__ import annotations
 
 from studio.data.check import FEWEST_PROMPTS
+from studio.data.export import canonical_rows, spreadsheet_safe, write_rejected, write_usable
 from studio.data.intake import inspect, reopen
 from studio.data.parts import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
 from studio.data.read import PREVIEW_CHARACTERS
+from studio.data.report import refusal_report, report
 from studio.data.stage import rows_of
 from studio.data.types import (
     Cancelled,
@@ -60,13 +62,19 @@ __all__ = [
     "SplitPlan",
     "TrainingType",
     "Watch",
+    "canonical_rows",
     "default_plan",
     "export_jsonl",
     "inspect",
     "load",
     "prompt_ids",
+    "refusal_report",
     "reopen",
+    "report",
     "rows",
     "rows_of",
     "split",
+    "spreadsheet_safe",
+    "write_rejected",
+    "write_usable",
 ]

@@ -1,0 +1,136 @@
+"""What a child can be asked to do: each task by its name, from plain values to plain values.
+
+Guarantees: a task writes into the data set's folder only; results that replace earlier ones are written beside them first and
+put in place when all of them are complete; a file that changed while it was read, or since, is refused. Libraries are imported
+by the task that needs them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from studio import data
+from studio.data import Reading, SplitPlan, Watch
+from studio.errors import DataError, NotFoundError
+from studio.work import files
+
+ORIGINAL: Final = "original"
+READING: Final = "reading.json"
+_BLOCK: Final = 8 * 1024 * 1024
+
+Task = Callable[[Path, Mapping[str, Any], Watch], dict[str, Any]]
+
+
+def inspect(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
+    """Check every row of the data set's file.
+
+    ``name``; ``reading``; ``source``: where the file lies, if not in the folder; ``copy``: bring it into the folder first;
+    ``fingerprint``: what the file must still be, empty the first time.
+    """
+    source = Path(asked["source"]) if asked["source"] else folder / ORIGINAL
+    if asked["copy"]:
+        source = _copied(source, folder / ORIGINAL, watch)
+    new = _emptied(folder)
+    before = _stamp(source, asked["name"])
+    reading = Reading.from_dict(asked["reading"])
+    found = data.inspect(source, asked["name"], new, reading=reading, watch=watch)
+    if _stamp(source, asked["name"]) != before:
+        raise _changed("while it was read", asked["name"])
+    if asked["fingerprint"] and found.fingerprint != asked["fingerprint"]:
+        raise _changed("since it was added", asked["name"])
+    files.write_json(new / READING, asdict(reading))
+    files.complete(folder)
+    return {"rows": found.rows_total, "usable": found.rows_usable}
+
+
+def split(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
+    """Split the checked rows by ``plan`` (the default one when it is empty)."""
+    plan = SplitPlan(**asked["plan"]) if asked["plan"] else None
+    new = _emptied(folder)
+    for result in folder.iterdir():
+        if files.is_result(result) and result.is_file():
+            _again(result, new / result.name)
+    watch.at("splitting", 0, 0, "rows")
+    found = data.split(data.reopen(new), plan)
+    files.complete(folder)
+    return {"rows": found.rows}
+
+
+def export_clean(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
+    """Write the usable rows as JSON lines to ``file`` in the folder."""
+    found = data.reopen(folder)
+    return {"rows": data.write_usable(found, folder / asked["file"], _telling(watch, "writing rows", found.rows_usable))}
+
+
+def export_rejected(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
+    """Write the rows that were set aside, with reason and line, as CSV to ``file`` in the folder."""
+    found = data.reopen(folder)
+    return {"rows": data.write_rejected(found, folder / asked["file"], _telling(watch, "writing rows", found.rows_rejected))}
+
+
+TASKS: Final[Mapping[str, Task]] = {
+    "inspect": inspect,
+    "split": split,
+    "export_clean": export_clean,
+    "export_rejected": export_rejected,
+}
+
+
+def _telling(watch: Watch, phase: str, total: int) -> Callable[[int], None]:
+    return lambda done: watch.at(phase, done, total, "rows")
+
+
+def _emptied(folder: Path) -> Path:
+    new = folder / files.NEW
+    files.remove(new)
+    new.mkdir(parents=True)
+    return new
+
+
+def _again(result: Path, target: Path) -> None:
+    """The same file under a second name, or a copy where the disk knows no second names."""
+    try:
+        os.link(result, target)
+    except OSError:
+        shutil.copyfile(result, target)
+
+
+def _copied(source: Path, target: Path, watch: Watch) -> Path:
+    """Copy with progress, whole or not at all."""
+    partial, done = target.with_name(target.name + ".part"), 0
+    try:
+        with source.open("rb") as old, partial.open("wb") as new:
+            total = source.stat().st_size
+            while block := old.read(_BLOCK):
+                new.write(block)
+                done += len(block)
+                watch.at("copying the file", done, total, "bytes")
+    except FileNotFoundError as error:
+        raise _gone(source.name) from error
+    partial.replace(target)
+    return target
+
+
+def _stamp(source: Path, name: str) -> tuple[int, int]:
+    try:
+        found = source.stat()
+    except FileNotFoundError as error:
+        raise _gone(name) from error
+    return found.st_size, found.st_mtime_ns
+
+
+def _gone(name: str) -> NotFoundError:
+    return NotFoundError("The file is not where it was.", where=name, next_step="Put it back, or add it again.")
+
+
+def _changed(when: str, name: str) -> DataError:
+    return DataError(
+        f"The file has changed {when}.",
+        where=name,
+        next_step="Add it again as it is now. What was found before is about the old file.",
+    )
