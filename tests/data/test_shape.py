@@ -54,8 +54,6 @@ def test_synonyms_are_found_but_wait_for_confirmation(columns, prompt, completio
     [
         ["prompt"],
         ["promptly", "completions_total_cost"],
-        ["text"],
-        ["prompt", "chosen", "rejected"],
         ["What is the best answer to this question?", "It is the answer to the question"],
         [],
         [""],
@@ -81,7 +79,7 @@ def test_a_chosen_mapping_is_checked():
         ({"prompt": "a"}, "do not make"),
         ({"prompt": "a", "completion": "z"}, "no column 'z'"),
         ({"prompt": "a", "completion": "a"}, "two parts"),
-        ({"prompt": "a", "completion": "b", "reward": "c"}, "no part"),
+        ({"prompt": "a", "completion": "b", "colour": "c"}, "no part"),
     ):
         with pytest.raises(DataError, match=words):
             chosen(mapping, columns)
