@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from studio.data.shape import recognise
-from studio.data.source import LONGEST, lines
+from studio.data.source import CUT, LONGEST, lines
 
 #: One record: the line it starts on, why it was set aside (or None), and its text.
 Record = tuple[int, str | None, bytes]
@@ -223,7 +223,7 @@ class Patterns:
 def records(physical: Iterator[bytes], dialect: Dialect) -> Iterator[Record]:
     """Records below the header, in file order, line ends inside cells replaced by ``LINE_FEED`` and ``CARRIAGE_RETURN``.
 
-    Set aside with a reason: ``wrong_column_count``, ``bad_quotes``, ``repeated_header``.
+    Set aside with a reason: ``wrong_column_count``, ``bad_quotes``, ``repeated_header``, ``too_big_row``.
     """
     return _Assembler(physical, dialect).run()
 
@@ -248,7 +248,9 @@ class _Assembler:
             if number <= self._dialect.skip or (len(body) < _LONGEST_BLANK and blank(body)):
                 continue
             whole = fits(body)
-            if not whole and b"\r" in body and not self._patterns.opens.fullmatch(line):
+            if body.endswith(CUT):
+                yield number, "too_big_row", body.removesuffix(CUT)
+            elif not whole and b"\r" in body and not self._patterns.opens.fullmatch(line):
                 # Carriage returns that are no part of a cell are line ends, even where most lines end otherwise.
                 self._push_back(number, line.splitlines(keepends=True))
             elif awaited:

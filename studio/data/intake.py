@@ -14,7 +14,7 @@ from studio.data import shape as shapes
 from studio.data.check import check
 from studio.data.db import connect, disk_errors
 from studio.data.read import RECORDS, Layout, Table, lay_out, open_table, preview
-from studio.data.source import Source, survey
+from studio.data.source import WORKING_FILES, Source, survey
 from studio.data.stage import STAGE, write_stage
 from studio.data.texts import extra_columns
 from studio.data.types import Inspection, Reading, Shape, Watch
@@ -53,14 +53,14 @@ def inspect(
     say = watch or _Unwatched()
     with disk_errors(name):
         folder.mkdir(parents=True, exist_ok=True)
-    surveyed = survey(source, name)
-    _need_room(surveyed, folder)
     try:
+        surveyed = survey(source, name, folder.resolve(), encoding=chosen.encoding, watch=watch)
+        _need_room(surveyed, folder)
         layout = lay_out(surveyed, folder.resolve())
         with connect(folder, name, row_bytes=layout.row_bytes) as connection:
             inspection = _inspected(surveyed, layout, folder.resolve(), chosen, connection, say)
     finally:
-        for working in (RECORDS, f"{STAGE}.part"):
+        for working in (RECORDS, f"{STAGE}.part", *WORKING_FILES):
             (folder / working).unlink(missing_ok=True)
     with disk_errors(name):
         write_json(folder / _RECORD, inspection.to_dict())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from studio.data.csv_records import Record
-from studio.data.source import LONGEST, too_long
+from studio.data.source import CUT, LONGEST, too_long
 
 Packing = Literal["lines", "array", "wrapped", "values"]
 
@@ -62,7 +62,9 @@ def by_line(lines: Iterable[bytes]) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         # Files that were glued together carry byte-order marks inside; JSON text sequences start each value with 0x1e.
         body = line.strip().removeprefix(codecs.BOM_UTF8).lstrip(b"\x1e")
-        if body:
+        if body.endswith(CUT):
+            yield number, "too_big_row", body.removesuffix(CUT)
+        elif body:
             yield number, None, body
 
 

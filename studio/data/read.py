@@ -84,7 +84,9 @@ class Layout:
 
 def lay_out(source: Source, folder: Path) -> Layout:
     """Decide what the file is, and write its records into ``folder``. Raises ``RefusedFile`` when there is no table in it."""
-    complete = source.bytes <= len(source.sample.encode())
+    complete = source.complete
+    if source.is_parquet:
+        raise RefusedFile("not_text_parquet", "This is a Parquet file.", where=source.name, next_step="Export it as JSONL or CSV.")
     packing = json_records.sniff(source.sample, complete) or csv_records.sniff(source.sample, complete)
     if isinstance(packing, csv_records.Dialect):
         if packing.width > MOST_COLUMNS:

@@ -1,7 +1,8 @@
-"""The bytes of a file: is it text at all, in which encoding, and how to get it as UTF-8 in small pieces.
+"""The bytes of a file: is it text at all, in which encoding, and what one pass over them proves.
 
-Guarantees: the file is only read, never changed; memory stays at a few megabytes whatever the size; bytes that are no text in
-the file's encoding arrive as ``BAD_BYTES``, so that the row they stand in can be set aside and no other.
+Guarantees: the person's file is only read, never changed, and a file that changes meanwhile is noticed; memory stays at a few
+megabytes whatever the size; after the survey the text lies on disk as UTF-8, where bytes that are no text in the file's
+encoding stand as ``BAD_BYTES``, so that the row they stand in can be set aside and no other.
 """
 
 from __future__ import annotations
@@ -9,61 +10,39 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import os
 import re
-from collections.abc import Generator, Iterable, Iterator
+import stat
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import charset_normalizer
-
-from studio.data.types import RefusedFile
+from studio.data import encoding as encodings
+from studio.data import refusals
+from studio.data.db import disk_errors
+from studio.data.facts import Facts, Scan
+from studio.data.types import RefusedFile, Watch
+from studio.data.unpack import unpack, unpacked_head
 from studio.errors import DataError
 
 CHUNK = 1 << 20
 #: How much of the file decides about encoding, container and dialect.
 SAMPLE = 256 * 1024
-#: One line or one JSON element longer than this is refused: nothing could be trained on it, and it would fill the memory.
+#: One line or one JSON element longer than this is set aside: nothing could be trained on it, and it would fill the memory.
 LONGEST = 32 * 1024 * 1024
+#: What the survey may write into the working folder.
+WORKING_FILES = ("unpacked.dat", "text.dat")
 
 # Unicode noncharacters: never part of interchanged text, so they can carry a meaning inside our own working files.
 BAD_BYTES = "\ufdd2".encode()
-
-_NAMES = {"cp1252": "Western European (Windows)", "cp1251": "Cyrillic (Windows)", "cp932": "Japanese (Shift JIS)"}
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-# Statistical detectors mix these up on short Western text; the Windows code page is right nearly always.
-_WESTERN = re.compile(r"(cp125[0247]|cp437|cp85\d|cp858|latin.?\d*|iso8859.*|mac.*|hp.roman8|cp037|cp1140|cp500|cp273)")
-_ARCHIVE = "Unpack it first and choose the CSV, JSON or JSONL file inside."
-_MAGIC: tuple[tuple[bytes, str, str, str], ...] = (
-    (
-        b"\xd0\xcf\x11\xe0",
-        "not_text_excel",
-        "This is an old Excel or Office file, not a CSV.",
-        "In Excel choose File, Save as, CSV UTF-8.",
-    ),
-    (b"%PDF", "not_text_pdf", "This is a PDF, not a table.", "Copy the examples into a spreadsheet and save it as CSV UTF-8."),
-    (b"\x1f\x8b", "compressed_file", "This is a gzip-compressed file.", _ARCHIVE),
-    (b"BZh", "compressed_file", "This is a bzip2-compressed file.", _ARCHIVE),
-    (b"\xfd7zXZ\x00", "compressed_file", "This is an xz-compressed file.", _ARCHIVE),
-    (b"\x28\xb5\x2f\xfd", "compressed_file", "This is a zstd-compressed file.", _ARCHIVE),
-    (b"7z\xbc\xaf\x27\x1c", "compressed_file", "This is a 7-Zip archive.", _ARCHIVE),
-    (b"Rar!", "compressed_file", "This is a RAR archive.", _ARCHIVE),
-    (b"PAR1", "not_text_parquet", "This is a Parquet file.", "Export it as JSONL or CSV and choose that file."),
-    (b"ARROW1", "not_text", "This is an Arrow file.", "Export it as JSONL or CSV and choose that file."),
-    (b"SQLite format 3\x00", "not_text", "This is an SQLite database.", "Export the table as CSV and choose that file."),
-    (b"{\\rtf", "not_text", "This is a rich-text document.", "Save the examples as CSV UTF-8 from a spreadsheet."),
-    (b"\x89PNG", "not_text", "This is a picture.", "Choose a CSV, JSON or JSONL file."),
-    (b"\xff\xd8\xff", "not_text", "This is a picture.", "Choose a CSV, JSON or JSONL file."),
-)
-# Separators that some exports use stay allowed: \t \n \r \f and the ASCII separators 0x01 and 0x1c to 0x1f.
-_BINARY = re.compile(r"[\x00\x02-\x08\x0b\x0e-\x1b\x7f\ufffd\ufdd2]")
+#: Stands at the end of what is kept of a line that is longer than ``LONGEST``.
+CUT = "\ufdd4".encode()
+_STAND_INS = re.compile("[\ufdd0-\ufdd4]")
+_BLOCK = 4 << 20
+_KEPT = 500
 
 
 def _mark_bad_bytes(error: UnicodeError) -> tuple[str, int]:
@@ -77,7 +56,13 @@ codecs.register_error("tuning-fork-mark", _mark_bad_bytes)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text file after one pass over its bytes. ``clean`` is true when all of it is valid in ``encoding``."""
+    """A file after one pass over its bytes.
+
+    ``path`` holds UTF-8 text from byte ``start`` on (or is a Parquet file): the person's file itself, or a copy in the working
+    folder when that was packed or in another encoding. ``bytes`` is the size of ``path``; ``fingerprint`` (SHA-256) and
+    ``file_bytes`` are those of the person's file. ``clean`` is true when no ``BAD_BYTES`` stand in the text. ``sample`` is the
+    start of the text, all of it when ``complete``. ``packed`` is ``gzip`` or empty.
+    """
 
     path: Path
     name: str
@@ -86,72 +71,98 @@ class Source:
     encoding: str
     clean: bool
     sample: str
+    complete: bool = True
+    start: int = 0
+    facts: Facts | None = None
+    packed: str = ""
+    is_parquet: bool = False
+    file_bytes: int = 0
+    original: Path = Path()
+    stamp: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def encoding_name(self) -> str:
         """The encoding in words."""
-        return _NAMES.get(self.encoding, self.encoding.upper())
+        return encodings.words(self.encoding)
 
     @property
     def re_encoded(self) -> bool:
         """True when the file was anything but UTF-8."""
-        return self.encoding not in ("utf-8", "utf-8-sig")
+        return self.encoding not in ("utf-8", "utf-8-sig", "")
 
     def chunks(self) -> Iterator[bytes]:
-        """The text as UTF-8 without its byte-order mark, in pieces of about a megabyte that end between characters."""
+        """The text as UTF-8 without its byte-order mark, in pieces of about a megabyte."""
         with _reading(self.path, self.name), self.path.open("rb") as file:
-            raw = iter(lambda: file.read(CHUNK), b"")
-            if self.clean and not self.re_encoded:
-                if self.encoding == "utf-8-sig":
-                    file.seek(len(codecs.BOM_UTF8))
-                yield from raw
-            else:
-                for text in _decoded(raw, self.encoding, "tuning-fork-mark"):
-                    yield text.encode("utf-8", "replace")
+            file.seek(self.start)
+            yield from iter(lambda: file.read(CHUNK), b"")
+
+    def check_unchanged(self) -> None:
+        """Raise ``DataError`` when the person's file is not the one that was surveyed any more."""
+        with _reading(self.original, self.name):
+            found = self.original.stat(follow_symlinks=False)
+        if (found.st_size, found.st_mtime_ns, found.st_ino) != self.stamp:
+            raise _changed(self.name)
 
 
-def survey(path: Path, name: str) -> Source:
-    """Read the file once: size, SHA-256, encoding.
+def survey(path: Path, name: str, folder: Path, *, encoding: str = "", watch: Watch | None = None) -> Source:
+    """Read the file once: size, SHA-256, encoding, and the ``Facts`` about its text.
 
-    Raises ``RefusedFile`` for what is not text, and ``DataError`` when the file cannot be opened or read.
+    ``encoding`` is taken as it is when a person chose one. Raises ``RefusedFile`` for what is no table, and ``DataError`` when
+    the file cannot be opened or read, or changes meanwhile.
     """
-    with _reading(path, name), path.open("rb") as file:
-        digest, size, clean = hashlib.sha256(), 0, True
-        head = file.read(SAMPLE)
-        _refuse_magic(head, name)
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        file.seek(0)
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            clean = clean and _accepts(decoder, chunk, final=False)
-        clean = clean and _accepts(decoder, b"", final=True)
-        file.seek(0)
-        encoding, clean = _encoding(file, head, clean)
-    sample = "".join(_decoded([head], encoding, "tuning-fork-mark", final=size <= len(head)))
-    if not sample.strip("\ufeff \t\r\n"):
-        raise RefusedFile("empty_file", "This file is empty.", where=name, next_step="Choose a file with at least three rows.")
-    if len(_BINARY.findall(sample)) > 0.03 * len(sample):
-        raise RefusedFile(
-            "not_text", "This file does not hold text.", where=name, next_step="Choose a CSV, JSON or JSONL file."
-        )
-    _refuse_markup(sample, name)
-    return Source(path, name, size, digest.hexdigest(), encoding, clean, sample)
+    chosen = encodings.named(encoding) if encoding else ""
+    with _opened(path, name) as file:
+        return _Survey(path, name, folder, file, chosen, watch).run()
+
+
+def glance(path: Path, name: str, *, encoding: str = "") -> Source:
+    """What the first part of the file says: no fingerprint, and facts about the sample only. Nothing is written."""
+    chosen = encodings.named(encoding) if encoding else ""
+    with _opened(path, name) as file:
+        stamp = _stamp(file)
+        head, tail = _ends(file, stamp[0])
+        refusals.refuse_magic(head, tail, name)
+        packed = head.startswith(refusals.GZIP)
+        if packed:
+            head, size = unpacked_head(file, SAMPLE + 1, name), SAMPLE + 1
+            _refuse_inside(head, name)
+            complete = len(head) < size
+        else:
+            complete = stamp[0] <= len(head)
+    parquet = head.startswith(refusals.PARQUET)
+    found, text = ("", "") if parquet else _sampled(head, chosen, name, final=complete)
+    scan = Scan()
+    scan.add(text.encode("utf-8", "replace"))
+    mark = "gzip" if packed else ""
+    start = _start(head, found)
+    return Source(
+        path, name, stamp[0], "", found, True, text, complete, start, scan.facts(), mark, parquet, stamp[0], path, stamp
+    )
 
 
 def lines(chunks: Iterable[bytes], name: str, *, returns: bool = True) -> Iterator[bytes]:
-    """Lines with their ends, as an editor counts them: LF, CRLF and, unless ``returns`` is false, CR alone end a line."""
-    rest = b""
+    """Lines with their ends, as an editor counts them: LF, CRLF and, unless ``returns`` is false, CR alone end a line.
+
+    Of a line longer than ``LONGEST`` only the start is given, with ``CUT`` behind it. Raises ``RefusedFile`` when the whole
+    text is one such line.
+    """
+    rest, cut, several = b"", False, False
     for chunk in chunks:
         block = rest + chunk
         pieces = block.splitlines(keepends=True) if returns else io.BytesIO(block).readlines()
         # The last piece may go on in the next chunk; a final CR may be half of a CRLF.
         rest = pieces.pop() if pieces else b""
-        if len(rest) > LONGEST:
-            raise too_long(name)
-        yield from pieces
+        if pieces and cut:
+            pieces[0], cut = _cut_line(pieces[0]), False
+        several = several or bool(pieces)
+        for piece in pieces:
+            yield piece if len(piece) <= LONGEST else _cut_line(piece)
+        if len(rest) > (LONGEST if not cut else 2 * _KEPT):
+            rest, cut = rest[:_KEPT], True
+    if cut and not several:
+        raise too_long(name)
     if rest:
-        yield from rest.splitlines(keepends=True) if returns else [rest]
+        yield from [_cut_line(rest)] if cut else rest.splitlines(keepends=True) if returns else [rest]
 
 
 def too_long(name: str) -> RefusedFile:
@@ -164,99 +175,243 @@ def too_long(name: str) -> RefusedFile:
     )
 
 
-def _accepts(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool) -> bool:
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError:
-        return False
-    return True
+class _Survey:
+    """One pass over one open file."""
+
+    def __init__(self, path: Path, name: str, folder: Path, file: BinaryIO, chosen: str, watch: Watch | None) -> None:
+        self._path, self._name, self._folder, self._file = path, name, folder, file
+        self._chosen, self._watch = chosen, watch
+        self._stamp = _stamp(file)
+        self._digest = hashlib.sha256()
+
+    def run(self) -> Source:
+        size = self._stamp[0]
+        head, tail = _ends(self._file, size)
+        refusals.refuse_magic(head, tail, self._name)
+        if head.startswith(refusals.GZIP):
+            target = self._folder / WORKING_FILES[0]
+            packed = _Hashed(self._file, self._digest.update)
+            unpack(io.BufferedReader(packed, CHUNK), size, target, self._name, self._told("unpacking", size))
+            with target.open("rb") as file:
+                unpacked = _stamp(file)[0]
+                head, tail = _ends(file, unpacked)
+                _refuse_inside(head, self._name)
+                refusals.refuse_magic(head, tail, self._name)
+                return self._text(file, target, head, unpacked, "gzip", lambda _: None)
+        return self._text(self._file, self._path, head, size, "", self._digest.update)
+
+    def _text(self, file: BinaryIO, path: Path, head: bytes, size: int, packed: str, hashed: Callable[[bytes], None]) -> Source:
+        if head.startswith(refusals.PARQUET):
+            for block in self._blocks(file, size, hashed):
+                del block
+            return self._source(path, size, "", "", packed, is_parquet=True)
+        found, sample = _sampled(head, self._chosen, self._name, final=size <= len(head))
+        scan = Scan()
+        for block in self._blocks(file, size, hashed):
+            scan.add(block)
+        facts = scan.facts()
+        if not self._chosen and facts.utf8 and found not in ("utf-8", "utf-8-sig") and not encodings.marked(head):
+            found = found if encodings.wide(head) else "utf-8"
+        if found in ("utf-8", "utf-8-sig") and facts.utf8 and not facts.stand_ins:
+            return self._source(path, size, found, sample, packed, facts, start=_start(head, found))
+        if not self._chosen and found == "utf-8":
+            found = _voted(file, found)
+        return self._rewritten(file, path, found, packed)
+
+    def _blocks(self, file: BinaryIO, size: int, hashed: Callable[[bytes], None]) -> Iterator[bytes]:
+        """The file in large blocks. While one is looked at, another thread takes its hash."""
+        file.seek(0)
+        told, done = self._told("reading", size), 0
+        with ThreadPoolExecutor(1) as other:
+            while block := file.read(_BLOCK):
+                pending = other.submit(hashed, block)
+                yield block
+                pending.result()
+                done += len(block)
+                told(done)
+        if done != size:
+            raise _changed(self._name)
+
+    def _rewritten(self, file: BinaryIO, path: Path, encoding: str, packed: str) -> Source:
+        """The text as UTF-8 in a file of our own."""
+        file.seek(0)
+        target = self._folder / WORKING_FILES[1]
+        told, scan, size, clean = self._told("converting", _stamp(file)[0]), Scan(), 0, True
+        raw = iter(lambda: file.read(_BLOCK), b"")
+        with disk_errors(self._name), target.open("wb") as out:
+            for number, text in enumerate(_decoded(raw, encoding)):
+                piece = (text.removeprefix("\ufeff") if number == 0 else text).encode("utf-8", "replace")
+                scan.add(piece)
+                clean = clean and BAD_BYTES not in piece
+                size += out.write(piece)
+                told(file.tell())
+        if packed:
+            path.unlink()
+        with target.open("rb") as converted:
+            sample = _text_of(converted.read(SAMPLE), final=size <= SAMPLE)
+        return self._source(target, size, encoding, sample, packed, scan.facts(), clean=clean)
+
+    def _source(
+        self,
+        path: Path,
+        size: int,
+        encoding: str,
+        sample: str,
+        packed: str,
+        facts: Facts | None = None,
+        *,
+        clean: bool = True,
+        is_parquet: bool = False,
+        start: int = 0,
+    ) -> Source:
+        if _stamp(self._file) != self._stamp:
+            raise _changed(self._name)
+        complete = is_parquet or size - start <= len(sample.encode("utf-8", "replace"))
+        whole, origin = self._stamp[0], self._path
+        fingerprint = self._digest.hexdigest()
+        return Source(
+            path, self._name, size, fingerprint, encoding, clean, sample, complete, start, facts, packed, is_parquet, whole,
+            origin, self._stamp,
+        )  # fmt: skip
+
+    def _told(self, phase: str, size: int) -> Callable[[int], None]:
+        watch = self._watch
+        return (lambda done: watch.at(phase, done, size, "bytes")) if watch else (lambda _: None)
 
 
-def _decoded(raw: Iterable[bytes], encoding: str, errors: str, *, final: bool = True) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder(encoding)(errors)
+class _Hashed(io.RawIOBase):
+    """A file that tells every byte that is read from it."""
+
+    def __init__(self, file: BinaryIO, hashed: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._file, self._hashed = file, hashed
+        file.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        piece = self._file.read(len(buffer))
+        self._hashed(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _sampled(head: bytes, chosen: str, name: str, *, final: bool) -> tuple[str, str]:
+    """The encoding, as far as the first part tells it, and that part as text."""
+    found = chosen or encodings.marked(head) or encodings.wide(head) or "utf-8"
+    if found == "utf-8" and not chosen:
+        refusals.refuse_bytes(head, name)
+        found = _voted(io.BytesIO(head if final else head[: max(head.rfind(b"\n"), head.rfind(b"\r"), 4096) + 1]), found)
+    text = next(_decoded([head], found, final=final), "").removeprefix("\ufeff")
+    refusals.refuse_text(text, name)
+    return ("utf-8-sig" if found == "utf-8" and head.startswith(codecs.BOM_UTF8) else found), text
+
+
+def _refuse_inside(head: bytes, name: str) -> None:
+    if head.startswith(refusals.GZIP):
+        raise RefusedFile(
+            "compressed_file",
+            "This file is packed with gzip twice.",
+            where=name,
+            next_step="Unpack it once and choose the result.",
+        )
+
+
+def _text_of(piece: bytes, *, final: bool) -> str:
+    return codecs.utf_8_decode(piece, "replace", final)[0]
+
+
+def _decoded(raw: Iterable[bytes], encoding: str, *, final: bool = True) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)("tuning-fork-mark")
     for chunk in raw:
-        yield decoder.decode(chunk)
-    if final:
-        yield decoder.decode(b"", True)
+        yield _STAND_INS.sub(BAD_BYTES.decode(), decoder.decode(chunk))
+    if final and (rest := decoder.decode(b"", True)):
+        yield rest
 
 
-def _encoding(file: BinaryIO, head: bytes, utf8: bool) -> tuple[str, bool]:
-    """The encoding of the whole file, and whether all of it is valid in that encoding."""
-    marked = next((name for mark, name in _BOMS if head.startswith(mark)), None)
-    if marked == "utf-8-sig" or (utf8 and not marked and head.count(0) <= len(head) // 10):
-        return marked or "utf-8", utf8
-    encoding = marked or _wide(head)
-    if encoding is None:
-        valid, invalid, evidence = _vote(file)
-        # Mostly UTF-8 with a few damaged rows: keep UTF-8 and set those rows aside, rather than garble all the others.
-        encoding = "utf-8" if valid >= 3 * invalid and valid else _legacy(evidence)
-    return encoding, False
+def _voted(file: BinaryIO, otherwise: str) -> str:
+    """The encoding of text that is not marked: UTF-8 unless many lines are not.
 
-
-def _wide(head: bytes) -> str | None:
-    """UTF-16 without its mark shows as a zero in every other byte."""
-    pairs = max(1, len(head) // 2)
-    if head[1::2].count(0) > 0.4 * pairs:
-        return "utf-16-le"
-    return "utf-16-be" if head[0::2].count(0) > 0.4 * pairs else None
-
-
-def _vote(file: BinaryIO) -> tuple[int, int, bytes]:
-    """Lines with non-ASCII text that are valid and invalid UTF-8, and some of the invalid ones."""
+    Mostly UTF-8 with a few damaged rows stays UTF-8, and those rows are set aside, rather than garbling all the others.
+    """
+    file.seek(0)
     valid, invalid, evidence = 0, 0, bytearray()
     for line in lines(iter(lambda: file.read(CHUNK), b""), ""):
         if line.isascii():
             continue
-        if _accepts(codecs.getincrementaldecoder("utf-8")(), line, final=False):
+        try:
+            line.removesuffix(CUT + b"\n").decode()
             valid += 1
-        else:
+        except UnicodeDecodeError:
             invalid += 1
             if len(evidence) < SAMPLE:
                 evidence += line[:4096]
-    return valid, invalid, bytes(evidence)
+    return otherwise if valid >= 3 * invalid else encodings.guess(bytes(evidence))
 
 
-def _legacy(evidence: bytes) -> str:
-    best = charset_normalizer.from_bytes(evidence).best()
-    if best is None or _WESTERN.fullmatch(best.encoding.replace("_", "")) or best.encoding == "utf_8":
-        return "cp1252"
-    return best.encoding
+def _cut_line(line: bytes) -> bytes:
+    """What is kept of a line that is too long: its start, and the sign that it was cut."""
+    return _text_of(line[:_KEPT], final=False).encode() + CUT + b"\n"
 
 
-def _refuse_magic(head: bytes, name: str) -> None:
-    if not head:
-        raise RefusedFile("empty_file", "This file is empty.", where=name, next_step="Choose a file with at least three rows.")
-    if head.startswith(b"PK\x03\x04"):
-        if b"xl/" in head or b"[Content_Types].xml" in head:
-            raise RefusedFile(
-                "not_text_excel",
-                "This is an Excel workbook, not a CSV.",
-                where=name,
-                next_step="In Excel choose File, Save as, CSV UTF-8.",
-            )
-        raise RefusedFile("compressed_file", "This is a zip archive.", where=name, next_step=_ARCHIVE)
-    for magic, code, what, next_step in _MAGIC:
-        if head.startswith(magic):
-            raise RefusedFile(code, what, where=name, next_step=next_step)
+def _start(head: bytes, encoding: str) -> int:
+    return len(codecs.BOM_UTF8) if encoding in ("utf-8", "utf-8-sig") and head.startswith(codecs.BOM_UTF8) else 0
 
 
-def _refuse_markup(sample: str, name: str) -> None:
-    start = sample.lstrip("\ufeff \t\r\n")[:200].lower()
-    if start.startswith(("<!doctype html", "<html", "<head", "<body", "<table")):
-        raise RefusedFile(
-            "not_text_html",
-            "This is a web page, not a table. Often the download needs a sign-in and this is the sign-in page.",
-            where=name,
-            next_step="Open the address in a browser, download the file itself, and choose that.",
-        )
-    if start.startswith("<?xml"):
-        raise RefusedFile("not_text", "This is an XML file.", where=name, next_step="Export the examples as CSV or JSONL.")
+def _ends(file: BinaryIO, size: int) -> tuple[bytes, bytes]:
+    """The first and the last part of a file."""
+    file.seek(0)
+    head = file.read(SAMPLE)
+    file.seek(max(0, size - refusals.LOOKED_AT))
+    tail = file.read(refusals.LOOKED_AT) if size > SAMPLE else b""
+    file.seek(0)
+    return head, tail
+
+
+def _stamp(file: BinaryIO) -> tuple[int, int, int]:
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _changed(name: str) -> DataError:
+    return DataError(
+        "This file changed while it was read.",
+        where=name,
+        next_step="Wait until the other program has written it, then choose it again.",
+    )
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Generator[BinaryIO]:
+    """The open file, when it is an ordinary one: no link, no pipe, no device."""
+    with _reading(path, name):
+        # Without waiting: a pipe that nobody writes to would hold this up for ever.
+        if path.is_symlink():
+            raise DataError("This is a link to a file.", where=name, next_step="Choose the file that it points to.")
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError
+            if not stat.S_ISREG(mode):
+                raise DataError(
+                    "This is no ordinary file but a pipe or a device.",
+                    where=name,
+                    next_step="Write its content to a file first.",
+                )
+            yield file
 
 
 @contextmanager
 def _reading(path: Path, name: str) -> Generator[None]:
     try:
         yield
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError("This file does not exist.", where=name, next_step=f"Check the path: {path}") from error
     except IsADirectoryError as error:

@@ -288,7 +288,6 @@ def test_values_that_are_no_text(desk):
         (b"\xd0\xcf\x11\xe0" + b"\0" * 100, "not_text_excel"),
         (b"%PDF-1.7 \xff", "not_text_pdf"),
         (b"\x1f\x8b\x08rest", "compressed_file"),
-        (b"PAR1....", "not_text_parquet"),
         (b"  <!DOCTYPE html><html><body>Sign in</body></html>", "not_text_html"),
         (bytes(range(256)) * 20, "not_text"),
         (b"[]", "no_rows"),
@@ -324,15 +323,29 @@ def test_one_row_and_no_rows(desk):
         data.split(empty.inspection)
 
 
-def test_a_row_too_long_for_anything_is_refused(desk, monkeypatch):
-    monkeypatch.setattr("studio.data.source.LONGEST", 1 << 20)
-    monkeypatch.setattr("studio.data.json_records.LONGEST", 1 << 20)
-    with pytest.raises(data.RefusedFile) as refused:
-        desk("prompt,completion\na," + "x" * (4 << 20))
-    assert refused.value.code == "too_big_row"
-    with pytest.raises(data.RefusedFile) as refused:
-        desk(json.dumps([{"prompt": "a", "completion": "x" * (6 << 20)}]), "x.json")
-    assert refused.value.code == "too_big_row"
+def test_a_row_too_long_for_anything_costs_itself_only(desk, monkeypatch):
+    for module in ("source", "json_records", "csv_records"):
+        monkeypatch.setattr(f"studio.data.{module}.LONGEST", 1 << 20)
+    long = "x" * (4 << 20)
+    found = desk(f"prompt,completion\na,b\nc,{long}\ne,f\n")
+    assert [(line, answer) for line, _, answer in found.rows] == [(2, "b"), (4, "f")]
+    assert found.lines("too_big_row") == (3,)
+    rows = [json.dumps({"prompt": ask, "completion": answer}) for ask, answer in (("a", "b"), ("c", long), ("e", "f"))]
+    found = desk("\n".join(rows), "x.jsonl")
+    assert [(line, answer) for line, _, answer in found.rows] == [(1, "b"), (3, "f")]
+    assert found.lines("too_big_row") == (2,)
+    found = desk("[\n" + ",\n".join(rows) + "\n]", "x.json")
+    assert [(line, answer) for line, _, answer in found.rows] == [(2, "b"), (4, "f")]
+    assert found.lines("too_big_row") == (3,)
+
+
+def test_a_file_that_is_one_endless_row_is_refused(desk, monkeypatch):
+    for module in ("source", "json_records", "csv_records"):
+        monkeypatch.setattr(f"studio.data.{module}.LONGEST", 1 << 20)
+    for content in ("x," * (2 << 20), json.dumps([{"prompt": "a", "completion": "x" * (6 << 20)}]), "[" * (2 << 20)):
+        with pytest.raises(data.RefusedFile) as refused:
+            desk(content, "x.json")
+        assert refused.value.code == "too_big_row"
 
 
 def test_too_many_columns_are_refused(desk):
