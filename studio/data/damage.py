@@ -1,0 +1,40 @@
+"""Damaged letters: UTF-8 that was read as Windows-1252 or Latin-1 ("trÃ¨s" for "très"), found and read again.
+
+Guarantees: only runs of characters are touched that are well-formed UTF-8 when they are written as bytes again; what ordinary
+text may hold is left alone, such as a French letter before a closing quotation mark.
+
+A damaged letter is a letter followed by one or more signs. One is enough where the letter hardly ever stands before a sign in
+any language; where it may, it takes several in a row, or a small letter beside it.
+"""
+
+# ruff: noqa: RUF001 - characters that look like others are the subject
+
+from __future__ import annotations
+
+from typing import Final
+
+from studio.data.db import literal
+
+_SIGN: Final = r"[\x{80}-\x{bf}€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+#: A run of damaged letters.
+DAMAGED: Final = (
+    rf"Ã[\x{{80}}-\x{{bf}}ƒ„†‡ˆ‰Š‹ŒŽ•˜™š›œžŸ]|[a-z][ÃÄÅ]{_SIGN}|[ÃÄÅ]{_SIGN}[a-z]|Â[\x{{80}}-\x{{bf}}]"
+    rf"|â[\x{{80}}-\x{{9f}}€‚ƒ„…†‡ˆ‰‹‘’“”•–—˜™›]{_SIGN}|ï»¿|ð[Ÿ\x{{9f}}]{_SIGN}{_SIGN}"
+    rf"|(?:[ÐÑ]{_SIGN}){{2,}}|(?:[ÎÏ]{_SIGN}){{2,}}|(?:[ØÙ]{_SIGN}){{2,}}|(?:×{_SIGN}){{2,}}"
+    rf"|(?:[ãä-é]{_SIGN}{_SIGN}){{2,}}|(?:à[¤¥¸¹]{_SIGN}){{2,}}"
+)
+# The bytes 128 to 159 of Windows-1252, in order; those without a character stand for themselves, as in Latin-1.
+_WINDOWS: Final = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ"
+
+
+def undamaged(text: str) -> str:
+    """SQL for the text with its damaged letters read again as what they were; damage on damage up to three times."""
+    byte = f"CASE WHEN unicode(one) < 256 THEN unicode(one) ELSE 127 + strpos({literal(_WINDOWS)}, one) END"
+    code = f"list_transform(string_split(run, ''), lambda one: lpad(to_hex({byte}), 2, '0'))"
+    again = f"decode(unhex(array_to_string({code}, '')))"
+    for _ in range(3):
+        # The longest runs first, so that none is torn apart by a shorter one that begins like it.
+        runs = f"list_distinct(regexp_extract_all({text}, {literal(DAMAGED)}))"
+        runs = f"list_reverse_sort(list_transform({runs}, lambda run: {{'size': strlen(run), 'old': run, 'new': {again}}}))"
+        text = f"list_reduce({runs}, lambda rest, one: replace(rest, one.old, one.new), {text})"
+    return text
