@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
+import socket
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
 
 from studio.errors import DataError
 from studio.models.cookbook import register_with_cookbook
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Renderers without a way to write tool calls down; the cookbook's own classes say so (held by a test).
 WITHOUT_TOOLS: Final = frozenset({"role_colon", "llama3"})
+#: Seconds that the hub may take to answer at all.
+_PATIENCE: Final = 3.0
 _TOOL_KEYS: Final = frozenset({"tools", "functions", "tool_calls", "function_call", "tool_call_id"})
 
 
@@ -37,6 +42,17 @@ class CannotRender(DataError):  # noqa: N818 - it names the row, the base class 
     def __init__(self, code: str, what: str, *, next_step: str = "") -> None:
         super().__init__(what, where="messages", next_step=next_step)
         self.code = code
+
+
+class NoTokenizer(DataError):  # noqa: N818 - it names what is missing, the base class says that it is an error
+    """The tokenizer of a hosted model is neither on this computer nor to be had."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(
+            f"The tokenizer of {model.label} is not on this computer and could not be fetched.",
+            where=model.wire_name,
+            next_step="Connect to the internet and try again; it is kept afterwards.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +119,54 @@ def supports_tools(renderer: str) -> bool:
     return renderer not in WITHOUT_TOOLS
 
 
+def tokenizer_of(model: Model) -> Any:  # noqa: ANN401 - transformers and the cookbook share no type for it
+    """The model's tokenizer, from this computer or from the hub. Raises ``NoTokenizer``, without a long wait."""
+    from tinker_cookbook import tokenizer_utils
+
+    register_with_cookbook()
+    if model.local:
+        return tokenizer_utils.get_tokenizer(model.wire_name)
+    try:
+        with _hub_as_it_is():
+            return tokenizer_utils.get_tokenizer(model.wire_name)
+    # Whatever a hub, a proxy or a foreign tokenizer class raises: without a tokenizer nothing here can go on.
+    except Exception as error:
+        raise NoTokenizer(model) from error
+
+
+@contextmanager
+def _hub_as_it_is() -> Generator[None]:
+    """Ask nobody when the hub cannot be reached: its client would try again for a minute and a half."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _reachable(address: str) -> bool:
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    parts = urlsplit(address)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=_PATIENCE):
+            return True
+    except OSError:
+        return False
+
+
 class Template:
-    """Turns messages into tokens and back with the model's own tokenizer and renderer."""
+    """Turns messages into tokens and back with the model's own renderer, and its own tokenizer unless another is given."""
 
-    def __init__(self, model: Model, renderer: str) -> None:
-        from tinker_cookbook import renderers, tokenizer_utils
+    def __init__(self, model: Model, renderer: str, tokenizer: Any = None) -> None:  # noqa: ANN401 - see ``tokenizer_of``
+        from tinker_cookbook import renderers
 
-        register_with_cookbook()
         self.model = model
         self.renderer_name = renderer
-        self.tokenizer: Any = tokenizer_utils.get_tokenizer(model.wire_name)
+        self.tokenizer: Any = tokenizer_of(model) if tokenizer is None else tokenizer
         self.renderer: Any = renderers.get_renderer(renderer, self.tokenizer)
         self.stop: list[str] | list[int] = self.renderer.get_stop_sequences()
 

@@ -1,0 +1,132 @@
+"""The usable rows of a stage as conversations, in batches: what a model will read and what it will be asked for.
+
+Guarantees: reads the stage and never the file; memory holds one batch; a share of the rows is chosen by their text alone, so it
+is the same on every run and grows only at its end when rows are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+from studio.data.db import connect
+from studio.data.stage import STAGE, rows_of
+from studio.data.types import Inspection, Message, messages_from
+from studio.errors import NotFoundError
+
+_BATCH: Final = 1_000
+_PARTS_PER_MILLION: Final = 1_000_000
+_TEXTS: Final = "row_id, line, messages, system, prompt, completion, rejected"
+_CHARACTERS: Final = "coalesce(lp, 0) + coalesce(length(system), 0)"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One row as a model meets it.
+
+    For supervised data ``messages`` is the whole conversation. For pairs and for tasks that a reward judges it ends before the
+    answer; ``completion`` and ``rejected`` are then the answers of a pair, and empty for a task.
+    """
+
+    row_id: int
+    line: int
+    messages: tuple[Message, ...]
+    completion: str = ""
+    rejected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """How many characters a row has before its answer and in its answers."""
+
+    row_id: int
+    line: int
+    prompt: int
+    answers: tuple[int, ...]
+
+
+def conversations(inspection: Inspection, share: float = 1.0) -> Iterator[list[Conversation]]:
+    """The usable rows in file order, in batches. ``share`` below 1 draws that part of them.
+
+    Raises ``NotFoundError`` when the stage is gone.
+    """
+    with _open(inspection) as (connection, rows):
+        query = f"SELECT {_TEXTS} FROM {rows} WHERE {_usable(share)} ORDER BY row_id"
+        found = connection.execute(query)
+        while batch := found.fetchmany(_BATCH):
+            yield [_conversation(inspection, *row) for row in batch]
+
+
+def conversation(inspection: Inspection, row_id: int) -> Conversation:
+    """One usable row. Raises ``NotFoundError``."""
+    with _open(inspection) as (connection, rows):
+        query = f"SELECT {_TEXTS} FROM {rows} WHERE reason IS NULL AND row_id = {int(row_id)}"
+        found = connection.execute(query).fetchone()
+    if found is None:
+        raise NotFoundError("There is no such row.", where=inspection.file_name, next_step="Choose another row.")
+    return _conversation(inspection, *found)
+
+
+def usable_ids(inspection: Inspection, share: float = 1.0) -> list[int]:
+    """The ids of the rows that ``conversations`` gives, in the same order."""
+    with _open(inspection) as (connection, rows):
+        found = connection.execute(f"SELECT row_id FROM {rows} WHERE {_usable(share)} ORDER BY row_id").fetchall()
+    return [int(row_id) for (row_id,) in found]
+
+
+def letters(inspection: Inspection) -> Iterator[list[Letters]]:
+    """The lengths in characters of the usable rows, in batches: fast, because no text is read."""
+    with _open(inspection) as (connection, rows):
+        whole = "list_sum(list_transform(messages, lambda m: length(m.content)))::BIGINT"
+        found = connection.execute(f"""
+            SELECT row_id, line, greatest({_CHARACTERS}, coalesce({whole}, 0) - coalesce(lc, 0)), lc, length(rejected)
+            FROM {rows} WHERE reason IS NULL ORDER BY row_id""")
+        while batch := found.fetchmany(_BATCH):
+            yield [_letters(inspection, *row) for row in batch]
+
+
+@contextmanager
+def _open(inspection: Inspection) -> Generator[tuple[duckdb.DuckDBPyConnection, str]]:
+    rows = rows_of(inspection.folder / STAGE)
+    with connect(inspection.folder, inspection.file_name) as connection:
+        yield connection, rows
+
+
+def _usable(share: float) -> str:
+    part = round(share * _PARTS_PER_MILLION)
+    return "reason IS NULL" if share >= 1 else f"reason IS NULL AND row_key % {_PARTS_PER_MILLION} < {part}"
+
+
+def _conversation(
+    inspection: Inspection,
+    row_id: int,
+    line: int,
+    messages: Sequence[Mapping[str, Any]] | None,
+    system: str | None,
+    prompt: str | None,
+    completion: str | None,
+    rejected: str | None,
+) -> Conversation:
+    supervised = _training(inspection) == "SL"
+    turns = messages_from(messages) if messages else _turns(system, prompt, completion if supervised else None)
+    if supervised:
+        return Conversation(row_id, line, turns)
+    return Conversation(row_id, line, turns, *((completion or "", rejected or "") if rejected is not None else ()))
+
+
+def _turns(system: str | None, prompt: str | None, completion: str | None) -> tuple[Message, ...]:
+    given = (("system", system), ("user", prompt), ("assistant", completion))
+    return tuple(Message(role, text) for role, text in given if text is not None)
+
+
+def _letters(inspection: Inspection, row_id: int, line: int, prompt: int, answer: int | None, rejected: int | None) -> Letters:
+    answers = {"SL": (answer or 0,), "DPO": (answer or 0, rejected or 0), "RL": ()}[_training(inspection)]
+    return Letters(row_id, line, prompt, answers)
+
+
+def _training(inspection: Inspection) -> str:
+    return inspection.shape.training if inspection.shape else "SL"
