@@ -110,7 +110,7 @@ def begin_settle(settings: Settings, staged_id: str, owner: str, plan: SplitPlan
     folder = folder_of(settings, staged_id)
     if (folder / _SETTLED).exists():
         raise DataError("This data set is split already, and runs rely on it.", next_step="Begin again with a copy of it.")
-    work.start("split", Ticket(folder), {"plan": asdict(plan) if plan else None}, limits=_limits(settings, folder), tied=tied)
+    work.start("split", Ticket(folder), {"plan": asdict(plan) if plan else None}, limits=_limits(settings), tied=tied)
 
 
 def state(settings: Settings, staged_id: str, owner: str) -> State | None:
@@ -194,10 +194,9 @@ def stage(
     staged_id = begin_stage(settings, origin, name, owner, reading=asked, tied=True)
     folder = folder_of(settings, staged_id)
     try:
-        _stay(folder, tell)
+        _stay(Ticket(folder), tell)
         return staged_id, data.reopen(folder)
     except BaseException:
-        work.cancel(Ticket(folder))
         remove(folder)
         raise
 
@@ -205,7 +204,7 @@ def stage(
 def read_again(settings: Settings, staged_id: str, owner: str, reading: Reading, *, tell: Tell | None = None) -> Inspection:
     """``begin_reading``, and stay until it is done. Raises ``DataError``, ``NotFoundError``, ``StoreError``."""
     begin_reading(settings, staged_id, owner, reading, tied=True)
-    _stay(folder_of(settings, staged_id), tell)
+    _stay(Ticket(folder_of(settings, staged_id)), tell)
     return find(settings, staged_id, owner)
 
 
@@ -234,7 +233,7 @@ def settle(
     Raises ``DataError`` when it cannot be split, ``StoreError``, ``NotFoundError``.
     """
     begin_settle(settings, staged_id, owner, plan, tied=True)
-    _stay(folder_of(settings, staged_id), tell)
+    _stay(Ticket(folder_of(settings, staged_id)), tell)
     return settled(settings, store, staged_id, owner)
 
 
@@ -246,6 +245,12 @@ def load(settings: Settings, store: Store, dataset_id: str, owner: str) -> Datas
 def export_clean(settings: Settings, staged_id: str, owner: str) -> Path:
     """The usable rows as a file of JSON lines that can be handed out. Raises ``NotFoundError``, ``StoreError``."""
     return _exported(settings, _own(settings, staged_id, owner), "export_clean", _CLEAN)
+
+
+def write_clean(settings: Settings, staged_id: str, owner: str, destination: Path, *, tell: Tell | None = None) -> int:
+    """Write the usable rows to a file of the person's choice; how many. Raises ``StoreError`` when it cannot be written."""
+    folder = _own(settings, staged_id, owner)
+    return _export(settings, folder, "export_clean", destination.expanduser().resolve(), tell)
 
 
 def export_rejected(settings: Settings, staged_id: str, owner: str) -> Path:
@@ -299,35 +304,40 @@ def _begin_reading(
         "fingerprint": fingerprint,
         "reading": asdict(reading),
     }
-    work.start("inspect", Ticket(folder), asked, limits=_limits(settings, folder), tied=tied)
+    work.start("inspect", Ticket(folder), asked, limits=_limits(settings), tied=tied)
 
 
-def _limits(settings: Settings, folder: Path) -> Limits:
-    del folder
+def _limits(settings: Settings) -> Limits:
     return Limits(memory_bytes=settings.data_memory_bytes, seconds=settings.data_seconds)
 
 
-def _stay(folder: Path, tell: Tell | None) -> None:
-    match work.wait(Ticket(folder), tell):
-        case Failed(_, error):
-            raise error
-        case Cancelled():
-            raise data.Cancelled("The work was cancelled.", next_step="Begin again when you like.")
-        case Done():
-            return
+def _stay(ticket: Ticket, tell: Tell | None) -> Mapping[str, Any]:
+    """Until it is done; ends it when this is interrupted."""
+    try:
+        match work.wait(ticket, tell):
+            case Failed(_, error):
+                raise error
+            case Cancelled():
+                raise data.Cancelled("The work was cancelled.", next_step="Begin again when you like.")
+            case Done(_, result):
+                return result
+    except BaseException:
+        work.cancel(ticket)
+        raise
 
 
 def _exported(settings: Settings, folder: Path, task: str, name: str) -> Path:
-    inspection = data.reopen(folder)
+    """A file that is made once for each reading."""
+    data.reopen(folder)
     path = folder / name
-    if path.exists() and path.stat().st_mtime_ns >= (folder / "inspection.json").stat().st_mtime_ns:
-        return path
-    ticket = Ticket(folder, "export")
-    work.start(task, ticket, {"file": name}, limits=_limits(settings, inspection.folder), tied=True)
-    ended = work.wait(ticket)
-    if isinstance(ended, Failed):
-        raise ended.error
+    if not path.exists() or path.stat().st_mtime_ns < (folder / "inspection.json").stat().st_mtime_ns:
+        _export(settings, folder, task, path, None)
     return path
+
+
+def _export(settings: Settings, folder: Path, task: str, path: Path, tell: Tell | None) -> int:
+    ticket = work.start(task, Ticket(folder, "export"), {"file": str(path)}, limits=_limits(settings), tied=True)
+    return int(_stay(ticket, tell)["rows"])
 
 
 def _touched(folder: Path) -> float:

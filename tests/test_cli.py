@@ -58,7 +58,7 @@ def test_samples_are_listed(home: list[str], capsys: pytest.CaptureFixture[str])
 def test_validate_reports_and_keeps_nothing(good: Path, home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["validate", str(good), "--json", *home]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["rows_usable"], report["rows_rejected"], report["shape"]["kind"]) == (40, 0, "prompt_completion")
+    assert (report["usable_rows"], report["rejected_rows"], report["data_format"]) == (40, 0, "prompt_completion")
     assert not (tmp_path / "home").exists()
 
 

@@ -6,10 +6,12 @@ its field in ``problems``, and a plan that is ``ready`` has neither.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from studio import datasets, methods, models
-from studio.data import Dataset
+from studio.data import Dataset, TrainingType
 from studio.errors import NotFoundError, SettingError
 from studio.methods import Ending
 from studio.recipe import (
@@ -28,6 +30,12 @@ from studio.recipe import (
 from studio.settings import Settings
 from studio.store import Store
 from wizards.draft import Draft, StepId
+
+#: What to do with data that this version cannot train on, as the start button says it.
+_UNFIT: Final[Mapping[TrainingType, str]] = {
+    "DPO": "Use the better answers as examples first",
+    "RL": "Add example answers first",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,8 @@ class Plan:
             return Missing("goal", "Choose your goal first")
         if self.dataset is None:
             return Missing("data", "Split your data first" if self.staged else "Add your data first")
+        if self.facts is not None and self.facts.training != "SL":
+            return Missing("data", _UNFIT[self.facts.training])
         if self.problems or self.recipe is None:
             count = max(1, len(self.problems))
             return Missing("settings", f"Correct {count} setting{'s' if count > 1 else ''} first")
@@ -108,7 +118,9 @@ def of_dataset(draft: Draft, dataset: Dataset) -> Plan:
     try:
         recommendation = recommend(facts, models.get(draft.model), draft.method)
     except (NotFoundError, SettingError) as error:
-        return Plan(draft.method, _because(draft), False, dataset, facts, problems=(FieldProblem("model", str(error)),))
+        field = "method" if error.where == "method" else "model"
+        words = f"{error.what} {error.next_step}" if field == "method" else str(error)
+        return Plan(draft.method, _because(draft), False, dataset, facts, problems=(FieldProblem(field, words),))
     recipe, problems = _with_changes(recommendation.recipe, draft)
     problems += validate(recipe, facts)
     return Plan(

@@ -1,24 +1,43 @@
-"""``validate``, ``recommend`` and ``samples``: everything that can be known before a run."""
+"""``validate``, ``recommend`` and ``samples``: everything that can be known before a run.
+
+Guarantees: ``validate --json`` prints the keys and words of ``studio.data.report``; neither verb keeps a copy of the file.
+"""
 
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from studio import datasets, methods, models, recipe
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from studio import data, datasets, fitting, methods, models, recipe
 from studio import samples as shipped
 from studio.cli.output import Output
-from studio.data import Dataset, RefusedFile
+from studio.data import Container, Dataset, Finding, Fix, Inspection, Reading, RefusedFile, SplitPlan
+from studio.datasets import Tell
 from studio.errors import DataError
 from studio.settings import Settings
 from studio.store import Store
 
 _MARKS: Final = {"error": "set aside", "warning": "look", "info": "note"}
+_TRAINING: Final = {"RL": "reinforcement learning (RL)", "DPO": "preference training (DPO)"}
+_FILE: Final = "CSV, JSON, JSON lines or Parquet, also packed with gzip"
+_SHOWN_LINES: Final = 8
+_CONTAINERS: Final[dict[Container, str]] = {
+    "csv": "CSV",
+    "json_array": "a JSON list",
+    "json_object": "a JSON object",
+    "jsonl": "JSON lines",
+    "parquet": "Parquet",
+}
 
 
 def samples_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +54,8 @@ def samples(asked: argparse.Namespace, settings: Settings, output: Output) -> in
     return 0
 
 
-def mapping_argument(parser: argparse.ArgumentParser) -> None:
-    """``--column PART=NAME``, shared by every verb that reads a file."""
+def reading_argument(parser: argparse.ArgumentParser) -> None:
+    """How a file is to be read, shared by every verb that reads one."""
     parser.add_argument(
         "--column",
         action="append",
@@ -44,43 +63,106 @@ def mapping_argument(parser: argparse.ArgumentParser) -> None:
         metavar="PART=NAME",
         help="say which column plays which part, for example prompt=Question; repeat for several",
     )
+    parser.add_argument(
+        "--fix",
+        action="append",
+        default=[],
+        metavar="ID[=VALUE]",
+        help="apply a fix that validate offers; repeat for several, they are applied in this order",
+    )
+    parser.add_argument("--encoding", default="", metavar="NAME", help="read the text in this encoding, for example cp1250")
+
+
+def reading_of(asked: argparse.Namespace) -> Reading:
+    """How the command line wants the file read. Raises ``DataError`` for a column without an equals sign."""
+    fixes: Sequence[str] = asked.fix
+    pairs = (text.partition("=") for text in fixes)
+    return Reading(
+        mapping=mapping_of(asked), fixes=tuple(Fix(name, value) for name, _, value in pairs), encoding=asked.encoding
+    )
 
 
 def validate_arguments(parser: argparse.ArgumentParser) -> None:
-    """``validate FILE [--column PART=NAME …]``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="CSV, JSON or JSONL")
-    mapping_argument(parser)
+    """``validate FILE [--method M] [--rows OUT] [--column PART=NAME …] [--fix ID[=VALUE] …] [--encoding E]``."""
+    parser.add_argument("file", type=Path, metavar="FILE", help=_FILE)
+    parser.add_argument("--method", choices=[method.id for method in methods.METHODS], help="check it for this method, too")
+    parser.add_argument("--rows", type=Path, metavar="OUT", help="write the usable rows to this file, as JSON lines")
+    reading_argument(parser)
 
 
 def validate(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
-    """Read every row and report what was found; 0 when at least one row can be used. Keeps nothing."""
-    with _scratch(settings) as aside:
+    """Read every row and report what was found; 0 unless the file cannot be used. Keeps nothing but ``--rows``."""
+    reading = reading_of(asked)
+    with _scratch(settings) as aside, progress_line() as tell:
+        origin = datasets.FromFile(asked.file, by_path=True, in_place=True)
         try:
-            _, found = datasets.stage(aside, asked.file, asked.file.name, aside.owner, mapping=mapping_of(asked))
+            staged_id, found = datasets.stage(aside, origin, asked.file.name, aside.owner, reading=reading, tell=tell)
         except RefusedFile as error:
             if not output.as_json:
                 raise
-            output.result({"file_name": asked.file.name, "outcome": "rejected", "findings": [asdict(error.finding)]})
+            output.result(data.refusal_report(error, asked.file.name))
             return 1
-    report = found.to_dict()
-    # A path that is gone when the command ends would only mislead.
-    del report["folder"]
+        extra = fitting.findings(found, asked.method) if asked.method else ()
+        report = data.report(found, extra)
+        written = 0
+        if asked.rows is not None and report["outcome"] != "rejected":
+            written = datasets.write_clean(aside, staged_id, aside.owner, asked.rows, tell=tell)
     output.result(report)
-    output.say(f"{found.file_name}: {found.format}, {found.encoding}. {found.shape.why if found.shape else 'Not recognised.'}")
-    output.say(f"{found.rows_usable:,} of {found.rows_total:,} rows can be used.")
-    for finding in found.findings:
-        lines = f"  (line {', '.join(map(str, finding.lines))})" if finding.lines else ""
-        output.say(f"  {_MARKS[finding.severity]:>9}  {finding.message}{lines}")
+    _say(found, (*found.findings, *extra), report, output)
+    if written:
+        output.say(f"{written:,} rows were written to {asked.rows}.")
+    return 1 if report["outcome"] == "rejected" else 0
+
+
+def _say(found: Inspection, findings: Sequence[Finding], report: Mapping[str, Any], output: Output) -> None:
+    """The report for a person."""
+    output.say(f"{found.file_name}: {_packing(found)}. {found.shape.why if found.shape else 'Not recognised.'}")
+    if found.shape is not None and found.shape.training != "SL":
+        output.say(f"It is for {_TRAINING[found.shape.training]}. {found.shape.method_why}".rstrip())
+    output.say(f"{found.rows_usable:,} of {found.rows_total:,} rows can be used: {report['outcome'].replace('_', ' ')}.")
+    for finding in findings:
+        output.say(f"  {_MARKS[finding.severity]:>9}  {finding.message}{_lines(finding)}")
         if finding.next_step:
             output.say(f"{'':>11}  Next: {finding.next_step}")
-    return 0 if found.ready else 1
+        for offer in finding.fixes:
+            value = f"={offer.fix.value}" if offer.fix.value else ""
+            output.say(f"{'':>11}  Fix:  {offer.label} (--fix {shlex.quote(offer.fix.id + value)})")
+
+
+def _packing(found: Inspection) -> str:
+    words = [_CONTAINERS[found.container]]
+    if found.delimiter not in (None, ","):
+        words.append("separated by tabs" if found.delimiter == "\t" else f"separated by {found.delimiter!r}")
+    return ", ".join([*words, *filter(None, [found.encoding])])
+
+
+def _lines(finding: Finding) -> str:
+    if not finding.lines:
+        return ""
+    shown = ", ".join(f"{line:,}" for line in finding.lines[:_SHOWN_LINES])
+    rest = finding.count - min(len(finding.lines), _SHOWN_LINES)
+    return f"  (line {shown}{f' and {rest:,} more' if rest > 0 else ''})"
+
+
+@contextmanager
+def progress_line() -> Generator[Tell]:
+    """A line on standard error that says how far the work is; nothing when nobody looks at a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        line = bar.add_task("starting", total=None, words="")
+        yield lambda progress: bar.update(
+            line, description=progress.phase, completed=progress.done, total=progress.total or None, words=progress.words
+        )
 
 
 def recommend_arguments(parser: argparse.ArgumentParser) -> None:
     """``recommend FILE --method sl --model nano``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="CSV, JSON or JSONL")
+    parser.add_argument("file", type=Path, metavar="FILE", help=_FILE)
     method_arguments(parser)
-    mapping_argument(parser)
+    reading_argument(parser)
 
 
 def method_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +176,7 @@ def recommend(asked: argparse.Namespace, settings: Settings, output: Output) -> 
     with _scratch(settings) as aside:
         store = Store(aside.database)
         try:
-            facts = recipe.facts_of(take_in(aside, store, asked.file, mapping_of(asked))[1])
+            facts = recipe.facts_of(take_in(aside, store, asked.file, reading_of(asked), in_place=True)[1])
         finally:
             store.close()
     found = recipe.recommend(facts, models.get(asked.model), asked.method)
@@ -128,24 +210,44 @@ def mapping_of(asked: argparse.Namespace) -> dict[str, str] | None:
     return pairs or None
 
 
-def take_in(settings: Settings, store: Store, file: Path, mapping: Mapping[str, str] | None) -> tuple[str, Dataset]:
-    """Stage a file and settle it as a data set, refusing columns that were only guessed at. Returns its id too."""
-    staged_id, found = datasets.stage(settings, file, file.name, settings.owner, mapping=mapping)
+def take_in(
+    settings: Settings, store: Store, file: Path, reading: Reading, *, plan: SplitPlan | None = None, in_place: bool = False
+) -> tuple[str, Dataset]:
+    """Stage a file and settle it as a data set for supervised learning. Returns its id too.
+
+    Raises ``DataError`` for columns that were only guessed at, and for data of another kind of training.
+    """
+    origin = datasets.FromFile(file, by_path=True, in_place=in_place)
+    with progress_line() as tell:
+        staged_id, found = datasets.stage(settings, origin, file.name, settings.owner, reading=reading, tell=tell)
+        try:
+            _require_trainable(found, file.name)
+            return staged_id, datasets.settle(settings, store, staged_id, settings.owner, plan, tell=tell)
+        except BaseException:
+            datasets.dismiss(settings, staged_id, settings.owner)
+            raise
+
+
+def _require_trainable(found: Inspection, name: str) -> None:
     if found.needs_confirmation and found.shape is not None:
         guess = ", ".join(f"{part}={column}" for part, column in found.shape.columns)
+        confirmed = " ".join(f"--column {shlex.quote(f'{part}={column}')}" for part, column in found.shape.columns)
         raise DataError(
-            f"The columns look like {guess}, but that is a guess.",
-            where=file.name,
-            next_step=f"Confirm it: {' '.join(f'--column {part}={column}' for part, column in found.shape.columns)}",
+            f"The columns look like {guess}, but that is a guess.", where=name, next_step=f"Confirm it: {confirmed}"
         )
     if not found.ready:
         worst = next((finding for finding in found.findings if finding.severity == "error"), None)
         raise DataError(
             worst.message if worst else "No row of this file can be used.",
-            where=file.name,
+            where=name,
             next_step=(worst.next_step if worst else "") or "Run validate on the file to see every finding.",
         )
-    return staged_id, datasets.settle(settings, store, staged_id, settings.owner)
+    if found.shape is not None and found.shape.training != "SL":
+        raise DataError(
+            f"This file holds {fitting.HOLDS[found.shape.training]}, and this version trains supervised only.",
+            where=name,
+            next_step=fitting.way_out(found),
+        )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from studio import models, recipe
 from studio import samples as shipped
-from studio.cli.data import mapping_argument, mapping_of, method_arguments, take_in
+from studio.cli.data import method_arguments, reading_argument, reading_of, take_in
 from studio.cli.output import Output
 from studio.errors import RunError, SettingError
 from studio.recipe import Recipe
@@ -33,10 +33,10 @@ _PAUSE: Final = 0.25
 def train_arguments(parser: argparse.ArgumentParser) -> None:
     """``train FILE|--sample NAME --method sl --model nano [--max-steps N] [--set NAME=VALUE …]``."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("file", type=Path, nargs="?", metavar="FILE", help="CSV, JSON or JSONL")
+    source.add_argument("file", type=Path, nargs="?", metavar="FILE", help="CSV, JSON, JSON lines or Parquet")
     source.add_argument("--sample", metavar="NAME", help="a sample data set instead of a file; `samples` lists them")
     method_arguments(parser)
-    mapping_argument(parser)
+    reading_argument(parser)
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N steps")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; repeat for several"
@@ -49,7 +49,7 @@ def train(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     store = Store(settings.database)
     try:
         file = shipped.sample(asked.sample).file if asked.sample is not None else asked.file
-        dataset_id, dataset = take_in(settings, store, file, mapping_of(asked))
+        dataset_id, dataset = take_in(settings, store, file, reading_of(asked))
         facts = recipe.facts_of(dataset)
         found = recipe.recommend(facts, models.get(asked.model), asked.method)
         chosen = _with_settings(found.recipe, asked)

@@ -15,7 +15,7 @@ from studio import methods, models
 from studio.errors import SettingError
 from studio.models import Measured, Model
 from studio.recipe.fields import FIELDS, Value
-from studio.recipe.values import DataFacts, Recipe, Schedule, TrainOn, minutes
+from studio.recipe.values import DataFacts, Recipe, Schedule, TrainOn, cannot_train, minutes
 
 Badge = Literal["calibrated", "borrowed", "measured by us", "not calibrated"]
 
@@ -118,6 +118,9 @@ def recommend(facts: DataFacts, model: Model | str, method: str = "sl") -> Recom
             where="method",
             next_step="Choose supervised learning (sl).",
         )
+    unfit = cannot_train(facts.training)
+    if unfit is not None:
+        raise unfit
     if facts.train_rows < 1:
         raise SettingError("There are no training rows.", where="data", next_step="Add examples, then split again.")
     base = models.get(model) if isinstance(model, str) else model

@@ -20,7 +20,10 @@ from studio.models import Model
 from studio.recipe.fields import FIELDS, Value, parse_field, spec_of
 
 if TYPE_CHECKING:
-    from studio.data.types import Dataset
+    from studio.data.types import Dataset, TrainingType
+
+#: Forms in which one example may hold several answers.
+_CONVERSATIONS = ("messages", "sharegpt", "mixed")
 
 Schedule = Literal["linear", "cosine", "constant"]
 TrainOn = Literal["last_assistant_message", "all_assistant_messages"]
@@ -31,7 +34,7 @@ class DataFacts:
     """What a recommendation needs to know about data: rows of each split after splitting, and lengths of whole examples.
 
     Token counts are exact where a tokenizer counted them and ``None`` otherwise; then characters stand in for them.
-    ``multi_turn`` says that an example may hold more than one answer.
+    ``multi_turn`` says that an example may hold more than one answer, ``training`` how this data trains.
     """
 
     train_rows: int
@@ -44,6 +47,7 @@ class DataFacts:
     p95_chars: float | None = None
     max_chars: int | None = None
     multi_turn: bool = False
+    training: TrainingType = "SL"
 
     def tokens(self, model: Model, which: Literal["mean", "p95", "max"]) -> float | None:
         """Tokens of a typical, a long or the longest example for this model: counted, else estimated from characters.
@@ -166,7 +170,21 @@ def facts_of(dataset: Dataset) -> DataFacts:
         mean_chars=(prompt.total + completion.total) / found.rows_usable if known else None,
         p95_chars=prompt.p95 + completion.p95 if known else None,
         max_chars=prompt.max + completion.max if known else None,
-        multi_turn=found.shape is not None and found.shape.kind == "messages",
+        multi_turn=found.shape is not None and found.shape.kind in _CONVERSATIONS,
+        training=found.shape.training if found.shape else "SL",
+    )
+
+
+def cannot_train(training: TrainingType) -> SettingError | None:
+    """Why this version cannot train on such data, and what can be done instead; ``None`` when it can."""
+    if training == "SL":
+        return None
+    holds = "pairs of a better and a worse answer" if training == "DPO" else "questions with a right answer or a score"
+    instead = "Learn from the better answers alone" if training == "DPO" else "Use the right answers as examples"
+    return SettingError(
+        f"This data holds {holds}. This version trains on examples only (supervised learning).",
+        where="method",
+        next_step=f"{instead}: choose that where the file is checked.",
     )
 
 
@@ -183,6 +201,9 @@ def validate(recipe: Recipe, facts: DataFacts | None = None) -> tuple[FieldProbl
     bad = {problem.field for problem in problems}
     if "model" not in bad:
         problems += _model_problems(recipe, bad)
+    unfit = cannot_train(facts.training) if facts is not None else None
+    if unfit is not None:
+        problems.append(FieldProblem("method", f"{unfit.what} {unfit.next_step}"))
     if facts is not None and "batch_size" not in bad:
         problems += _batch_problems(recipe, facts)
     return tuple(problems)

@@ -62,15 +62,15 @@ def split(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any
 
 
 def export_clean(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
-    """Write the usable rows as JSON lines to ``file`` in the folder."""
+    """Write the usable rows as JSON lines to ``file``."""
     found = data.reopen(folder)
-    return {"rows": data.write_usable(found, folder / asked["file"], _telling(watch, "writing rows", found.rows_usable))}
+    return {"rows": data.write_usable(found, Path(asked["file"]), _telling(watch, "writing rows", found.rows_usable))}
 
 
 def export_rejected(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
-    """Write the rows that were set aside, with reason and line, as CSV to ``file`` in the folder."""
+    """Write the rows that were set aside, with reason and line, as CSV to ``file``."""
     found = data.reopen(folder)
-    return {"rows": data.write_rejected(found, folder / asked["file"], _telling(watch, "writing rows", found.rows_rejected))}
+    return {"rows": data.write_rejected(found, Path(asked["file"]), _telling(watch, "writing rows", found.rows_rejected))}
 
 
 TASKS: Final[Mapping[str, Task]] = {

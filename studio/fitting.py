@@ -1,0 +1,66 @@
+"""Whether a checked file fits a way of training: its form, and its number of rows.
+
+Guarantees: says only what ``methods.yaml`` and the inspection say; a file of another training type is an error with a way out,
+too few rows are never more than a warning, because the file itself is in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from studio import methods
+from studio.data import Finding, Fix, FixOffer, Inspection, TrainingType
+
+#: What each training type has in a row, as people say it.
+HOLDS: Final[Mapping[TrainingType, str]] = {
+    "SL": "examples, each a question with one good answer",
+    "DPO": "pairs of a better and a worse answer",
+    "RL": "questions with a right answer or a score",
+}
+_NEEDS: Final[Mapping[methods.MethodId, TrainingType]] = {"sl": "SL", "rl": "RL", "dpo": "DPO", "rlhf": "DPO"}
+#: The fix that makes examples of pairs.
+BETTER_ANSWERS: Final = Fix("better_answers")
+
+
+def findings(inspection: Inspection, method: str) -> tuple[Finding, ...]:
+    """What stands between this file and this method: nothing, one error, or too few rows. Raises ``NotFoundError``."""
+    if inspection.shape is None or not inspection.ready:
+        return ()
+    chosen = methods.method(method)
+    training = inspection.shape.training
+    if training != _NEEDS[chosen.id]:
+        return (_mismatch(inspection, chosen),)
+    rows = inspection.rows_usable - inspection.duplicate_rows
+    enough = methods.readiness(method, rows)
+    if enough.level == "enough":
+        return ()
+    next_step = f"Add {chosen.unit}: {chosen.minimum:,} make a start, {chosen.recommended:,} are comfortable."
+    severity = "warning" if enough.level == "too few" else "info"
+    return (Finding("few_for_method", severity, rows, (), enough.sentence, next_step),)
+
+
+def way_out(inspection: Inspection) -> str:
+    """How to learn from a file of another training type all the same, in the terminal; empty for a supervised one."""
+    shape = inspection.shape
+    if shape is None or shape.training == "SL":
+        return ""
+    if shape.training == "DPO":
+        return "To learn from the better answers alone, add: --fix better_answers"
+    prompt, answer = shape.column("prompt"), shape.column("answer") or shape.column("completion")
+    if prompt and answer:
+        return f"To learn from the right answers as examples, add: --column prompt={prompt} --column completion={answer}"
+    return "Add a column with a good answer to each question."
+
+
+def _mismatch(inspection: Inspection, chosen: methods.Method) -> Finding:
+    training: TrainingType = inspection.shape.training if inspection.shape else "SL"
+    fits = next(one for one in methods.METHODS if _NEEDS[one.id] == training)
+    message = f"This file holds {HOLDS[training]}. {chosen.name} training needs {HOLDS[_NEEDS[chosen.id]]}."
+    if chosen.id == "sl" and training == "DPO":
+        offer = FixOffer(BETTER_ANSWERS, "Learn from the better answers alone", inspection.rows_usable)
+        next_step = "Learn from the better answers alone, or choose another file."
+        return Finding("training_type_mismatch", "error", inspection.rows_usable, (), message, next_step, fixes=(offer,))
+    later = "" if fits.available else ", when this studio can train that way"
+    next_step = f"Choose another file, or train it as {fits.term}{later}."
+    return Finding("training_type_mismatch", "error", inspection.rows_usable, (), message, next_step)
