@@ -65,11 +65,11 @@ def _known(desk: Desk) -> set[tuple[str, Arm]]:
 
 def _fill_in(desk: Desk, link: Link, plan: Plan, asked: Sequence[Question], known: set[tuple[str, Arm]]) -> None:
     """Ask for every answer that is not stored yet."""
-    from studio.compare.generate_arms import Answering, Template, answer_all
+    from studio.compare.generate_arms import Answering, Questioner, answer_all
     from studio.runs.link import beside
 
-    template = Template(models.get(plan.model), plan.renderer)
-    prepared = tuple(one for one in (template.prepare(question, plan) for question in asked) if one is not None)
+    questioner = Questioner(models.get(plan.model), plan.renderer)
+    prepared = tuple(one for one in (questioner.prepare(question, plan) for question in asked) if one is not None)
     if not prepared:
         raise RunError(
             "Every held-out prompt is too long for this model.",
@@ -89,7 +89,7 @@ def _fill_in(desk: Desk, link: Link, plan: Plan, asked: Sequence[Question], know
     work = Answering(desk.job.id, desk.job.owner, prepared, frozenset(known), store)
     try:
         # Nothing needs saving at a stop: every answer that arrived is stored already.
-        beside(link, answer_all(work, plan, template), check=desk.check)
+        beside(link, answer_all(work, plan, questioner), check=desk.check)
     except StopAsked as stop:
         raise StopAsked(f"{len(known):,} of {total:,} answers are kept.") from stop
     desk.progress(len(known), total)

@@ -91,12 +91,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One held-out row: the turns that both models are given, and the answer that the data holds."""
+    """One held-out row: the turns that both models are given, and the answer that the data holds.
+
+    ``more`` is what that answer carries beside its text, such as tool calls.
+    """
 
     position: int
     prompt_id: str
     messages: tuple[Message, ...]
     reference: str
+    more: str = ""
 
 
 def start_comparison(
@@ -185,7 +189,8 @@ def questions(settings: Settings, plan: Plan) -> tuple[Question, ...]:
             next_step="Load the file again and train on it; what was held out must never change.",
         )
     return tuple(
-        Question(position, row.prompt_id, row.messages[:-1], row.messages[-1].content) for position, row in enumerate(chosen)
+        Question(position, row.prompt_id, row.messages[:-1], row.messages[-1].content, row.messages[-1].more)
+        for position, row in enumerate(chosen)
     )
 
 

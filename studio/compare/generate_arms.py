@@ -11,20 +11,17 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 import tinker
-from tinker_cookbook import renderers
-from tinker_cookbook.renderers import TrainOnWhat
-from tinker_cookbook.tokenizer_utils import get_tokenizer
 
-from studio import models
 from studio.compare.generate import CompareSettings, Plan, Question
 from studio.data import Message
 from studio.engine.launch import start_engine
 from studio.errors import BackendError, RunError
 from studio.models import Model
+from studio.models.rendering import template, uses_tools
 from studio.runs.environment import settle_down
 from studio.runs.link import Link, beside
 from studio.settings import Settings
@@ -52,19 +49,16 @@ class Prepared:
     reference_at: tuple[int, ...]
 
 
-class Template:
-    """Turns messages into tokens and back, as the run's training did."""
+class Questioner:
+    """Turns held-out questions into tokens as the run's training did, and answers into text."""
 
     def __init__(self, model: Model, renderer: str) -> None:
-        models.register_with_cookbook()
-        self._tokenizer = get_tokenizer(model.wire_name)
-        self._renderer = renderers.get_renderer(renderer, self._tokenizer)
-        self._stop = self._renderer.get_stop_sequences()
+        self._template = template(model, renderer)
         self._context = model.context
 
     def prompt(self, messages: Sequence[Message]) -> tinker.ModelInput:
-        """The tokens up to the point where the answer begins."""
-        return self._renderer.build_generation_prompt(_plain(messages))
+        """The tokens up to the point where the answer begins. Raises ``CannotRender``."""
+        return self._template.prompt(messages)
 
     def params(self, prompt: tinker.ModelInput, wanted: CompareSettings | Plan, seed: int) -> tinker.SamplingParams | None:
         """Sampling parameters whose limit fits the context; ``None`` when the prompt leaves no room for an answer."""
@@ -78,37 +72,29 @@ class Template:
             top_p=wanted.top_p,
             top_k=wanted.top_k,
             seed=seed,
-            stop=self._stop,
+            stop=self._template.stop,
         )
 
     def prepare(self, question: Question, plan: Plan) -> Prepared | None:
-        """The question as tokens; ``None`` when it leaves no room for an answer."""
+        """The question as tokens; ``None`` when it leaves no room for an answer. Raises ``CannotRender``."""
         prompt = self.prompt(question.messages)
         # Each prompt has a seed of its own, the same one for both models.
         params = self.params(prompt, plan, plan.seed + question.position)
         if params is None:
             return None
-        whole = (*question.messages, Message("assistant", question.reference))
-        scored, weights = self._renderer.build_supervised_example(
-            _plain(whole), train_on_what=TrainOnWhat.LAST_ASSISTANT_MESSAGE
-        )
+        answer = Message("assistant", question.reference, question.more)
+        scored, weights = self._template.example((*question.messages, answer), "last_assistant_message")
         at = tuple(i for i, weight in enumerate(weights.tolist()) if weight > 0 and i > 0)
+        if at and uses_tools([answer]):
+            # Shown and measured as a model writes it: the call is part of the answer's text.
+            ids = scored.to_ints()
+            question = replace(question, reference=self.text([ids[i] for i in at]))
         # Scoring a prompt also samples one token.
         return Prepared(question, prompt, params, scored, at if scored.length < self._context else ())
 
     def text(self, tokens: Sequence[int]) -> str:
         """The answer as text, up to where it ends and without special tokens."""
-        ends = {stop for stop in self._stop if isinstance(stop, int)}
-        kept = list(tokens)
-        for i, token in enumerate(kept):
-            if token in ends:
-                kept = kept[:i]
-                break
-        text = str(self._tokenizer.decode(kept, skip_special_tokens=True))
-        for stop in self._stop:
-            if isinstance(stop, str):
-                text = text.partition(stop)[0]
-        return text
+        return self._template.text(tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +111,7 @@ class Answering:
     store: Callable[[Sequence[AnswerRow]], None]
 
 
-async def answer_all(work: Answering, plan: Plan, template: Template) -> None:
+async def answer_all(work: Answering, plan: Plan, questioner: Questioner) -> None:
     """Ask both models everything that is not answered yet, and store the rows as they come.
 
     Address and key are those of this process's environment. All requests are under way together, so that the server can batch
@@ -135,14 +121,14 @@ async def answer_all(work: Answering, plan: Plan, template: Template) -> None:
     base = service.create_sampling_client(base_model=plan.wire_name)
     tuned = service.create_sampling_client(model_path=plan.sampler_path)
     arms: dict[Arm, tinker.SamplingClient] = {"base": await base, "tuned": await tuned}
-    await _answer_all(work, arms, template)
+    await _answer_all(work, arms, questioner)
     # Only after success: closing asks the server once more, and a dead one would be waited for.
     await service.close("success")
 
 
-async def _answer_all(work: Answering, arms: Mapping[Arm, tinker.SamplingClient], template: Template) -> None:
+async def _answer_all(work: Answering, arms: Mapping[Arm, tinker.SamplingClient], questioner: Questioner) -> None:
     tasks = [
-        asyncio.ensure_future(_answer(arms[arm], arm, prepared, template, work))
+        asyncio.ensure_future(_answer(arms[arm], arm, prepared, questioner, work))
         for prepared in work.questions
         for arm in ARMS
         if (prepared.question.prompt_id, arm) not in work.known
@@ -163,7 +149,7 @@ async def _answer_all(work: Answering, arms: Mapping[Arm, tinker.SamplingClient]
 
 
 async def _answer(
-    sampler: tinker.SamplingClient, arm: Arm, prepared: Prepared, template: Template, work: Answering
+    sampler: tinker.SamplingClient, arm: Arm, prepared: Prepared, questioner: Questioner, work: Answering
 ) -> AnswerRow:
     sampled, loss = await asyncio.gather(
         sampler.sample(prompt=prepared.prompt, num_samples=1, sampling_params=prepared.params).coroutine(),
@@ -179,7 +165,7 @@ async def _answer(
         position=question.position,
         prompt_json=json.dumps([asdict(turn) for turn in question.messages], ensure_ascii=False),
         reference=question.reference,
-        text=template.text(sequence.tokens),
+        text=questioner.text(sequence.tokens),
         tokens=len(sequence.tokens),
         stop_reason=str(sequence.stop_reason),
         nll=loss,
@@ -205,9 +191,9 @@ def answer_alone(
 ) -> str:
     """One answer outside any job; ``sampler_path`` is empty for the base model itself. Raises ``BackendError``."""
     settle_down(settings, offline=model.local)
-    template = Template(model, renderer)
-    tokens = template.prompt([Message("user", prompt)])
-    params = template.params(tokens, wanted, wanted.seed)
+    questioner = Questioner(model, renderer)
+    tokens = questioner.prompt([Message("user", prompt)])
+    params = questioner.params(tokens, wanted, wanted.seed)
     if params is None:
         raise RunError("The prompt is too long for this model.", where="prompt", next_step="Shorten it.")
 
@@ -223,7 +209,7 @@ def answer_alone(
         return answer.sequences[0].tokens
 
     with _place(settings, model) as (link, key):
-        return template.text(beside(link, ask(link.base_url, key)))
+        return questioner.text(beside(link, ask(link.base_url, key)))
 
 
 @contextlib.contextmanager
@@ -236,7 +222,3 @@ def _place(settings: Settings, model: Model) -> Generator[tuple[Link, str]]:
     if settings.api_key is None:
         raise BackendError("There is no key for the server that should answer.", next_step="Set TINKER_API_KEY.")
     yield Link(settings.base_url, None), settings.api_key.reveal()
-
-
-def _plain(messages: Sequence[Message]) -> list[Any]:
-    return [{"role": message.role, "content": message.content} for message in messages]

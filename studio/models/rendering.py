@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Renderers without a way to write tool calls down; the cookbook's own classes say so (held by a test).
 WITHOUT_TOOLS: Final = frozenset({"role_colon", "llama3"})
+#: In texts that think aloud, which a format without thinking refuses.
+_THINKING: Final = "think>"
 #: Seconds that the hub may take to answer at all.
 _PATIENCE: Final = 3.0
 _TOOL_KEYS: Final = frozenset({"tools", "functions", "tool_calls", "function_call", "tool_call_id"})
@@ -282,6 +284,11 @@ class Template:
 def uses_tools(messages: Sequence[Message]) -> bool:
     """Whether a tool is offered, called or answering anywhere in the conversation."""
     return any(turn.role == "tool" or (turn.more and not _TOOL_KEYS.isdisjoint(extras(turn))) for turn in messages)
+
+
+def risky(messages: Sequence[Message]) -> bool:
+    """Whether some format might refuse the conversation: for tools, for thinking aloud, for having no question."""
+    return any(turn.more or _THINKING in turn.content for turn in messages) or all(turn.role != "user" for turn in messages)
 
 
 def extras(message: Message) -> Mapping[str, Any]:

@@ -108,8 +108,6 @@ class FieldSpec:
         return SettingError(f"{value!r} does not fit: the {self.term} must be {wanted}.", where=self.name)
 
 
-_LAST, _ALL = "last_assistant_message", "all_assistant_messages"
-
 _TABLE = (
     FieldSpec("method", "Training method", "method", "choice", choices=(("sl", "Supervised learning"),)),
     FieldSpec("model", "Model that is tuned", "base model", "text", advanced=False),
@@ -148,8 +146,10 @@ _TABLE = (
         "training target",
         "choice",
         choices=(
-            (_LAST, "The last answer of each example"),
-            (_ALL, "Every answer in each example"),
+            ("last_assistant_message", "The last answer of each example"),
+            ("last_assistant_turn", "The last answer, and the tool calls that led to it"),
+            ("all_assistant_messages", "Every answer in each example"),
+            ("all_tokens", "Everything, the questions too"),
         ),
     ),
     FieldSpec("max_steps", "Stop after this many steps", "step limit", "whole", "steps", low=1, high=10_000_000, optional=True),

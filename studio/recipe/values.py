@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CONVERSATIONS = ("messages", "sharegpt", "mixed")
 
 Schedule = Literal["linear", "cosine", "constant"]
-TrainOn = Literal["last_assistant_message", "all_assistant_messages"]
+TrainOn = Literal["last_assistant_message", "last_assistant_turn", "all_assistant_messages", "all_tokens"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tinker_cookbook.tokenizer_utils import get_tokenizer
 
 from studio import data, models
 from studio.compare import blind, generate, outcome
-from studio.compare.generate_arms import Template
+from studio.compare.generate_arms import Questioner
 from studio.data import Message, SplitPlan
 from studio.engine.launch import start_engine
 from studio.errors import BackendError
@@ -156,7 +156,7 @@ def test_stored_answers_are_those_of_independent_samplers(tuned: Tuned):
         "tuned": service.create_sampling_client(model_path=run.sampler_path).result(),
     }
     tokenizer = get_tokenizer(nano.wire_name)
-    template = Template(nano, nano.renderer)
+    template = Questioner(nano, nano.renderer)
     asked = {one.prompt_id: one for one in tuned_questions(tuned)}
     for arm, other in (("base", "tuned"), ("tuned", "base")):
         for row in tuned.answers(arm)[:6]:
@@ -256,7 +256,7 @@ def test_one_prompt_asks_the_model_that_was_named(tuned: Tuned):
 
 def test_a_dead_server_is_a_backend_error(tuned: Tuned, tmp_path: Path):
     nano = models.get("nano")
-    template = Template(nano, nano.renderer)
+    template = Questioner(nano, nano.renderer)
     assert template.params(template.prompt([Message("user", "word " * 9000)]), generate.CompareSettings(), 0) is None
     broken = Settings(home=tmp_path)
     (tmp_path / "checkpoints").write_text("a file where a folder should be")
