@@ -11,12 +11,14 @@ equal prompts never end up in different parts; nothing hostile in a file or its 
 from __future__ import annotations
 
 from studio.data.check import FEWEST_PROMPTS
+from studio.data.columns import groupable
 from studio.data.export import canonical_rows, spreadsheet_safe, write_rejected, write_usable
 from studio.data.intake import inspect, reopen
-from studio.data.parts import PLANS, default_plan, export_jsonl, load, prompt_ids, rows, split
-from studio.data.read import PREVIEW_CHARACTERS
+from studio.data.parts import PLANS, default_plan, load, split
+from studio.data.table import PREVIEW_CHARACTERS
 from studio.data.report import refusal_report, report
 from studio.data.stage import rows_of
+from studio.data.stored import CONVERSATION_COLUMNS, export_jsonl, prompt_ids, rows, turns_of
 from studio.data.types import (
     Cancelled,
     Container,
@@ -40,6 +42,7 @@ from studio.data.types import (
 )
 
 __all__ = [
+    "CONVERSATION_COLUMNS",
     "FEWEST_PROMPTS",
     "PLANS",
     "PREVIEW_CHARACTERS",
@@ -65,6 +68,7 @@ __all__ = [
     "canonical_rows",
     "default_plan",
     "export_jsonl",
+    "groupable",
     "inspect",
     "load",
     "prompt_ids",
@@ -75,6 +79,7 @@ __all__ = [
     "rows_of",
     "split",
     "spreadsheet_safe",
+    "turns_of",
     "write_rejected",
     "write_usable",
 ]

@@ -1,16 +1,12 @@
 """Train, validation and test: written once, sealed by a stable hash, and verified after writing.
 
-Guarantees: prompts that are equal up to case, white space and Unicode form are always in the same part; an exact copy of a row
-is kept once; the part of a prompt depends on its text and the shares alone, so neither the order of the rows nor a second run
-nor the number of processor cores changes it; each part has at least half its share of the prompts, and never less than one;
-a data set that was only half written is never loaded (``dataset.json`` comes last).
+Guarantees: what must not be torn apart never is (see ``studio.data.assign`` for the rule, and for what added rows can move); an
+exact copy of a row is kept once; the part of a row depends on its text and the plan alone, so neither the order of the rows nor
+a second run nor the number of processor cores changes it; each part has at least half its share, and never less than one; a
+data set that was only half written is never loaded (``dataset.json`` comes last).
 
-The rule, and what it costs. A hash of the normalised prompt falls on 10,000 buckets; the first ones are test, the last ones
-validation, the rest train. So adding rows never moves an old prompt while the shares stay the same, but the sizes only come
-near the shares: with 100 prompts, a 10 % part has 10 give or take 3. Two exceptions make small files work, and both are
-counted in ``moved_prompts`` or ``kept_in_train``: a part that would get less than half its share takes the prompts nearest
-to its border, and a prompt repeated so often that it would fill a held-out part alone stays in train. When a file grows past
-500 rows the default shares shrink the held-out parts, which moves held-out prompts to train and never the other way.
+When a file grows past 500 rows the default shares shrink the held-out parts, which moves held-out prompts to train and never
+the other way.
 """
 
 from __future__ import annotations
@@ -18,35 +14,33 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final
 
 import duckdb
 
-from studio.data.check import FEWEST_PROMPTS
-from studio.data.db import LONG_ROWS, connect, disk_errors, literal, parquet, readable, writable
+from studio.data.assign import PARTS, Assignment, PartName, assign, keep_one_of_each
+from studio.data.columns import ordering, value_of
+from studio.data.db import connect, disk_errors, literal
 from studio.data.intake import write_json
-from studio.data.stage import KEY_VERSION, MESSAGES, normalised, rows_of
-from studio.data.types import Dataset, Inspection, Part, Row, SplitPlan, messages_from
+from studio.data.leaks import in_order, verified
+from studio.data.links import Ties, tie
+from studio.data.stage import KEY_VERSION, STAGE, normalised, rows_of
+from studio.data.stored import ids, stored, write
+from studio.data.types import Dataset, Inspection, Part, SplitPlan, TrainingType, Watch
 from studio.errors import DataError, NotFoundError, StoreError
 
-PartName = Literal["train", "validation", "test"]
-
 #: The shares on offer, and the number of usable rows from which the first one is the default.
-PLANS = (SplitPlan("80/15/5", 80, 15, 5), SplitPlan("70/20/10", 70, 20, 10))
-SMALL = 500
+PLANS: Final = (SplitPlan("80/15/5", 80, 15, 5), SplitPlan("70/20/10", 70, 20, 10))
+SMALL: Final = 500
+#: Clusters of near-duplicates, beside the stage.
+NEAR: Final = "near.parquet"
 
-_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
-_BUCKETS = 10_000
-# A prompt with this many rows is no giant whatever the shares, so that tiny files split as any other.
-_NEVER_GIANT = 5
-_RECORD = "dataset.json"
-_COLUMNS = "prompt_id, line, prompt, completion, messages"
-_RULE = "part by md5(normalised prompt) mod 10000: the lowest are test, the highest validation, the others train"
+_RECORD: Final = "dataset.json"
+_RULE: Final = "part by md5(normalised prompt) mod 10000: the lowest are test, the highest validation, the others train"
 
 
 def default_plan(usable_rows: int) -> SplitPlan:
@@ -54,51 +48,72 @@ def default_plan(usable_rows: int) -> SplitPlan:
     return PLANS[0] if usable_rows >= SMALL else PLANS[1]
 
 
-def split(inspection: Inspection, plan: SplitPlan | None = None, *, name: str | None = None) -> Dataset:
+def split(
+    inspection: Inspection, plan: SplitPlan | None = None, *, name: str | None = None, watch: Watch | None = None
+) -> Dataset:
     """Write ``train, validation, test .parquet`` and ``dataset.json`` into the inspection's folder, replacing an earlier split.
 
-    Raises ``DataError`` when the columns are unknown or there are fewer than three different prompts, ``StoreError`` when the
-    disk is full.
+    Raises ``DataError`` when the columns are unknown, the plan names one that is not there, or there is not enough for three
+    parts, ``StoreError`` when the disk is full, ``Cancelled`` when the watch says so.
     """
-    if not inspection.ready:
+    if not inspection.ready or inspection.shape is None:
         raise DataError(
             "There are no usable rows to split.", where=inspection.file_name, next_step="Repair the file or choose its columns."
         )
     folder, plan = inspection.folder, plan or default_plan(inspection.rows_usable)
-    stage = folder / "stage.parquet"
-    if not stage.exists():
+    if not (folder / STAGE).exists():
         raise NotFoundError("The prepared rows are gone.", where=inspection.file_name, next_step="Choose the file again.")
     with disk_errors(inspection.file_name):
         (folder / _RECORD).unlink(missing_ok=True)
-    row_bytes = inspection.bytes // inspection.rows_total
+    row_bytes = _row_bytes(inspection)
+    training = inspection.shape.training
+    near = folder / NEAR if plan.near and (folder / NEAR).exists() else None
+    group = value_of(plan.group, inspection) if plan.group else ""
     with connect(folder, inspection.file_name, row_bytes=row_bytes) as connection:
-        kept = _assign(rows_of(stage), plan, inspection, connection)
-        moved = _fill(plan, kept["prompts"], connection)
-        sql = {part: _write(folder, stage, part, connection, row_bytes) for part in _PARTS}
-        counts = _verify(folder, kept["rows"], connection)
-        seal = _seal(folder / "test.parquet", connection)
-    details: dict[str, Any] = {
-        "format": 1,
-        "name": name or Path(inspection.file_name).stem,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        rows = rows_of(folder / STAGE)
+        _tell(watch, "placing the rows", 0, inspection)
+        keep_one_of_each(rows, connection)
+        ties = tie(rows, training, near, group, connection)
+        if plan.stratify:
+            _make_strata(rows, value_of(plan.stratify, inspection), connection)
+        done = assign(plan, connection, inspection.file_name)
+        sql = _write_parts(rows, inspection, plan, training, connection, watch)
+        _tell(watch, "verifying the parts", inspection.rows_usable, inspection)
+        counts = verified(folder, done.rows, connection, training=training, near=near, group=group)
+        seal = seal_of(folder / "test.parquet", connection)
+    details = {
+        **details_of(inspection, plan, name or Path(inspection.file_name).stem, counts, seal),
+        **_placed(done, ties, plan, near is not None),
+        "duplicates_dropped": inspection.rows_usable - done.rows,
+        "sql": {part: _movable(query, folder) for part, query in sql.items()},
+    }
+    return recorded(folder, details, inspection.file_name)
+
+
+def details_of(inspection: Inspection, plan: SplitPlan, name: str, counts: Mapping[str, int], seal: str) -> dict[str, Any]:
+    """What every ``dataset.json`` says."""
+    return {
+        "format": 2,
+        "name": name,
+        "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         "fingerprint": inspection.fingerprint,
+        "training": inspection.shape.training if inspection.shape else "SL",
         "mapping": dict(inspection.shape.columns) if inspection.shape else {},
         "plan": asdict(plan),
-        "rows": counts,
-        "prompts": kept["prompts"],
+        "rows": dict(counts),
         "rows_rejected": inspection.rows_rejected,
-        "duplicates_dropped": inspection.rows_usable - kept["rows"],
-        "moved_prompts": moved,
-        "kept_in_train": kept["giants"],
         "shared_prompts": 0,
         "test_seal": seal,
         "rules": [*inspection.rules, "exact copies are kept once", _RULE, f"key: {KEY_VERSION}"],
         "normalised_prompt": normalised("prompt"),
-        "sql": sql,
         "versions": {"duckdb": duckdb.__version__, "python": platform.python_version()},
         "inspection": inspection.to_dict(),
     }
-    with disk_errors(inspection.file_name):
+
+
+def recorded(folder: Path, details: Mapping[str, Any], where: str) -> Dataset:
+    """Write ``dataset.json``, which makes the folder a data set, and load it."""
+    with disk_errors(where):
         write_json(folder / _RECORD, details)
     return load(folder)
 
@@ -122,150 +137,94 @@ def load(folder: Path) -> Dataset:
     return dataset
 
 
-def rows(path: Path, limit: int | None = None, offset: int = 0) -> list[Row]:
-    """Rows of a part in file order; all of them unless ``limit`` says otherwise."""
-    some = "" if limit is None else f"LIMIT {int(limit)} OFFSET {int(offset)}"
-    query = f"SELECT {_COLUMNS} FROM read_parquet({readable(path)}, file_row_number=true) ORDER BY file_row_number {some}"
-    with _reading(path) as connection:
-        found = connection.execute(query).fetchall()
-    return [Row(ident, line, prompt, completion, messages_from(turns)) for ident, line, prompt, completion, turns in found]
+def seal_of(path: Path, connection: duckdb.DuckDBPyConnection) -> str:
+    """SHA-256 over the sorted ids of the test rows: the same held-out prompts give the same seal, in any order."""
+    return hashlib.sha256("\n".join(sorted(ids(path, connection))).encode()).hexdigest()
 
 
-def prompt_ids(path: Path) -> tuple[str, ...]:
-    """The ids of a part's rows in file order. Equal prompts share the first 16 characters."""
-    with _reading(path) as connection:
-        return _ids(path, connection)
+def _row_bytes(inspection: Inspection) -> int:
+    lengths = inspection.lengths
+    characters = (lengths.prompt.total + lengths.completion.total) // max(1, inspection.rows_usable)
+    return max(characters, inspection.bytes // max(1, inspection.rows_total))
 
 
-def export_jsonl(path: Path, destination: Path) -> int:
-    """Write a part as ``{"messages": [...]}`` per line, as the Tinker cookbook reads it; returns the number of rows."""
-    partial, written = destination.with_name(destination.name + ".part"), 0
-    query = f"SELECT messages FROM read_parquet({readable(path)}, file_row_number=true) ORDER BY file_row_number"
-    with _reading(path) as connection, disk_errors(destination.name):
-        result = connection.execute(query)
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            while batch := result.fetchmany(1000):
-                file.writelines(json.dumps({"messages": turns}, ensure_ascii=False) + "\n" for (turns,) in batch)
-                written += len(batch)
-        partial.replace(destination)
+def _tell(watch: Watch | None, phase: str, done: int, inspection: Inspection) -> None:
+    if watch is not None:
+        watch.at(phase, done, inspection.rows_usable, "rows")
+
+
+def _make_strata(rows: str, value: str, connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(
+        f"CREATE TEMP TABLE strata AS SELECT row_id, nullif(trim({value}), '') AS stratum FROM {rows} WHERE reason IS NULL"
+    )
+
+
+def _write_parts(
+    rows: str,
+    inspection: Inspection,
+    plan: SplitPlan,
+    training: TrainingType,
+    connection: duckdb.DuckDBPyConnection,
+    watch: Watch | None,
+) -> dict[PartName, str]:
+    """Write the three parts; returns the SQL that made each."""
+    folder, row_bytes, done = inspection.folder, _row_bytes(inspection), 0
+    connection.execute("CREATE TEMP TABLE placed AS SELECT row_id, line, part FROM kept JOIN prompts USING (prompt_key)")
+    if plan.order:
+        value = ordering(plan.order, inspection, rows, connection)
+        connection.execute(f"""
+            CREATE TEMP TABLE turns AS SELECT row_id, row_number() OVER (ORDER BY value NULLS LAST, row_id) AS turn
+            FROM (SELECT row_id, {value} AS value FROM {rows} SEMI JOIN (FROM placed WHERE part = 'train') USING (row_id))""")
+    written: dict[PartName, str] = {}
+    for part in PARTS:
+        _tell(watch, f"writing {part}", done, inspection)
+        path = folder / f"{part}.parquet"
+        chosen = (
+            f"(SELECT s.* REPLACE (p.line AS line) FROM {rows} s JOIN placed p USING (row_id) WHERE p.part = {literal(part)})"
+        )
+        query = stored(chosen, training, len(inspection.extras))
+        in_turn = part == "train" and plan.order
+        if in_turn:
+            query = f"SELECT * EXCLUDE (turn) FROM ({query}) JOIN turns USING (row_id) ORDER BY turn"
+        write(query, path, connection, row_bytes)
+        if not in_turn and not in_order(path, connection):
+            query += " ORDER BY row_id"
+            write(query, path, connection, row_bytes)
+        written[part] = query
+        done += _size(connection, part)
     return written
 
 
-@contextmanager
-def _reading(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
-    if not path.exists():
-        raise NotFoundError(
-            f"The file {path.name} is missing.", where=str(path.parent), next_step="Prepare the data set again."
-        )
-    with connect(path.parent, row_bytes=LONG_ROWS) as connection:
-        yield connection
+def _size(connection: duckdb.DuckDBPyConnection, part: PartName) -> int:
+    found = connection.execute(f"SELECT count(*) FROM placed WHERE part = {literal(part)}").fetchone()
+    return found[0] if found else 0
 
 
-def _assign(stage: str, plan: SplitPlan, inspection: Inspection, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Make the tables ``kept`` (one row of each kind) and ``prompts`` (each with its part); returns their sizes."""
-    usable = f"FROM {stage} WHERE reason IS NULL"
-    connection.execute(
-        f"CREATE TEMP TABLE kept AS SELECT min(row_id) AS row_id, any_value(prompt_key) AS prompt_key {usable} GROUP BY row_key"
-    )
-    found = connection.execute("SELECT count(*), count(DISTINCT prompt_key) FROM kept").fetchone()
-    total, prompts = found or (0, 0)
-    if prompts < FEWEST_PROMPTS:
-        raise DataError(
-            f"The file has only {prompts} different usable prompt{'' if prompts == 1 else 's'}; a split into three parts needs "
-            f"at least {FEWEST_PROMPTS}.",
-            where=inspection.file_name,
-            next_step="Add examples with other prompts: 50 to 100 are a good start.",
-        )
-    giant = max(_NEVER_GIANT, int(total * min(plan.test, plan.validation) / 100))
-    test, validation = round(plan.test * _BUCKETS / 100), _BUCKETS - round(plan.validation * _BUCKETS / 100)
-    connection.execute(f"""
-        CREATE TEMP TABLE prompts AS SELECT *, CASE WHEN giant THEN 'train' WHEN bucket < {test} THEN 'test'
-          WHEN bucket >= {validation} THEN 'validation' ELSE 'train' END AS part
-        FROM (SELECT prompt_key, prompt_key % {_BUCKETS} AS bucket, count(*) > {giant} AS giant
-          FROM kept GROUP BY prompt_key)""")
-    giants = connection.execute("SELECT count(*) FROM prompts WHERE giant").fetchone()
-    return {"rows": total, "prompts": prompts, "giants": giants[0] if giants else 0}
+def _movable(query: str, folder: Path) -> str:
+    """The query as it would run inside the folder, wherever that is moved to."""
+    return " ".join(query.replace(f"{folder}/", "").split())
 
 
-def _fill(plan: SplitPlan, prompts: int, connection: duckdb.DuckDBPyConnection) -> int:
-    """Give every part at least half its share of the prompts; returns how many prompts had to move."""
-    shares = {"train": plan.train, "validation": plan.validation, "test": plan.test}
-    least = {part: max(1, int(prompts * share / 200)) for part, share in shares.items()}
-    # Who is nearest to the border with the part in need. Giants leave train last.
-    nearest = {
-        "test": "giant, bucket, prompt_key",
-        "validation": "giant, bucket DESC, prompt_key",
-        ("train", "test"): "giant, bucket DESC, prompt_key",
-        ("train", "validation"): "giant, bucket, prompt_key",
+def _placed(done: Assignment, ties: Ties, plan: SplitPlan, near: bool) -> dict[str, Any]:
+    return {
+        "prompts": done.prompts,
+        "moved_prompts": done.moved,
+        "kept_in_train": done.giants,
+        "together": {
+            "near_duplicates": near,
+            "near_clusters": ties.clusters,
+            "groups": ties.groups,
+            "conversations_begun": ties.beginnings,
+            "prompts_tied": ties.tied,
+            "components": done.components,
+            "largest": done.largest,
+        },
+        **({"strata": {value: dict(found) for value, found in done.strata.items()}} if plan.stratify else {}),
     }
-    moved = 0
-    while True:
-        counts = dict.fromkeys(_PARTS, 0) | dict(
-            connection.execute("SELECT part, count(*) FROM prompts GROUP BY part").fetchall()
-        )
-        needy = next((part for part in _PARTS if counts[part] < least[part]), None)
-        if needy is None:
-            return moved
-        giver = max((part for part in _PARTS if part != needy), key=lambda part: counts[part] - least[part])
-        number = min(least[needy] - counts[needy], counts[giver] - least[giver])
-        order = nearest[(needy, giver)] if needy == "train" else nearest[needy]
-        connection.execute(f"""
-            UPDATE prompts SET part = {literal(needy)} WHERE prompt_key IN (
-              SELECT prompt_key FROM prompts WHERE part = {literal(giver)} ORDER BY {order} LIMIT {number})""")
-        moved += number
-
-
-def _write(folder: Path, stage: Path, part: PartName, connection: duckdb.DuckDBPyConnection, row_bytes: int) -> str:
-    """Write one part under a temporary name, then rename it; returns the SQL that made it."""
-    path = folder / f"{part}.parquet"
-    partial = folder / f"{part}.parquet.part"
-    ident = "lower(lpad(to_hex(prompt_key), 16, '0') || '-' || lpad(to_hex(row_key), 16, '0'))"
-    chosen = f"SELECT row_id FROM kept SEMI JOIN (FROM prompts WHERE part = {literal(part)}) USING (prompt_key)"
-    start = f"SELECT {ident} AS prompt_id, line, prompt, completion, {' '.join(MESSAGES.split())} AS messages FROM "
-    end = f" SEMI JOIN ({chosen}) USING (row_id) ORDER BY row_id"
-    try:
-        connection.execute(f"COPY ({start}{rows_of(stage)}{end}) TO {writable(partial)} ({parquet(row_bytes)})")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return f"{start}'stage.parquet'{end}"
-
-
-def _verify(folder: Path, expected: int, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Count what was written and look for shared prompts in the written texts themselves, not in our own keys."""
-    parts = {part: f"read_parquet({readable(folder / f'{part}.parquet')})" for part in _PARTS}
-    counts: dict[str, int] = {}
-    for part, table in parts.items():
-        found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-        counts[part] = found[0] if found else 0
-    texts = " UNION ALL ".join(
-        f"SELECT {literal(part)} AS part, md5_number_lower({normalised('prompt')}) AS text FROM {table}"
-        for part, table in parts.items()
-    )
-    found = connection.execute(
-        f"SELECT count(*) FROM (SELECT text FROM ({texts}) GROUP BY text HAVING count(DISTINCT part) > 1)"
-    ).fetchone()
-    if found is None or found[0] or sum(counts.values()) != expected or min(counts.values()) == 0:
-        raise StoreError(
-            "The parts on disk are not what was computed, so they were not kept.",
-            where=str(folder),
-            next_step="Check the disk, and prepare the data set again.",
-        )
-    return counts
-
-
-def _ids(path: Path, connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
-    query = f"SELECT prompt_id FROM read_parquet({readable(path)}, file_row_number=true) ORDER BY file_row_number"
-    return tuple(ident for (ident,) in connection.execute(query).fetchall())
-
-
-def _seal(path: Path, connection: duckdb.DuckDBPyConnection) -> str:
-    """SHA-256 over the sorted ids of the test rows: the same held-out prompts give the same seal, in any order."""
-    return hashlib.sha256("\n".join(sorted(_ids(path, connection))).encode()).hexdigest()
 
 
 def _dataset(folder: Path, details: Mapping[str, Any]) -> Dataset:
-    train, validation, test = (Part(folder / f"{part}.parquet", details["rows"][part]) for part in _PARTS)
+    train, validation, test = (Part(folder / f"{part}.parquet", details["rows"][part]) for part in PARTS)
     return Dataset(
         folder=folder,
         name=details["name"],

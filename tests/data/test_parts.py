@@ -173,10 +173,10 @@ def test_a_half_written_data_set_is_not_loaded(tmp_path):
 def test_a_split_that_fails_leaves_no_record(tmp_path, monkeypatch):
     dataset = make(tmp_path, [(f"prompt {number}", "x") for number in range(30)])
 
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("studio.data.parts._verify", fail)
+    monkeypatch.setattr("studio.data.parts.verified", fail)
     with pytest.raises(StoreError, match="disk is full"):
         data.split(dataset.inspection)
     with pytest.raises(NotFoundError):

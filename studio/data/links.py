@@ -1,0 +1,130 @@
+"""What ties prompts together besides their own text: near-duplicates, a group column, conversations that begin alike.
+
+Guarantees: a tie is transitive, through as many rows as it takes; every step is a join or a sum over keys, so memory stays
+bounded and what does not fit spills; the outcome does not depend on the order of the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from studio.data.db import literal, readable
+from studio.data.stage import KEY_VERSION, normalised
+from studio.data.types import TrainingType
+
+# Answers in one conversation whose beginnings are compared. Longer ones begin like the shorter ones they share rows with.
+_MOST_BEGINNINGS: Final = 16
+_NEAR, _BEGINS, _GROUP = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """How much is tied: clusters of near-duplicates, groups, prompts that begin a longer conversation, prompts tied at all."""
+
+    clusters: int
+    groups: int
+    beginnings: int
+    tied: int
+
+
+def prompt_key(text: str) -> str:
+    """SQL for the key of a prompt, equal for prompts that count as equal."""
+    return f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised(text)})"
+
+
+def group_key(text: str) -> str:
+    """SQL for the key of a value of the group column; NULL where a row has none."""
+    return f"md5_number_lower({literal(f'{KEY_VERSION}/group')} || chr(31) || nullif(trim({text}), ''))"
+
+
+def beginnings(rows: str, training: TrainingType) -> str:
+    """SQL with ``prompt_key, value, whole`` for every conversation of several turns in ``rows``.
+
+    ``rows`` has ``messages`` and ``prompt_key``. One row for the turns before the last answer (``whole``), and one for those
+    before each of the first answers. Values are equal for equal turns. The key of a single question is the one it has as a
+    prompt, so that it meets those as well.
+    """
+    heard = "messages[:-2]" if training == "SL" else "messages"
+    said = f"m.role || chr(31) || {normalised('m.content')} || chr(31) || coalesce(m.more, '')"
+    written = "array_to_string(hashes[:{0} - 1], ',')"
+    first = f"CASE WHEN i = 2 THEN {prompt_key('turns[1].content')} ELSE md5_number_lower({written.format('i')}) END"
+    return f"""
+        SELECT prompt_key, unnest(values).value AS value, unnest(values).whole AS whole FROM (
+          SELECT prompt_key, list_append(list_transform(ends, lambda i: {{'value': {first}, 'whole': false}}),
+              {{'value': md5_number_lower({written.format("(len(hashes) + 1)")}), 'whole': true}}) AS values
+          FROM (
+            SELECT prompt_key, turns, list_transform(turns, lambda m: md5_number_lower({said})) AS hashes,
+              list_filter(range(2, len(turns) + 1), lambda i: turns[i].role = 'assistant')[:{_MOST_BEGINNINGS}] AS ends
+            FROM (SELECT prompt_key, list_filter({heard}, lambda m: m.role <> 'system') AS turns FROM {rows})
+            WHERE len(turns) > 1))"""
+
+
+def tie(rows: str, training: TrainingType, near: Path | None, group: str, connection: duckdb.DuckDBPyConnection) -> Ties:
+    """Make ``labels`` (prompt_key, label) of all prompts that are tied to another one, and ``groups`` (prompt_key, value).
+
+    The label is the smallest key that can be reached. ``rows`` is the stage, ``near`` its clusters, ``group`` SQL for the group
+    column or empty.
+    """
+    usable = f"(SELECT * FROM {rows} WHERE reason IS NULL)"
+    connection.execute("CREATE TEMP TABLE links (prompt_key UBIGINT, kind UTINYINT, value UBIGINT)")
+    connection.execute("CREATE TEMP TABLE groups (prompt_key UBIGINT, value UBIGINT)")
+    if near is not None:
+        clusters = f"read_parquet({readable(near)})"
+        connection.execute(
+            f"INSERT INTO links SELECT DISTINCT prompt_key, {_NEAR}, cluster FROM {usable} JOIN {clusters} USING (row_id)"
+        )
+    if group:
+        connection.execute(
+            f"INSERT INTO groups SELECT DISTINCT prompt_key, {group_key(group)} AS value FROM {usable} WHERE value IS NOT NULL"
+        )
+    begun = _tie_beginnings(usable, training, connection)
+    _make_labels(connection)
+    counts = connection.execute(f"""
+        SELECT (SELECT count(DISTINCT value) FROM links WHERE kind = {_NEAR}), (SELECT count(DISTINCT value) FROM groups),
+          (SELECT count(*) FROM labels)""").fetchone()
+    clusters, groups, tied = counts or (0, 0, 0)
+    return Ties(clusters, groups, begun, tied)
+
+
+def _tie_beginnings(usable: str, training: TrainingType, connection: duckdb.DuckDBPyConnection) -> int:
+    """Tie conversations to those that go on from them; returns how many prompts are the beginning of another."""
+    several = f"(SELECT prompt_key, messages FROM {usable} WHERE len(messages) > {3 if training == 'SL' else 2})"
+    connection.execute(f"CREATE TEMP TABLE begun AS SELECT DISTINCT * FROM ({beginnings(several, training)})")
+    connection.execute(f"""
+        CREATE TEMP TABLE ends AS SELECT prompt_key, value FROM (
+          SELECT prompt_key, value FROM begun WHERE whole
+          UNION SELECT DISTINCT prompt_key, prompt_key FROM {usable}
+            WHERE prompt_key IN (SELECT value FROM begun WHERE NOT whole))
+        WHERE value IN (SELECT value FROM begun WHERE NOT whole)""")
+    connection.execute(f"""
+        INSERT INTO links SELECT prompt_key, {_BEGINS}, value FROM ends
+        UNION SELECT prompt_key, {_BEGINS}, value FROM begun WHERE NOT whole AND value IN (SELECT value FROM ends)""")
+    found = connection.execute("SELECT count(DISTINCT prompt_key) FROM ends").fetchone()
+    return found[0] if found else 0
+
+
+def _make_labels(connection: duckdb.DuckDBPyConnection) -> None:
+    """Connected components: every prompt takes the smallest label around it, and the label of that, until nothing changes."""
+    connection.execute(f"INSERT INTO links SELECT prompt_key, {_GROUP}, value FROM groups")
+    connection.execute("""
+        CREATE TEMP TABLE edges AS SELECT prompt_key, kind, value FROM links
+        SEMI JOIN (SELECT kind, value FROM links GROUP BY kind, value HAVING count(*) > 1) USING (kind, value)""")
+    connection.execute("CREATE TEMP TABLE labels AS SELECT DISTINCT prompt_key, prompt_key AS label FROM edges")
+    while True:
+        connection.execute("""
+            CREATE OR REPLACE TEMP TABLE around AS SELECT prompt_key, min(label) AS label FROM edges JOIN (
+              SELECT kind, value, min(label) AS label FROM edges JOIN labels USING (prompt_key) GROUP BY kind, value
+            ) USING (kind, value) GROUP BY prompt_key""")
+        connection.execute("""
+            CREATE OR REPLACE TEMP TABLE further AS SELECT one.prompt_key, least(one.label, other.label) AS label
+            FROM around one JOIN around other ON other.prompt_key = one.label""")
+        changed = connection.execute(
+            "SELECT count(*) FROM further JOIN labels USING (prompt_key) WHERE further.label <> labels.label"
+        ).fetchone()
+        if changed is None or changed[0] == 0:
+            return
+        connection.execute("CREATE OR REPLACE TEMP TABLE labels AS FROM further")

@@ -1,0 +1,224 @@
+"""A part of a data set on disk: which columns it has, and how its rows are read back.
+
+Guarantees: every text is stored once (a conversation as ``messages``, one question with one answer as ``prompt`` and
+``completion``), and every reader gets both forms; rows come in the order in which they are trained on; parts that the first
+version wrote are read like new ones; what is exported is in the form in which the Tinker cookbook loads it.
+
+Columns: ``prompt_id VARCHAR`` (hexadecimal prompt key and row key), ``row_id BIGINT`` (in the stage), ``line BIGINT, training
+VARCHAR`` (SL, RL or DPO), ``system, prompt, completion VARCHAR, messages STRUCT(role, content, more VARCHAR)[], rejected,
+reference VARCHAR, reward DOUBLE, reward_name, source VARCHAR, x0, x1, ... VARCHAR``. For SL ``messages`` is the whole
+conversation, and then ``prompt`` and ``completion`` are NULL; otherwise it is the turns before the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import orjson
+
+from studio.data.db import LONG_ROWS, connect, disk_errors, literal, parquet, readable, writable
+from studio.data.judges.rules import MESSAGES_TYPE, blank
+from studio.data.types import Message, Row, TrainingType, messages_from
+from studio.errors import NotFoundError
+
+#: The columns that ``turns_of`` needs, for readers that take columns by name. Parts of the first version lack the first two.
+CONVERSATION_COLUMNS: Final = ("training", "system", "prompt", "completion", "messages")
+
+_TYPES: Final[Mapping[str, str]] = {
+    "prompt_id": "VARCHAR",
+    "row_id": "BIGINT",
+    "line": "BIGINT",
+    "training": "VARCHAR",
+    "system": "VARCHAR",
+    "prompt": "VARCHAR",
+    "completion": "VARCHAR",
+    "messages": MESSAGES_TYPE,
+    "rejected": "VARCHAR",
+    "reference": "VARCHAR",
+    "reward": "DOUBLE",
+    "reward_name": "VARCHAR",
+    "source": "VARCHAR",
+}
+_OF_A_ROW: Final = "prompt_id, line, prompt, completion, messages, rejected, reference, reward, reward_name, source"
+_PROMPT_ID: Final = "lower(lpad(to_hex(prompt_key), 16, '0') || '-' || lpad(to_hex(row_key), 16, '0'))"
+_LAST: Final = "messages[-1].content"
+# An answer that is nothing but tool calls is shown as what was called.
+_CALLS: Final = "json_extract(messages[-1].more, '$.tool_calls')::VARCHAR"
+_ANSWER: Final = f"CASE WHEN {blank(_LAST)} THEN coalesce({_CALLS}, {_LAST}) ELSE {_LAST} END"
+_BATCH: Final = 1_000
+
+
+def prompt_of(turns: str) -> str:
+    """SQL for the text of the turns before an answer: a single question as it is, a longer conversation written out."""
+    heard = f"list_filter({turns}, lambda m: m.role <> 'system')"
+    told = "lambda m: concat(upper(m.role[1]), m.role[2:], ': ', m.content)"
+    written = f"array_to_string(list_transform({heard}, {told}), chr(10) || chr(10))"
+    return f"CASE WHEN len({heard}) = 1 THEN {heard}[1].content ELSE {written} END"
+
+
+def turn(role: str, content: str) -> str:
+    """SQL for one turn; ``role`` is a word, ``content`` SQL."""
+    return f"{{'role': {literal(role)}, 'content': {content}, 'more': NULL::VARCHAR}}"
+
+
+def stored(rows: str, training: TrainingType, extras: int, source: str = "NULL::VARCHAR") -> str:
+    """SQL that brings staged rows into the columns of a part. ``rows`` is a table expression with the columns of the stage."""
+    told = "CASE WHEN messages IS NULL THEN {0} END AS {0}" if training == "SL" else "{0}"
+    columns = [
+        f"{_PROMPT_ID} AS prompt_id, row_id, line, {literal(training)} AS training, system",
+        f"{told.format('prompt')}, {told.format('completion')}, messages",
+        f"rejected, reference, reward, reward_name, {source} AS source",
+        *(f"x{place}" for place in range(extras)),
+    ]
+    return f"SELECT {', '.join(columns)} FROM {rows}"
+
+
+def write(query: str, path: Path, connection: duckdb.DuckDBPyConnection, row_bytes: int) -> None:
+    """Write what ``query`` gives as the part ``path``: under a temporary name first, then renamed."""
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        connection.execute(f"COPY ({query}) TO {writable(partial)} ({parquet(row_bytes)})")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def columns_of(path: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The columns of a part and their types."""
+    found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({readable(path)})").fetchall()
+    return {str(name): str(kind) for name, kind, *_ in found}
+
+
+def table_of(path: Path, connection: duckdb.DuckDBPyConnection) -> str:
+    """A SQL table expression with all columns of a part, filled in, and ``place`` (0, 1, ... in the order of the file)."""
+    found = columns_of(path, connection)
+    columns = [name if name in found else f"NULL::{kind} AS {name}" for name, kind in _TYPES.items()]
+    if "training" not in found:
+        # The first version knew supervised data only, and turns without more.
+        columns[list(_TYPES).index("training")] = "'SL' AS training"
+        bare = "{'role': m.role, 'content': m.content, 'more': NULL::VARCHAR}"
+        columns[list(_TYPES).index("messages")] = f"list_transform(messages, lambda m: {bare}) AS messages"
+    columns += [name for name in found if name not in _TYPES]
+    user = turn("user", "prompt")
+    question = f"CASE WHEN system IS NULL THEN [{user}] ELSE [{turn('system', 'system')}, {user}] END"
+    answered = f"CASE WHEN training = 'SL' THEN list_append({question}, {turn('assistant', 'completion')}) ELSE {question} END"
+    filled = (
+        f"coalesce(prompt, {prompt_of('messages[:-2]')}) AS prompt",
+        f"coalesce(completion, CASE WHEN training = 'SL' THEN {_ANSWER} END) AS completion",
+        f"coalesce(messages, {answered}) AS messages",
+    )
+    scan = f"read_parquet({readable(path)}, file_row_number=true)"
+    return f"(SELECT * REPLACE ({', '.join(filled)}) FROM (SELECT {', '.join(columns)}, file_row_number AS place FROM {scan}))"
+
+
+@contextmanager
+def reading(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
+    """A connection to the folder of a part. Raises ``NotFoundError`` when the part is missing."""
+    if not path.exists():
+        raise NotFoundError(
+            f"The file {path.name} is missing.", where=str(path.parent), next_step="Prepare the data set again."
+        )
+    with connect(path.parent, row_bytes=LONG_ROWS) as connection:
+        yield connection
+
+
+def rows(path: Path, limit: int | None = None, offset: int = 0) -> list[Row]:
+    """Rows of a part in its order; all of them unless ``limit`` says otherwise."""
+    some = "" if limit is None else f"WHERE place >= {int(offset)} AND place < {int(offset) + int(limit)}"
+    with reading(path) as connection:
+        found = connection.execute(f"SELECT {_OF_A_ROW} FROM {table_of(path, connection)} {some} ORDER BY place").fetchall()
+    return [_row(*values) for values in found]
+
+
+def prompt_ids(path: Path) -> tuple[str, ...]:
+    """The ids of a part's rows in its order. Equal prompts share the first 16 characters."""
+    with reading(path) as connection:
+        return ids(path, connection)
+
+
+def ids(path: Path, connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    """``prompt_ids`` over an open connection."""
+    query = f"SELECT prompt_id FROM read_parquet({readable(path)}, file_row_number=true) ORDER BY file_row_number"
+    return tuple(ident for (ident,) in connection.execute(query).fetchall())
+
+
+def turns_of(row: Mapping[str, Any]) -> tuple[Message, ...]:
+    """The conversation of one stored row, as a reader of Parquet gives it, with ``CONVERSATION_COLUMNS`` (those that it has).
+
+    For SL the whole conversation, otherwise the turns before the answer.
+    """
+    turns = row.get("messages")
+    if turns is not None:
+        return messages_from(turns)
+    answer = row["completion"] if row.get("training", "SL") == "SL" else None
+    given = (("system", row.get("system")), ("user", row["prompt"]), ("assistant", answer))
+    return tuple(Message(role, text) for role, text in given if text is not None)
+
+
+def export_jsonl(path: Path, destination: Path) -> int:
+    """Write a part as JSONL in the form in which the Tinker cookbook loads it; returns the number of rows.
+
+    SL ``{"messages"}``; pairs ``{"comparison": {"prompt_conversation", "completion_A", "completion_B"}, "label": "A"}``, of
+    which A is the better one; RL ``{"messages"}`` with what there is of ``answer, reward, reward_name`` and ``completion``.
+    """
+    partial, written = destination.with_name(destination.name + ".part"), 0
+    with reading(path) as connection, disk_errors(destination.name):
+        columns = f"training, {_OF_A_ROW.removeprefix('prompt_id, line, ')}"
+        result = connection.execute(f"SELECT {columns} FROM {table_of(path, connection)} ORDER BY place")
+        with partial.open("wb") as file:
+            while batch := result.fetchmany(_BATCH):
+                file.writelines(orjson.dumps(_exported(*values)) + b"\n" for values in batch)
+                written += len(batch)
+        partial.replace(destination)
+    return written
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """One turn as the object that chat files hold."""
+    more: dict[str, Any] = orjson.loads(message.more) if message.more else {}
+    return {"role": message.role, "content": message.content, **more}
+
+
+def _row(
+    ident: str,
+    line: int,
+    prompt: str,
+    completion: str | None,
+    turns: list[Mapping[str, str | None]],
+    rejected: str | None,
+    reference: str | None,
+    reward: float | None,
+    reward_name: str | None,
+    source: str | None,
+) -> Row:
+    texts = (rejected or "", reference or "")
+    return Row(ident, line, prompt, completion or "", messages_from(turns), *texts, reward, reward_name or "", source or "")
+
+
+def _exported(
+    training: TrainingType,
+    prompt: str,
+    completion: str | None,
+    turns: list[Mapping[str, str | None]],
+    rejected: str | None,
+    reference: str | None,
+    reward: float | None,
+    reward_name: str | None,
+    source: str | None,
+) -> dict[str, Any]:
+    del prompt, source
+    messages = [plain(message) for message in messages_from(turns)]
+    if training == "SL":
+        # The tools that a conversation may use belong to all of it, as in the files of OpenAI.
+        tools = messages[0].pop("tools", None)
+        return {"messages": messages} if tools is None else {"messages": messages, "tools": tools}
+    if training == "DPO":
+        better, worse = ([{"role": "assistant", "content": text or ""}] for text in (completion, rejected))
+        pair = {"prompt_conversation": messages, "completion_A": better, "completion_B": worse}
+        return {"comparison": pair, "label": "A"}
+    judged = {"answer": reference, "completion": completion, "reward": reward, "reward_name": reward_name}
+    return {"messages": messages, **{name: value for name, value in judged.items() if value is not None}}
