@@ -19,8 +19,9 @@ def exactly(view: View) -> Shape | None:
     """Pairs under the known names."""
     for good, bad in PAIRS:
         one, other = view.own((good,)), view.own((bad,))
-        if one and other and _answers(view, one) and _answers(view, other):
-            return _shape(view, (one, other), exact=True)
+        shape = _shape(view, (one, other), exact=True) if one and other else None
+        if shape:
+            return shape
     return None
 
 
@@ -91,7 +92,9 @@ def _prompt(view: View, taken: set[str]) -> tuple[str | None, bool]:
         column = view.own((name,))
         if column in rest:
             return column, True
-    chats = [column for _, column in ranked("messages", rest) if view.mostly(column, "chat")]
+    chats = [column for _, column in ranked("messages", rest) if view.mostly(column, "asks")]
+    if "messages" in chats:
+        return "messages", True
     named = [column for _, column in ranked("prompt", rest)]
     return (named or chats or [None])[0], False
 
