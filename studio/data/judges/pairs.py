@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from studio.data.judges.labels import disliked
-from studio.data.judges.rules import NESTED, SCALARS, Ruling, blank, first_of
+from studio.data.judges.rules import MESSAGES_TYPE, NESTED, SCALARS, Ruling, blank, first_of
 from studio.data.judges.turns import Mended, Place, answer_of, learnable, odd_order, prompt_of, reading, turn, with_system
 from studio.data.types import Shape
 
@@ -59,7 +59,8 @@ def instructions(shape: Shape) -> Ruling:
         *_plain(shape, ("instruction", "output", "input", "system")),
         *((blank(f"{part}_text"), f"empty_value:{shape.column(part)}") for part in needed),
     ]
-    steps = [f"{_earlier(prompt) if shape.column('history') else 'NULL'} AS h_turns"]
+    earlier = _earlier(prompt) if shape.column("history") else f"NULL::{MESSAGES_TYPE}"
+    steps = [f"{earlier} AS h_turns"]
     whole = with_system("h_turns", system)
     numbers = " OR ".join(f"{part}_type IN {SCALARS}" for part in needed)
     return Ruling(

@@ -50,7 +50,9 @@ def resembling(view: View) -> Shape | None:
 
 def plain_text(view: View) -> Shape | None:
     """Texts without a question and an answer; transcripts of a conversation are one."""
-    name = view.own(_TEXTS) or (view.columns[0] if len(view.columns) == 1 and view.mostly(view.columns[0], "text") else None)
+    name = view.own(_TEXTS)
+    if name is None and len(view.columns) == 1 and lone_prompt(view) is None and view.mostly(view.columns[0], "text"):
+        name = view.columns[0]
     if name is None or not view.mostly(name, "text", unknown=True):
         return None
     if view.mostly(name, "transcript"):
