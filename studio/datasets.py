@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from studio import data, work
+from studio import data, models, work
 from studio.data import Dataset, Fix, Inspection, Reading, SplitPlan
 from studio.errors import DataError, NotFoundError, StoreError
+from studio.origins import FromFile, Origin, bring, check
 from studio.settings import Settings
 from studio.store import Store, checked_id, new_id
 from studio.work import Cancelled, Done, Failed, Limits, Progress, State, Ticket, Working
-from studio.work.files import read_json, remove, write_json
+from studio.work.files import read_json, remove, second_name, write_json
 from studio.work.tasks import ORIGINAL, READING
 
 Tell = Callable[[Progress], None]
@@ -39,30 +38,21 @@ _SETTLED: Final = "settled"
 _ORIGIN: Final = "origin.json"
 #: After this long nobody comes back to a file that was added and never split.
 KEEP_SECONDS: Final = 7 * 24 * 3600
+#: What belongs to one split of the rows, or was made for handing out.
+_OF_THE_SPLIT: Final = frozenset(
+    {
+        "train.parquet",
+        "validation.parquet",
+        "test.parquet",
+        "dataset.json",
+        "DATA_CARD.md",
+        _SETTLED,
+        "clean.jsonl",
+        "set_aside.csv",
+    }
+)
 _CLEAN: Final = "clean.jsonl"
 _REJECTED: Final = "set_aside.csv"
-
-
-@dataclass(frozen=True, slots=True)
-class FromFile:
-    """A file on this computer. ``by_path``: a person named its path; otherwise it came through the browser.
-
-    ``in_place``: read it where it is and keep nothing of it, as for a check that keeps nothing at all.
-    """
-
-    path: Path
-    by_path: bool = False
-    in_place: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FromText:
-    """A table or lines that were pasted."""
-
-    text: str
-
-
-Origin = FromFile | FromText
 
 
 def begin_stage(
@@ -74,14 +64,15 @@ def begin_stage(
     when the file is not there or larger than the limit, ``StoreError`` when the disk refuses.
     """
     source = FromFile(origin) if isinstance(origin, Path) else origin
-    checked = _checked(settings, source, name) if isinstance(source, FromFile) else None
+    if isinstance(source, FromFile):
+        check(settings, source, name)
     sweep(settings)
     staged_id = new_id("data")
     folder = folder_of(settings, staged_id)
     try:
         folder.mkdir(parents=True)
         (folder / _NOTE).write_text(owner, encoding="utf-8")
-        place = _brought(source, checked, folder)
+        place = bring(source, folder)
         write_json(folder / _ORIGIN, {"name": name} | place)
         _begin_reading(settings, folder, reading or Reading(), fingerprint="", copy=place["copy"], tied=tied)
     except BaseException as error:
@@ -113,6 +104,46 @@ def begin_settle(settings: Settings, staged_id: str, owner: str, plan: SplitPlan
     work.start("split", Ticket(folder), {"plan": asdict(plan) if plan else None}, limits=_limits(settings), tied=tied)
 
 
+def again(settings: Settings, store: Store, dataset_id: str, owner: str) -> str:
+    """The same checked rows under a new id, for another split or other fixes: a data set that was split is never changed.
+
+    Takes hardly any room: the files get second names. Raises ``NotFoundError``, ``StoreError``.
+    """
+    before = folder_of(settings, store.datasets.get(dataset_id, owner).id)
+    staged_id = new_id("data")
+    folder = folder_of(settings, staged_id)
+    try:
+        folder.mkdir(parents=True)
+        for path in before.iterdir():
+            if path.is_file() and path.name not in _OF_THE_SPLIT:
+                second_name(path, folder / path.name)
+        (folder / _NOTE).write_text(owner, encoding="utf-8")
+    except OSError as error:
+        remove(folder)
+        raise _refused(error, folder) from error
+    return staged_id
+
+
+def begin_tokens(settings: Settings, dataset_id: str, owner: str, model: str, train_on: str) -> None:
+    """Begin to count the tokens of every row for this model, beside any other work; ``studio.tokens.known`` has them then.
+
+    Counting for another model that is under way is ended. Raises ``NotFoundError``, ``StoreError``.
+    """
+    folder = _own(settings, dataset_id, owner)
+    ticket = Ticket(folder, "tokens")
+    asked = {"model": models.get(model).name, "train_on": train_on}
+    if isinstance(work.state(ticket), Working):
+        if work.arguments(ticket) == asked:
+            return
+        work.cancel(ticket)
+    work.start("tokens", ticket, asked, limits=_limits(settings))
+
+
+def tokens_state(settings: Settings, dataset_id: str, owner: str) -> State | None:
+    """Where counting stands; ``None`` when it never began for this reading. Raises ``NotFoundError``."""
+    return work.state(Ticket(_own(settings, dataset_id, owner), "tokens"))
+
+
 def state(settings: Settings, staged_id: str, owner: str) -> State | None:
     """Where the work on it stands; ``None`` when there never was any. Raises ``NotFoundError`` when it is not this owner's."""
     return work.state(Ticket(_own(settings, staged_id, owner)))
@@ -130,7 +161,8 @@ def cancel(settings: Settings, staged_id: str, owner: str) -> State | None:
 def dismiss(settings: Settings, staged_id: str, owner: str) -> None:
     """Remove a staged file that nobody wants any more, with any work on it. A split data set stays."""
     folder = _own(settings, staged_id, owner)
-    work.cancel(Ticket(folder))
+    for slot in ("rows", "tokens", "export"):
+        work.cancel(Ticket(folder, slot))
     if not (folder / _SETTLED).exists():
         remove(folder)
 
@@ -295,8 +327,12 @@ def _has_inspection(folder: Path) -> bool:
 def _begin_reading(
     settings: Settings, folder: Path, reading: Reading, *, fingerprint: str, copy: bool = False, tied: bool
 ) -> None:
-    origin = read_json(folder / _ORIGIN) or {"name": "", "source": "", "copy": False}
+    origin = read_json(folder / _ORIGIN) or {"source": ""}
     in_folder = (folder / ORIGINAL).exists()
+    if not in_folder and not origin["source"]:
+        raise DataError("This data set has no file of its own to read again.", next_step="Change what it was made from.")
+    # What was counted is about the rows as they were.
+    work.forget(Ticket(folder, "tokens"))
     asked = {
         "name": origin["name"],
         "source": "" if in_folder else origin["source"],
@@ -342,55 +378,6 @@ def _export(settings: Settings, folder: Path, task: str, path: Path, tell: Tell 
 
 def _touched(folder: Path) -> float:
     return max(path.stat().st_mtime for path in (folder, folder / "work", folder / "inspection.json") if path.exists())
-
-
-def _checked(settings: Settings, source: FromFile, name: str) -> os.stat_result:
-    """What the system says about the file, if it is one that the studio takes."""
-    try:
-        found = source.path.stat()
-    except FileNotFoundError as error:
-        raise DataError("There is no such file.", where=str(source.path), next_step="Check the path.") from error
-    except OSError as error:
-        raise DataError(
-            f"The file cannot be read: {error.strerror}.", where=name, next_step="Check its permissions."
-        ) from error
-    if stat.S_ISDIR(found.st_mode):
-        raise DataError("This is a folder, not a file.", where=name, next_step="Name one CSV, JSON, JSONL or Parquet file.")
-    if not stat.S_ISREG(found.st_mode):
-        raise DataError("This is a device or a pipe, not a file.", where=name, next_step="Save what it gives to a file first.")
-    limit, variable = (
-        (settings.path_limit_bytes, "STUDIO_PATH_LIMIT_MB")
-        if source.by_path
-        else (settings.upload_limit_bytes, "STUDIO_UPLOAD_LIMIT_MB")
-    )
-    if found.st_size > limit:
-        raise DataError(
-            f"The file has {found.st_size / 1e6:,.0f} MB; the limit is {limit / 1e6:,.0f} MB.",
-            where=name,
-            next_step=f"Split the file, or raise {variable} and start the studio again.",
-        )
-    return found
-
-
-def _brought(source: Origin, found: os.stat_result | None, folder: Path) -> dict[str, Any]:
-    """Bring the file into the folder if that costs nothing; ``copy`` says that the child must, ``source`` from where.
-
-    A second name for the same file (a hard link) takes no time and no room, and survives when the first one is removed. Where
-    there is no room for a copy, the file is read where it is.
-    """
-    if isinstance(source, FromText):
-        (folder / ORIGINAL).write_text(source.text, encoding="utf-8", newline="")
-        return {"source": "", "copy": False}
-    path = source.path.resolve(strict=True)
-    if source.in_place:
-        return {"source": str(path), "copy": False}
-    try:
-        os.link(path, folder / ORIGINAL)
-    except OSError:
-        size = found.st_size if found else 0
-        room = shutil.disk_usage(folder).free > 4 * size
-        return {"source": str(path), "copy": room or not source.by_path}
-    return {"source": "", "copy": False}
 
 
 def _refused(error: OSError, folder: Path) -> StoreError:

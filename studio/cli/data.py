@@ -24,6 +24,7 @@ from studio.cli.output import Output
 from studio.data import Container, Dataset, Finding, Fix, Inspection, Reading, RefusedFile, SplitPlan
 from studio.datasets import Tell
 from studio.errors import DataError
+from studio.origins import FromFile
 from studio.settings import Settings
 from studio.store import Store
 
@@ -94,7 +95,7 @@ def validate(asked: argparse.Namespace, settings: Settings, output: Output) -> i
     """Read every row and report what was found; 0 unless the file cannot be used. Keeps nothing but ``--rows``."""
     reading = reading_of(asked)
     with _scratch(settings) as aside, progress_line() as tell:
-        origin = datasets.FromFile(asked.file, by_path=True, in_place=True)
+        origin = FromFile(asked.file, by_path=True, in_place=True)
         try:
             staged_id, found = datasets.stage(aside, origin, asked.file.name, aside.owner, reading=reading, tell=tell)
         except RefusedFile as error:
@@ -217,7 +218,7 @@ def take_in(
 
     Raises ``DataError`` for columns that were only guessed at, and for data of another kind of training.
     """
-    origin = datasets.FromFile(file, by_path=True, in_place=in_place)
+    origin = FromFile(file, by_path=True, in_place=in_place)
     with progress_line() as tell:
         staged_id, found = datasets.stage(settings, origin, file.name, settings.owner, reading=reading, tell=tell)
         try:

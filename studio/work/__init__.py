@@ -12,7 +12,7 @@ killed or failed leaves what was there before as it was.
 from __future__ import annotations
 
 from studio.work.files import Cancelled, Done, Failed, Limits, Progress, State, Ticket, Working
-from studio.work.parent import cancel, start, state, tidy, wait
+from studio.work.parent import arguments, cancel, forget, start, state, tidy, wait
 
 __all__ = [
     "Cancelled",
@@ -23,7 +23,9 @@ __all__ = [
     "State",
     "Ticket",
     "Working",
+    "arguments",
     "cancel",
+    "forget",
     "start",
     "state",
     "tidy",

@@ -8,6 +8,7 @@ imports are few, so that it begins at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sys
@@ -41,6 +42,7 @@ class Teller:
         self._began = self._phase_began = time.monotonic()
         self._phase = ""
         self._told = 0.0
+        self.at("starting", 0, 0, "")
 
     def at(self, phase: str, done: int = 0, total: int = 0, unit: str = "") -> None:
         """This phase has done so much of so much."""
@@ -128,18 +130,21 @@ def main(argv: list[str] | None = None) -> NoReturn:
     task: str = asked["task"]
     guard = Guard(ticket, task, Limits(**asked["limits"]), asked["parent"])
     guard.watch()
-    guard.end(_done(ticket, task, asked["arguments"]))
+    guard.end(_done(ticket, task, asked["arguments"], Teller(ticket.place)))
 
 
-def _done(ticket: Ticket, task: str, arguments: dict[str, Any]) -> Done | Failed:
+def _done(ticket: Ticket, task: str, arguments: dict[str, Any], teller: Teller) -> Done | Failed:
+    # After the guard: a file may be hostile, and loading the data room takes most of the time until the first byte.
     from studio.work.tasks import TASKS
 
     try:
-        return Done(task, TASKS[task](ticket.folder, arguments, Teller(ticket.place)))
+        return Done(task, TASKS[task](ticket.folder, arguments, teller))
     except StudioError as error:
         return Failed(task, error)
     except MemoryError:
         return Failed(task, too_much_memory())
+    except OSError as error:
+        return Failed(task, _refused(error, ticket.folder))
     except Exception as error:  # noqa: BLE001 - the last line of defence: work must end with a reason
         traceback.print_exc()
         return Failed(
@@ -149,6 +154,20 @@ def _done(ticket: Ticket, task: str, arguments: dict[str, Any]) -> Done | Failed
                 next_step=f"Your file was not changed. Please report this; the details are in {ticket.place / files.LOG}.",
             ),
         )
+
+
+def _refused(error: OSError, folder: Path) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreError(
+            "The disk is full, or what this file would need is more than the studio allows.",
+            where=str(folder),
+            next_step="Free some space and try again. Your file was not changed.",
+        )
+    return StoreError(
+        f"The system refused: {error.strerror or error}.",
+        where=str(error.filename or folder),
+        next_step="Check the permissions of this file and of the studio's folder, then try again.",
+    )
 
 
 def _memory_of(process: psutil.Process) -> int:

@@ -10,6 +10,7 @@ In a data set's folder, ``work/<slot>/`` holds ``asked.json`` (the task and its 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from studio import errors
-from studio.data import RefusedFile
 from studio.errors import StudioError
 
 ASKED: Final = "asked.json"
@@ -30,6 +30,8 @@ NEW: Final = "new"
 COMPLETE: Final = "complete.json"
 #: What a new result never replaces: the person's file and where it came from, whose it is, and the work itself.
 KEPT: Final = frozenset({"original", "origin.json", "staged_by.txt", "settled", "work", NEW, COMPLETE})
+
+_REFUSED: Final = "RefusedFile"
 
 Slot = Literal["rows", "tokens", "export"]
 
@@ -142,8 +144,10 @@ def outcome_of(state: Done | Failed | Cancelled) -> dict[str, Any]:
         case Done(task, result):
             return {"ended": "done", "task": task, "result": dict(result)}
         case Failed(task, error):
-            found = {"kind": type(error).__name__, "what": error.what, "where": error.where, "next_step": error.next_step}
-            code = {"code": error.code} if isinstance(error, RefusedFile) else {}
+            kind = next(one.__name__ for one in type(error).__mro__ if one.__module__ == errors.__name__)
+            found = {"kind": kind, "what": error.what, "where": error.where, "next_step": error.next_step}
+            # A refused file carries the stable code of its reason.
+            code = {"refused": getattr(error, "code", "")} if type(error).__name__ == _REFUSED else {}
             return {"ended": "failed", "task": task, "error": found | code}
         case Cancelled(task):
             return {"ended": "cancelled", "task": task}
@@ -165,8 +169,19 @@ def asked_of(task: str, arguments: Mapping[str, Any], limits: Limits, parent: in
     return {"task": task, "arguments": dict(arguments), "limits": asdict(limits), "parent": parent}
 
 
+def complete(folder: Path, *, instead: bool = True) -> None:
+    """Say that everything in ``new/`` is complete, then put it in place.
+
+    ``instead``: of all results that are there; otherwise only of those with the same names. Raises ``OSError``.
+    """
+    new = folder / NEW
+    names = sorted(path.name for path in new.iterdir() if is_result(path))
+    write_json(new / COMPLETE, {"names": names, "instead": instead})
+    swap(folder)
+
+
 def swap(folder: Path) -> None:
-    """Put the complete results in ``new/`` in the place of those before. Done again after an interruption, it ends the same.
+    """Put the complete results in ``new/``, if there are any, in place. Done again after an interruption, it ends the same.
 
     Raises ``OSError``.
     """
@@ -175,13 +190,12 @@ def swap(folder: Path) -> None:
     if found is None:
         return
     names: list[str] = found["names"]
-    for old in folder.iterdir():
-        if is_result(old) and old.name not in names:
-            remove(old)
+    if found["instead"]:
+        for old in folder.iterdir():
+            if is_result(old) and old.name not in names:
+                remove(old)
     for name in names:
         if (new / name).exists():
-            if (folder / name).is_dir():
-                remove(folder / name)
             (new / name).replace(folder / name)
     remove(new)
 
@@ -191,11 +205,12 @@ def is_result(path: Path) -> bool:
     return path.name not in KEPT and not path.name.startswith("spill-")
 
 
-def complete(folder: Path) -> None:
-    """Say that everything in ``new/`` is complete, then put it in place. Raises ``OSError``."""
-    new = folder / NEW
-    write_json(new / COMPLETE, {"names": sorted(path.name for path in new.iterdir() if is_result(path))})
-    swap(folder)
+def second_name(path: Path, target: Path) -> None:
+    """The same file under a second name, or a copy where the disk knows no second names. Raises ``OSError``."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
 
 
 def remove(path: Path) -> None:
@@ -208,7 +223,10 @@ def remove(path: Path) -> None:
 
 def _error(found: Mapping[str, str]) -> StudioError:
     words = {"where": found["where"], "next_step": found["next_step"]}
-    if "code" in found:
-        return RefusedFile(found["code"], found["what"], **words)
-    kind = getattr(errors, found["kind"], StudioError)
-    return kind(found["what"], **words) if issubclass(kind, StudioError) else StudioError(found["what"], **words)
+    if "refused" in found:
+        # Not at the top: the child begins to tell and to guard before it has loaded the data room.
+        from studio.data import RefusedFile
+
+        return RefusedFile(found["refused"], found["what"], **words)
+    kind: type[StudioError] = getattr(errors, found["kind"])
+    return kind(found["what"], **words)

@@ -37,13 +37,16 @@ _QUIET: Final = {
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "DO_NOT_TRACK": "1",
-    "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
     "PYTHONIOENCODING": "utf-8",
 }
 #: Seconds that a process which was started has to appear in its files.
 _PATIENCE: Final = 10.0
+#: Seconds that another studio has to say how a process that it began has ended.
+_TO_COLLECT: Final = 0.1
 _starting = threading.Lock()
+#: Processes that this one began and has not collected yet.
+_uncollected: set[int] = set()
 
 
 def start(
@@ -54,12 +57,13 @@ def start(
     limits: Limits | None = None,
     secrets: Mapping[str, str] | None = None,
     tied: bool = False,
+    program: str = "studio.work.child",
 ) -> Ticket:
     """Start a task of ``studio.work.tasks`` in a process of its own.
 
     ``arguments`` are plain values and end up in a file; ``secrets`` are environment variables of the child and are written
-    nowhere. ``tied`` work ends when this process ends. Raises ``DataError`` when the slot is busy, ``StoreError`` when the
-    folder or the process cannot be made.
+    nowhere. ``tied`` work ends when this process ends. ``program`` is the module that does it (a seam for tests). Raises
+    ``DataError`` when the slot is busy, ``StoreError`` when the folder or the process cannot be made.
     """
     with _starting:
         if isinstance(state(ticket), Working):
@@ -69,8 +73,9 @@ def start(
             ticket.place.mkdir(parents=True)
             asked = files.asked_of(task, arguments, limits or Limits(), os.getpid() if tied else None)
             files.write_json(ticket.place / files.ASKED, asked)
-            command = [sys.executable, "-P", "-m", "studio.work.child", str(ticket.place.resolve())]
+            command = [sys.executable, "-P", "-m", program, str(ticket.place.resolve())]
             child = processes.spawn(command, ticket.place, environment(secrets or {}), files.LOG)
+            _uncollected.add(child.pid)
             files.write_json(ticket.place / files.PROCESS, {"pid": child.pid, "started": processes.started_at(child.pid)})
         except OSError as error:
             raise StoreError(
@@ -93,12 +98,19 @@ def state(ticket: Ticket) -> State | None:
             return ended
         if _is_alive(ticket):
             return Working(asked["task"], Progress(**(files.read_json(ticket.place / files.PROGRESS) or {})))
-        # It may have ended between the two looks.
+        # It may have ended between the two looks, and whoever began it may be about to say how.
+        time.sleep(_TO_COLLECT)
         return _ended(ticket) or _lost(ticket, asked["task"], None)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             "What is known about this work cannot be read.", where=str(ticket.folder), next_step="Add the file again."
         ) from error
+
+
+def arguments(ticket: Ticket) -> dict[str, Any]:
+    """What was asked of the work; empty when there never was any."""
+    asked = files.read_json(ticket.place / files.ASKED)
+    return {} if asked is None else asked["arguments"]
 
 
 def cancel(ticket: Ticket) -> State | None:
@@ -117,6 +129,12 @@ def cancel(ticket: Ticket) -> State | None:
             files.write_json(ticket.place / files.OUTCOME, files.outcome_of(ended))
         tidy(ticket)
         return ended
+
+
+def forget(ticket: Ticket) -> None:
+    """End the work and remove all word of it."""
+    cancel(ticket)
+    files.remove(ticket.place)
 
 
 def wait(ticket: Ticket, tell: Callable[[Progress], None] | None = None) -> Done | Failed | Cancelled:
@@ -160,7 +178,8 @@ def _is_alive(ticket: Ticket) -> bool:
     if process is None:
         # The process that started it may be between the two files, or may have died there.
         return time.time() - (ticket.place / files.ASKED).stat().st_mtime < _PATIENCE
-    return processes.life_of(process["pid"], process["started"], str(ticket.place)) == "alive"
+    pid: int = process["pid"]
+    return pid in _uncollected or processes.life_of(pid, process["started"], str(ticket.place)) == "alive"
 
 
 def _end(pid: int, started: float | None, mark: str) -> None:
@@ -185,8 +204,9 @@ def _why(code: int | None) -> DataError:
             next_step="Try a smaller part of the file. Your file was not changed.",
         )
     if code is None or code == -signal.SIGKILL:
+        likely = "likely because memory ran out" if code else "because memory ran out or the computer was restarted"
         return DataError(
-            "The work on this file was ended by the system, likely because memory ran out.",
+            f"The work on this file was ended by the system, {likely}.",
             next_step="Close other programs and try again, or try a smaller part of the file. Your file was not changed.",
         )
     return DataError(
@@ -203,3 +223,4 @@ def _collect(child: subprocess.Popen[bytes], ticket: Ticket) -> None:
         process = files.read_json(ticket.place / files.PROCESS)
         if process is not None and process["pid"] == child.pid and _ended(ticket) is None:
             _lost(ticket, (files.read_json(ticket.place / files.ASKED) or {"task": ""})["task"], code)
+    _uncollected.discard(child.pid)

@@ -7,8 +7,6 @@ by the task that needs them.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -54,11 +52,20 @@ def split(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any
     new = _emptied(folder)
     for result in folder.iterdir():
         if files.is_result(result) and result.is_file():
-            _again(result, new / result.name)
+            files.second_name(result, new / result.name)
     watch.at("splitting", 0, 0, "rows")
     found = data.split(data.reopen(new), plan)
-    files.complete(folder)
+    files.complete(folder, instead=False)
     return {"rows": found.rows}
+
+
+def tokens(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
+    """Count the tokens of every row for ``model`` and ``train_on``; they lie beside the stage then."""
+    from studio import models
+    from studio import tokens as counting
+
+    found = counting.profile(data.reopen(folder), models.get(asked["model"]), asked["train_on"], watch=watch)
+    return {"rows": found.rows, "measured": found.measured}
 
 
 def export_clean(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
@@ -76,6 +83,7 @@ def export_rejected(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dic
 TASKS: Final[Mapping[str, Task]] = {
     "inspect": inspect,
     "split": split,
+    "tokens": tokens,
     "export_clean": export_clean,
     "export_rejected": export_rejected,
 }
@@ -90,14 +98,6 @@ def _emptied(folder: Path) -> Path:
     files.remove(new)
     new.mkdir(parents=True)
     return new
-
-
-def _again(result: Path, target: Path) -> None:
-    """The same file under a second name, or a copy where the disk knows no second names."""
-    try:
-        os.link(result, target)
-    except OSError:
-        shutil.copyfile(result, target)
 
 
 def _copied(source: Path, target: Path, watch: Watch) -> Path:
