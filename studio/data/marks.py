@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from studio.data.db import literal
-from studio.data.patterns import HINT, PATTERNS, found
+from studio.data.patterns import HINT, PATTERNS, PERSONAL, found
 
 #: Excel keeps at most this many characters (UTF-16 units) in a cell and drops the rest without a word.
 EXCEL_LIMIT: Final = 32_767
@@ -85,28 +85,36 @@ _PLAIN: Final[dict[str, str]] = {
         "CASE WHEN abs(strlen(prompt) - strlen(completion)) <= 4 THEN lower(trim(prompt)) = lower(trim(completion)) END"
     ),
 }
+# All texts of a row as one. The last turn of a conversation is its answer, unless there is a pair of answers behind it.
+_TURNS: Final = "array_to_string(list_transform(messages, lambda m: concat_ws(chr(10), m.content, m.more)), chr(10))"
+_ALL_TEXTS: Final = f"""CASE
+        WHEN messages IS NULL THEN concat_ws(chr(10), system, prompt, completion, rejected, reference)
+        WHEN rejected IS NULL THEN concat_ws(chr(10), {_TURNS}, reference)
+        ELSE concat_ws(chr(10), {_TURNS}, completion, rejected, reference) END"""
+#: Which rows a finding is about, for findings that one judged row decides by itself: SQL over canonical columns.
+ROW_CONDITIONS: Final[dict[str, str]] = {
+    **{code: f"CASE WHEN reason IS NULL THEN {found(code, _ALL_TEXTS)} END" for code in PATTERNS if code not in PERSONAL},
+    **_PLAIN,
+    "personal_data": " OR ".join(found(kind, _ALL_TEXTS) for kind in PERSONAL),
+    "odd_turn_order": "odd_turns",
+    "non_text_value": "converted",
+    "decimal_comma": "reason IS NULL AND detail = 'decimal_comma'",
+}
 #: The codes of all marks; the column of each is ``m_`` and its code.
 CODES: Final = (*PATTERNS, *_PLAIN)
 #: The columns that ``marked`` adds.
 MARKS: Final = (*(f"m_{code}" for code in CODES), "script")
-#: The same columns for rows that were set aside before anybody could judge them.
-BLANK: Final = ", ".join((*(f"false AS m_{code}" for code in CODES), "NULL::VARCHAR AS script"))
 
 
 def marked(judged: str) -> str:
     """SQL for the judged rows with a column per mark, and ``script``: that of the answer (of the prompt if there is none)."""
-    turns = "array_to_string(list_transform(messages, lambda m: concat_ws(chr(10), m.content, m.more)), chr(10))"
-    texts = f"""CASE WHEN reason IS NULL THEN CASE
-        WHEN messages IS NULL THEN concat_ws(chr(10), system, prompt, completion, rejected, reference)
-        WHEN rejected IS NULL THEN concat_ws(chr(10), {turns}, reference)
-        ELSE concat_ws(chr(10), {turns}, completion, rejected, reference) END END"""
     exact = (f"CASE WHEN may THEN {found(code, 'texts')} ELSE false END AS m_{code}" for code in PATTERNS)
     plain = (f"reason IS NULL AND coalesce({holds}, false) AS m_{code}" for code, holds in _PLAIN.items())
     return f"""
         SELECT * EXCLUDE (texts, may), {", ".join((*exact, *plain))},
           CASE WHEN reason IS NULL THEN {_script("coalesce(completion, prompt)")} END AS script
         FROM (SELECT *, coalesce(regexp_matches(texts, {literal(HINT)}), false) AS may FROM (
-          SELECT *, {texts} AS texts FROM ({judged})))"""
+          SELECT *, CASE WHEN reason IS NULL THEN {_ALL_TEXTS} END AS texts FROM ({judged})))"""
 
 
 def _script(text: str) -> str:
