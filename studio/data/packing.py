@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from studio.data import csv_records, json_records
+from studio.data import csv_records, json_forms, json_records
 from studio.data.csv_records import MOST_COLUMNS, Dialect, Record
 from studio.data.json_records import Container
 from studio.data.source import Source, lines
@@ -24,11 +24,16 @@ class Columnar:
 Packing = Dialect | Container | Columnar
 
 
-def packing_of(source: Source) -> Packing:
-    """Decide how the rows are packed. Raises ``RefusedFile`` for a table with far too many columns."""
+def packing_of(source: Source, key: str = "") -> Packing:
+    """Decide how the rows are packed. ``key`` is the way to the list of rows in a JSON text, when a person chose one.
+
+    Raises ``RefusedFile`` for a table with far too many columns.
+    """
     if source.is_parquet:
         return Columnar()
     found = json_records.sniff(source.sample, source.complete) or csv_records.sniff(source.sample, source.complete)
+    if isinstance(found, Container) and found.packing != "lines":
+        return json_forms.form_of(source, found, key)
     if isinstance(found, Dialect) and found.width > MOST_COLUMNS:
         raise RefusedFile(
             "too_many_columns",
@@ -45,4 +50,7 @@ def records_of(source: Source, packing: Dialect | Container) -> Iterator[Record]
         return csv_records.records(lines(source.chunks(), source.name, returns=packing.returns), packing)
     if packing.packing == "lines":
         return json_records.by_line(lines(source.chunks(), source.name))
-    return json_records.by_value(json_records.unix_lines(source.chunks()), packing, source.name)
+    if packing.packing in ("columns", "split", "index"):
+        return json_forms.form_records(source, packing)
+    values = json_records.by_value(json_records.unix_lines(source.chunks(packing.offset)), packing, source.name)
+    return json_forms.unwrapped(values, packing.inner) if packing.inner else values

@@ -90,11 +90,11 @@ class Source:
         """True when the file was anything but UTF-8."""
         return self.encoding not in ("utf-8", "utf-8-sig", "")
 
-    def chunks(self) -> Iterator[bytes]:
-        """The text as UTF-8 without its byte-order mark, in pieces of about a megabyte."""
+    def chunks(self, offset: int = 0, size: int = CHUNK) -> Iterator[bytes]:
+        """The text as UTF-8 from this byte on, without its byte-order mark, in pieces of ``size``."""
         with _reading(self.path, self.name), self.path.open("rb") as file:
-            file.seek(self.start)
-            yield from iter(lambda: file.read(CHUNK), b"")
+            file.seek(self.start + offset)
+            yield from iter(lambda: file.read(size), b"")
 
     def check_unchanged(self) -> None:
         """Raise ``DataError`` when the person's file is not the one that was surveyed any more."""
