@@ -40,12 +40,13 @@ def create_app(settings: Settings) -> FastAPI:
     from fastapi import FastAPI
     from starlette.responses import RedirectResponse
 
-    from wizards import serve, theme
+    from wizards import serve, take, theme
 
     context, supervisor = _context(settings)
     app = FastAPI(title="Tuning Fork", **_NO_DOCS, lifespan=_lifespan(supervisor))
     app.add_middleware(serve.OwnHead, head=theme.head())
     theme.mount_look(app)
+    take.mount(app, context)
     # A page answers below its slash only. The part of the address after #, which tells who rates, survives the way there.
     app.add_route("/rate", lambda _: RedirectResponse("/rate/"))
     with warnings.catch_warnings():

@@ -30,7 +30,7 @@ _SCALARS: Final = ("method", "dataset", "model", "run", "comparison", "session",
 _PAIRS: Final = {"answers": "answer", "mapping": "map", "changes": "set"}
 _DEFAULT_MODEL: Final = "nano"
 #: An address is short; anything longer was not written by us.
-_LONGEST: Final = 400
+_LONGEST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)

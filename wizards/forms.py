@@ -36,13 +36,13 @@ def choice(ident: str, options: Sequence[tuple[str, str]], value: str, **attribu
     return tag("select", first, *rest, id=ident, value=value if known else "", **attributes)
 
 
-def column(ident: str, columns: Sequence[str], value: str, *, optional: bool = False, **attributes: object) -> Html:
-    """One of the columns of a file, however many there are."""
+def column(ident: str, columns: Sequence[str], value: str, *, sends: str, optional: bool = False) -> Html:
+    """One of the columns of a file, however many there are; the choice arrives as the edit ``sends``."""
     if len(columns) <= _LONG_LIST:
         none = (("", "None"),) if optional else ()
-        return choice(ident, (*none, *((each, each or "(no name)") for each in columns)), value, **attributes)
+        return choice(ident, (*none, *((each, each or "(no name)") for each in columns)), value, data_field=sends)
     listed = tag("datalist", *(tag("option", value=each) for each in columns), id=f"{ident}-all")
-    return widgets.join((text(ident, value, list=f"{ident}-all", **attributes), listed))
+    return widgets.join((text(ident, value, list=f"{ident}-all", data_field=sends), listed))
 
 
 def text(ident: str, value: str = "", *, kind: str = "text", **attributes: object) -> Html:

@@ -34,7 +34,7 @@ def esc(value: object) -> Html:
     return Markup(str(escape(str(value))).translate(_TEMPLATE_SIGNS))  # noqa: S704 - escaped right here
 
 
-def tag(name: str, *children: object, **attributes: object) -> Html:
+def tag(name: str, /, *children: object, **attributes: object) -> Html:
     """One element. ``cls`` is the class, ``for_`` is for, ``_`` in a name is ``-``; ``None`` and ``False`` leave one out."""
     parts = [f"<{name}"]
     for key, value in attributes.items():

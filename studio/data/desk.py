@@ -71,9 +71,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row on a page. ``reason`` says why it was set aside, and then ``cells`` has one cell: the row as it stands in the file.
+    """One row on a page. A cell is None where the row has nothing in that column.
 
-    A cell is None where the row has nothing in that column.
+    ``reason`` says why a row was set aside, and then ``cells`` has one cell: the row as it stands in the file.
     """
 
     row_id: int
@@ -126,7 +126,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The values of one column, most frequent first. ``column`` is ``completion`` or ``x0, x1, ...``; ``others`` are not listed."""
+    """The values of one column (``completion`` or ``x0, x1, ...``), most frequent first; ``others`` are rows not listed."""
 
     column: str
     values: tuple[Label, ...]
@@ -209,6 +209,13 @@ def next_usable(inspection: Inspection, row_id: int, step: int = 1) -> int | Non
             f"SELECT row_id FROM {rows} WHERE reason IS NULL AND row_id {sign} {int(row_id)} ORDER BY {order} LIMIT 1"
         ).fetchone()
     return int(found[0]) if found else None
+
+
+def row_at(inspection: Inspection, line: int) -> int | None:
+    """The row that stands on this line, or the last one before it; None in front of the first."""
+    with _looking(inspection.folder) as (connection, rows):
+        found = connection.execute(f"SELECT max(row_id) FROM {rows} WHERE line <= {int(line)}").fetchone()
+    return int(found[0]) if found and found[0] is not None else None
 
 
 def shown_columns(inspection: Inspection) -> tuple[str, ...]:

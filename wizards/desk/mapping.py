@@ -1,0 +1,140 @@
+"""The mapping card: which form the file has, which column is what, which training fits and why, and one row to prove it.
+
+Guarantees: pure; what was only guessed is said to be a guess, and says so until the person has confirmed it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from studio.data import Example, Inspection, Shape
+from wizards import forms, widgets
+from wizards.desk.screen import Screen
+from wizards.desk.words import KINDS, PARTS, SPEAKERS, clip, pairs, parts_of
+from wizards.widgets import Html, tag
+
+_TRAINING: Final = {
+    "SL": "Supervised learning (SL)",
+    "DPO": "Preference training (DPO)",
+    "RL": "Reinforcement learning (RL)",
+}
+#: Turns of the example on the card, and characters of each.
+_TURNS: Final = 4
+_LONGEST: Final = 320
+
+
+def card(now: Screen) -> Html | None:
+    """The card. Folded to one line when the columns were recognised beyond doubt."""
+    inspection = now.inspection
+    if inspection is None or (inspection.shape is None and not inspection.columns):
+        return None
+    shape = inspection.shape
+    if shape is not None and shape.exact and not now.chosen_columns:
+        line = tag("p", widgets.pill("Columns recognised", "good"), tag("span", pairs(shape), cls="tf-remark"), cls="tf-mapped")
+        other = (
+            widgets.more("Choose otherwise", *_choosing(now, inspection), keep="data-mapping") if now.dataset is None else None
+        )
+        return widgets.join((line, _other_training(now), _example(inspection.example), other))
+    state, why = _state(shape)
+    return widgets.join(
+        (
+            widgets.sheet(
+                tag("div", tag("h2", "Which column is what?"), state, cls="tf-sheet-head"),
+                tag("p", why),
+                *(_choosing(now, inspection) if now.dataset is None else ()),
+                _example(inspection.example),
+                cls="tf-mapping",
+            ),
+            _other_training(now),
+        )
+    )
+
+
+def _state(shape: Shape | None) -> tuple[Html, str]:
+    if shape is None:
+        return widgets.pill("Please choose", "warn"), "The names of your columns do not tell which is which."
+    if shape.exact:
+        return widgets.pill("Chosen by you", "good"), "You can still choose otherwise; every row is then checked again."
+    return widgets.pill("Please confirm", "warn"), shape.why
+
+
+def _choosing(now: Screen, inspection: Inspection) -> tuple[Html, ...]:
+    """The fields: the form, then one column for each of its parts."""
+    shape = inspection.shape
+    known = dict(shape.columns if shape is not None else ()) | dict(now.chosen_columns)
+    kind = known.pop("kind", "") or (shape.kind if shape is not None else "prompt_completion")
+    needed, optional = parts_of(kind)
+    form = forms.field(
+        "What the file holds",
+        forms.choice("tf-map-kind", tuple(KINDS.items()), kind, data_field="kind"),
+        ident="tf-map-kind",
+    )
+    columns = inspection.columns
+    must = (
+        forms.field(
+            PARTS.get(part, part),
+            forms.column(f"tf-map-{part}", columns, known.get(part, ""), sends=f"part:{part}"),
+            ident=f"tf-map-{part}",
+        )
+        for part in needed
+    )
+    may = (
+        forms.field(
+            f"{PARTS.get(part, part)}, if there is one",
+            forms.column(f"tf-map-{part}", columns, known.get(part, ""), optional=True, sends=f"part:{part}"),
+            ident=f"tf-map-{part}",
+        )
+        for part in optional
+        if part not in needed
+    )
+    why = (
+        tag("p", tag("strong", _TRAINING[shape.training]), " fits. ", shape.method_why or "", cls="tf-remark")
+        if shape is not None
+        else None
+    )
+    return (tag("div", form, *must, *may, cls="tf-fields"), *((why,) if why is not None else ()))
+
+
+def _other_training(now: Screen) -> Html | None:
+    """This version trains supervised only: say so, and offer what it can do with pairs and points."""
+    shape = now.inspection.shape if now.inspection is not None else None
+    if shape is None or shape.training == "SL" or now.dataset is not None:
+        return None
+    what = (
+        "Your file shows for each question a better and a worse answer."
+        if shape.training == "DPO"
+        else "Your file holds questions whose answers are to be judged."
+    )
+    return tag(
+        "div",
+        widgets.notice(
+            what,
+            next_step=f"{_TRAINING[shape.training]} would fit best; this version cannot do it yet. It can learn from the "
+            "better answers alone. That teaches what good looks like, but not what to avoid.",
+            state="warn",
+        ),
+        cls="tf-other-training",
+    )
+
+
+def _example(example: Example | None) -> Html | None:
+    """One row as a conversation, clipped: enough to see that the columns are right."""
+    if example is None or not example.messages:
+        return None
+    last = max((at for at, turn in enumerate(example.messages) if turn.role == "assistant"), default=-1)
+    shown = list(enumerate(example.messages))
+    skipped = len(shown) - _TURNS
+    if skipped > 0:
+        shown = [*shown[:1], *shown[-(_TURNS - 1) :]]
+    turns = [turn(message.role, message.content, learned=at == last, longest=_LONGEST) for at, message in shown]
+    if skipped > 0:
+        turns.insert(1, tag("p", f"{skipped:,} turns are not shown here.", cls="tf-remark"))
+    said = f"One row as the model will see it: line {example.line:,}. It learns to write the marked part."
+    return tag("div", tag("p", said, cls="tf-remark"), tag("div", *turns, cls="tf-turns"), cls="tf-example")
+
+
+def turn(role: str, content: str, *, learned: bool, longest: int = 4_000) -> Html:
+    """One turn of a conversation; the part that is learned is marked by a word as well as by colour."""
+    mark = tag("span", "learned", cls="tf-learned") if learned else None
+    head = tag("p", tag("strong", SPEAKERS.get(role, role)), " " if mark else None, mark)
+    return tag("div", head, tag("pre", clip(content, longest), dir="auto"), cls=f"tf-turn{' is-learned' if learned else ''}")

@@ -1,0 +1,71 @@
+"""What the data step shows, as one frozen value; every part of the page is a function of it.
+
+Guarantees: knows no Gradio; holds what was read and reads nothing itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from studio.data import Dataset, Inspection, SplitPlan, desk
+from studio.errors import StudioError
+from studio.models import Model
+from studio.models.rendering import Rendering
+from studio.samples import Sample
+from studio.store import DatasetRow
+from studio.tokens import TokenProfile
+from wizards.desk.view import View
+from wizards.desk.working import Work
+from wizards.draft import Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One row as the chosen model reads it, and what was counted over all rows.
+
+    ``views`` are titles and token by token texts; without them ``trouble`` says why. ``profile`` is missing while the tokens
+    are being counted; ``counting`` then says how far that is. ``before`` and ``after`` are the usable rows beside this one.
+    """
+
+    model: Model
+    train_on: str
+    row: desk.Whole | None = None
+    views: tuple[tuple[str, Rendering], ...] = ()
+    profile: TokenProfile | None = None
+    counting: str | None = None
+    before: int | None = None
+    after: int | None = None
+    trouble: StudioError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Nothing yet, a file being read, a checked file, or a file that is split. ``dataset`` implies ``inspection``.
+
+    ``work`` may stand beside ``inspection``: then the same file is being read again. ``page``, ``figures`` and ``seen`` are
+    there when their tab is open. ``paths`` says that files of this computer may be named; ``groupable`` are the columns that a
+    split can keep together, share out or sort by.
+    """
+
+    id: str = ""
+    view: View = field(default_factory=View)
+    work: Work | None = None
+    problem: StudioError | None = None
+    inspection: Inspection | None = None
+    dataset: Dataset | None = None
+    plan: SplitPlan | None = None
+    groupable: tuple[str, ...] = ()
+    chosen_columns: Pairs = ()
+    page: desk.Page | None = None
+    figures: desk.Figures | None = None
+    seen: Seen | None = None
+    samples: tuple[Sample, ...] = ()
+    earlier: tuple[DatasetRow, ...] = ()
+    limit_bytes: int = 0
+    place: str = ""
+    paths: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing yet, so that data can be brought."""
+        return self.inspection is None and self.work is None
