@@ -392,7 +392,18 @@ def _in_words() -> Generator[None]:
     except CannotRender:
         raise
     except (ValueError, KeyError, NotImplementedError) as error:
-        raise CannotRender("cannot_render", f"The model's format cannot hold this conversation: {error}") from error
+        raise CannotRender(
+            "cannot_render",
+            f"The model's format cannot hold this conversation: {error}",
+            next_step="Leave these rows out, or choose another training target or another model.",
+        ) from error
+    except AssertionError as error:
+        # Some formats put turns of their own in front, and the cookbook then finds no mark on them.
+        raise CannotRender(
+            "cannot_render",
+            "This model's format cannot leave out single answers (weight 0) here.",
+            next_step="Begin these conversations with a system message, or choose another model.",
+        ) from error
 
 
 @cache

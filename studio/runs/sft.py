@@ -9,7 +9,7 @@ step has already been submitted, and would train up to two batches twice.)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,16 +17,20 @@ from typing import Any, Final
 import chz
 import datasets
 import tinker
-from tinker_cookbook import checkpoint_utils, renderers
+from pyarrow import parquet
+from tinker_cookbook import checkpoint_utils
 from tinker_cookbook.eval.evaluators import TrainingClientEvaluator
-from tinker_cookbook.renderers import TrainOnWhat
 from tinker_cookbook.supervised import train
-from tinker_cookbook.supervised.data import SupervisedDatasetFromHFDataset, conversation_to_datum
+from tinker_cookbook.supervised.data import SupervisedDatasetFromHFDataset
 from tinker_cookbook.supervised.nll_evaluator import SamplerNLLEvaluator
 from tinker_cookbook.supervised.types import SupervisedDataset, SupervisedDatasetBuilder
-from tinker_cookbook.tokenizer_utils import get_tokenizer
 from tinker_cookbook.utils import ml_log
 
+from studio import models
+from studio.data.stored import CONVERSATION_COLUMNS, turns_of
+from studio.data.types import Message
+from studio.errors import RunError
+from studio.models.rendering import CannotRender, Template, risky, template
 from studio.recipe import Recipe
 from studio.runs import files
 from studio.runs.checkpoints import Checkpoint
@@ -54,20 +58,22 @@ class Plan:
     total: int
     start: int
     name: str
+    shuffle: bool = True
 
 
 class _Examples(SupervisedDatasetFromHFDataset):
-    """The cookbook's dataset whose order also depends on the recipe's seed."""
+    """The cookbook's dataset whose order also depends on the recipe's seed, or is the one that a person chose."""
 
     def __init__(
-        self, rows: datasets.Dataset, batch_size: int, map_fn: Callable[[dict[str, Any]], tinker.Datum], seed: int
+        self, rows: datasets.Dataset, batch_size: int, map_fn: Callable[[dict[str, Any]], tinker.Datum], seed: int | None
     ) -> None:
         super().__init__(rows, batch_size=batch_size, map_fn=map_fn)
         self._seed = seed
 
     def set_epoch(self, seed: int = 0) -> None:
-        """Shuffle for the epoch ``seed``."""
-        super().set_epoch(seed=self._seed + seed)
+        """Shuffle for the epoch ``seed``; with no seed of our own the rows stay in their order (a curriculum)."""
+        if self._seed is not None:
+            super().set_epoch(seed=self._seed + seed)
 
 
 @chz.chz
@@ -81,15 +87,18 @@ class Splits(SupervisedDatasetBuilder):
     max_length: int
     batch_size: int
     train_on: str
-    seed: int
+    seed: int | None
 
     def __call__(self) -> tuple[SupervisedDataset, SupervisedDataset | None]:
-        """The training set, in batches of datums of token ids and loss weights."""
-        renderer = renderers.get_renderer(self.renderer, get_tokenizer(self.model))
-        what = TrainOnWhat(self.train_on)
+        """The training set, in batches of datums of token ids and loss weights.
+
+        Raises ``RunError`` when the model's format cannot hold some of the rows: better now than in the middle of the run.
+        """
+        written = template(models.get(self.model), self.renderer)
+        _require_renderable(self.path, written, self.train_on)
 
         def datum(row: dict[str, Any]) -> tinker.Datum:
-            return conversation_to_datum(row["messages"], renderer, self.max_length, what)
+            return written.datum(turns_of(row), self.train_on, self.max_length)
 
         return _Examples(_rows(self.path, self.cache), self.batch_size, datum, self.seed), None
 
@@ -105,7 +114,7 @@ def splits(plan: Plan, folder: Path) -> Splits:
         max_length=recipe.max_length,
         batch_size=recipe.batch_size,
         train_on=recipe.train_on,
-        seed=recipe.seed,
+        seed=recipe.seed if plan.shuffle else None,
     )
 
 
@@ -114,14 +123,13 @@ def validator(plan: Plan, folder: Path) -> SamplerNLLEvaluator | None:
     count = min(plan.validation_rows, MOST_VALIDATION_ROWS)
     if count == 0:
         return None
-    recipe, tokenizer = plan.recipe, get_tokenizer(plan.wire_name)
-    renderer = renderers.get_renderer(recipe.renderer, tokenizer)
-    what = TrainOnWhat(recipe.train_on)
-    rows = _rows(str(plan.validation_path), str(folder / "cache")).select(range(count)).to_list()
-    data = [conversation_to_datum(row["messages"], renderer, recipe.max_length, what) for row in rows]
+    recipe, written = plan.recipe, template(models.get(plan.recipe.model), plan.recipe.renderer)
+    _require_renderable(str(plan.validation_path), written, recipe.train_on)
+    rows = _rows(str(plan.validation_path), str(folder / "cache")).select(range(count))
+    data = [written.datum(turns_of(row), recipe.train_on, recipe.max_length) for row in rows.to_list()]
     # A row whose answer was cut off entirely has nothing to score.
     data = [datum for datum in data if any(weight > 0 for weight in datum.loss_fn_inputs["weights"].data)]
-    return SamplerNLLEvaluator(data, name=VALIDATION, tokenizer=tokenizer) if data else None
+    return SamplerNLLEvaluator(data, name=VALIDATION, tokenizer=written.tokenizer) if data else None
 
 
 class Attendant(TrainingClientEvaluator):
@@ -263,4 +271,35 @@ def _due(step: int, every: int) -> bool:
 
 def _rows(path: str, cache: str) -> datasets.Dataset:
     # Mapped from disk, not read into memory. The cache stays in the run's folder: the rows are the person's own.
-    return datasets.Dataset.from_parquet(path, cache_dir=cache, columns=["messages"])
+    return datasets.Dataset.from_parquet(path, cache_dir=cache, columns=_columns(path))
+
+
+def _columns(path: str) -> list[str]:
+    there = set(parquet.read_schema(path).names)
+    return [name for name in CONVERSATION_COLUMNS if name in there]
+
+
+def _require_renderable(path: str, written: Template, train_on: str) -> None:
+    """Render every row that some format could refuse, and say how many this one does. Raises ``RunError``."""
+    refused: list[CannotRender] = []
+    for turns in _suspects(path):
+        try:
+            written.example(turns, train_on)
+        except CannotRender as refusal:
+            refused.append(refusal)
+    if refused:
+        many = "1 row" if len(refused) == 1 else f"{len(refused):,} rows"
+        raise RunError(
+            f"{many} of this data set cannot be written for {written.model.label}. {refused[0].what}",
+            where="data",
+            next_step=refused[0].next_step or "Leave these rows out where the file is checked, or choose another model.",
+        )
+
+
+def _suspects(path: str) -> Iterator[tuple[Message, ...]]:
+    """The conversations that some format could refuse."""
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=_columns(path)):
+            for row in batch.to_pylist():
+                if risky(turns := turns_of(row)):
+                    yield turns
