@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from studio.data.db import literal
-from studio.data.read import Table
+from studio.data.table import Table
 from studio.data.source import Source
 from studio.data.stage import MESSAGES, NOT_JUDGED, rows_of
 from studio.data.types import SHOWN_LINES, Example, Finding, Lengths, LengthStats, Message, Shape

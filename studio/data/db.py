@@ -11,13 +11,15 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import psutil
 
+from studio.data.types import Watch
 from studio.errors import DataError, StoreError, StudioError
 
 #: Stands for rows of unknown length: plenty of memory is allowed, and only used if the rows are long.
@@ -29,6 +31,8 @@ _MEMORY = 400_000_000
 _MEMORY_PER_ROW_BYTE = 20 * 2048
 _SHARE_OF_FREE_MEMORY = 0.6
 _LONG = 16_384
+
+_TOLD_EVERY = 0.25
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -58,8 +62,10 @@ def parquet(row_bytes: int = 0) -> str:
 
 
 @contextmanager
-def connect(folder: Path, where: str = "", *, row_bytes: int = 0) -> Generator[duckdb.DuckDBPyConnection]:
-    """A locked connection that reaches ``folder`` only. ``where`` names the person's file in errors.
+def connect(
+    folder: Path, where: str = "", *, row_bytes: int = 0, files: Sequence[Path] = ()
+) -> Generator[duckdb.DuckDBPyConnection]:
+    """A locked connection that reaches ``folder`` and ``files`` only. ``where`` names the person's file in errors.
 
     ``row_bytes`` is the mean size of a row, which decides how much memory is needed; 0 means a few pages at most.
 
@@ -74,6 +80,9 @@ def connect(folder: Path, where: str = "", *, row_bytes: int = 0) -> Generator[d
             # Patterns are checked as they are written, so a folder with brackets in its name is allowed in both spellings.
             allowed = ", ".join(literal(spelling + "/") for spelling in {str(place), _unglobbed(str(place))})
             connection.execute(f"SET allowed_directories=[{allowed}]")
+            if files:
+                paths = [spelling for file in files for spelling in (str(file), _unglobbed(str(file)))]
+                connection.execute(f"SET allowed_paths=[{', '.join(literal(path) for path in dict.fromkeys(paths))}]")
             connection.execute("SET enable_external_access=false")
             connection.execute("SET lock_configuration=true")
             yield connection
@@ -81,6 +90,37 @@ def connect(folder: Path, where: str = "", *, row_bytes: int = 0) -> Generator[d
         raise _translated(error, where) from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def watched(connection: duckdb.DuckDBPyConnection, query: str, watch: Watch | None, phase: str, total: int, unit: str) -> None:
+    """Run a query that takes long, and tell the watch how far it is. What the watch raises stops the query at once."""
+    if watch is None:
+        connection.execute(query)
+        return
+    done, raised = threading.Event(), list[BaseException]()
+
+    def tell() -> None:
+        while not done.wait(_TOLD_EVERY):
+            share = min(100.0, max(0.0, connection.query_progress())) / 100
+            try:
+                watch.at(phase, int(share * total), total, unit)
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the query was started
+                raised.append(error)
+                connection.interrupt()
+                return
+
+    teller = threading.Thread(target=tell, name="progress", daemon=True)
+    teller.start()
+    try:
+        connection.execute(query)
+    except duckdb.InterruptException:
+        if not raised:
+            raise
+    finally:
+        done.set()
+        teller.join()
+    if raised:
+        raise raised[0]
 
 
 @contextmanager

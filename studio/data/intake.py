@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -13,23 +14,22 @@ import duckdb
 from studio.data import shape as shapes
 from studio.data.check import check
 from studio.data.db import connect, disk_errors
-from studio.data.read import RECORDS, Layout, Table, lay_out, open_table, preview
+from studio.data.keys import new_keys
+from studio.data.laid_out import RECORDS
+from studio.data.packing import packing_of
+from studio.data.parquet_table import parquet_errors
+from studio.data.read import again, opened, refuse_rowless, tables
 from studio.data.source import WORKING_FILES, Source, survey
 from studio.data.stage import STAGE, write_stage
-from studio.data.texts import extra_columns
+from studio.data.table import Sample, Table, preview
+from studio.data.tally import first_line, tally
+from studio.data.texts import extra_columns, prepare
 from studio.data.types import Inspection, Reading, Shape, Watch
 from studio.errors import NotFoundError, StoreError
 
 _RECORD = "inspection.json"
 # Working copy of the records plus the stage, with some room for spilling.
 _ROOM_PER_BYTE = 2.5
-
-
-class _Unwatched:
-    """Nobody watches."""
-
-    def at(self, phase: str, done: int, total: int, unit: str) -> None:
-        """Nothing to tell."""
 
 
 def inspect(
@@ -50,15 +50,13 @@ def inspect(
     the reading does not fit, ``StoreError`` when the disk is full, ``Cancelled`` when the watch says so.
     """
     chosen = reading or Reading(mapping=mapping)
-    say = watch or _Unwatched()
     with disk_errors(name):
         folder.mkdir(parents=True, exist_ok=True)
+    place = folder.resolve()
     try:
-        surveyed = survey(source, name, folder.resolve(), encoding=chosen.encoding, watch=watch)
+        surveyed = survey(source, name, place, encoding=chosen.encoding, watch=watch)
         _need_room(surveyed, folder)
-        layout = lay_out(surveyed, folder.resolve())
-        with connect(folder, name, row_bytes=layout.row_bytes) as connection:
-            inspection = _inspected(surveyed, layout, folder.resolve(), chosen, connection, say)
+        inspection = _inspected(surveyed, place, chosen, watch)
     finally:
         for working in (RECORDS, f"{STAGE}.part", *WORKING_FILES):
             (folder / working).unlink(missing_ok=True)
@@ -83,24 +81,78 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
     partial.replace(path)
 
 
-def _inspected(
+def _inspected(source: Source, folder: Path, reading: Reading, watch: Watch | None) -> Inspection:
+    for table in tables(source, packing_of(source), folder):
+        with connect(folder, source.name, row_bytes=table.row_bytes, files=(source.path,)) as connection:
+            prepare(connection)
+            staged = _staged(source, table, folder, reading, connection, watch)
+            if staged:
+                return _judged(source, staged, reading, connection, watch)
+    raise AssertionError("the last way to read a file is never in doubt")
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A stage with the table and the shape that it was made of."""
+
+    table: Table
+    shape: Shape | None
+    sample: Sample
+    path: Path
+
+
+def _staged(
     source: Source,
-    layout: Layout,
+    found: Table,
     folder: Path,
     reading: Reading,
     connection: duckdb.DuckDBPyConnection,
-    watch: Watch,
+    watch: Watch | None,
+) -> _Staged | None:
+    """Write the stage; None when the table was not what it was trusted to be."""
+    with parquet_errors(source), _doubts(found):
+        table, sample = opened(found, source, connection)
+        while True:
+            shape = _shape(table, sample, reading)
+            path = write_stage(table, shape, folder, connection, reading.fixes, watch)
+            counted = tally(table, path, connection)
+            if counted.doubtful:
+                return None
+            if not new_keys(table, counted.keys):
+                break
+            # Only later rows have some of the keys: now all are known.
+            table = again(table, list(counted.keys), sample)
+        source.check_unchanged()
+        if table.format in ("json", "jsonl") and not table.columns:
+            refuse_rowless(source, counted.rows, counted.bare, first_line(path, connection))
+        return _Staged(replace(table, findings=(*table.findings, *counted.findings)), shape, sample, path)
+    return None
+
+
+@contextmanager
+def _doubts(table: Table) -> Generator[None]:
+    """What the database cannot read directly is read record by record instead."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as error:
+        if not table.direct or "No space left" in str(error):
+            raise
+
+
+def _judged(
+    source: Source, staged: _Staged, reading: Reading, connection: duckdb.DuckDBPyConnection, watch: Watch | None
 ) -> Inspection:
-    table = open_table(source, layout, connection)
-    shape = shapes.chosen(reading.mapping, tuple(table.columns)) if reading.mapping else _recognised(table)
-    preview_columns, first_rows = preview(table, connection)
-    watch.at("staging", 0, 0, "rows")
-    stage = write_stage(table, shape, folder, connection, layout.row_bytes, reading.fixes)
-    watch.at("checking", 0, 0, "rows")
-    report = check(source, table, shape, stage, connection)
+    table, shape = staged.table, staged.shape
+    if watch:
+        watch.at("checking", 0, 0, "rows")
+    preview_columns, first_rows = preview(table, staged.sample.rows)
+    report = check(source, table, shape, staged.path, connection)
     return Inspection(
         file_name=source.name,
         format=table.format,
+        container=table.container,
         encoding=source.encoding,
         delimiter=table.delimiter,
         columns=tuple(table.columns),
@@ -115,17 +167,21 @@ def _inspected(
         example=report.example,
         lengths=report.lengths,
         fingerprint=source.fingerprint,
-        bytes=source.bytes,
-        folder=folder,
+        bytes=source.file_bytes,
+        folder=staged.path.parent,
         rules=(f"text: {source.encoding}", table.rule),
         fixes=reading.fixes,
         extras=extra_columns(table, shape),
     )
 
 
-def _recognised(table: Table) -> Shape | None:
-    """The shape by the column names; none when the file has no names, or two columns share the one that counts."""
-    shape = shapes.recognise(table.columns) if table.named else None
+def _shape(table: Table, sample: Sample, reading: Reading) -> Shape | None:
+    """The shape that a person chose, or the one that names and contents show."""
+    columns = tuple(table.columns)
+    if reading.mapping:
+        return shapes.chosen(reading.mapping, columns, sample.rows)
+    # A file without column names has no shape, nor has one where two columns share the name that counts.
+    shape = shapes.recognise(columns, sample.rows) if table.named else None
     return None if shape and table.twice & {column for _, column in shape.columns} else shape
 
 

@@ -14,7 +14,7 @@ import duckdb
 
 from studio.data.csv_records import MOST_COLUMNS
 from studio.data.db import literal, readable
-from studio.data.read import Table
+from studio.data.table import Table
 from studio.data.source import Source
 from studio.data.types import Finding, RefusedFile
 from studio.data.unpack import HARMLESS, LARGEST, MOST_GROWTH
@@ -43,7 +43,8 @@ def open_parquet(source: Source, connection: duckdb.DuckDBPyConnection) -> Table
         f"FROM read_parquet({path}, file_row_number=true))"
     )
     rule = "Parquet, nested values as JSON"
-    return Table("parquet", None, records, _columns(kept), tuple(_findings(source, binary)), rule, "raw")
+    columns, findings = _columns(kept), tuple(_findings(source, binary))
+    return Table("parquet", None, records, columns, findings, rule, "raw", container="parquet", regular=tuple(kept))
 
 
 @contextmanager

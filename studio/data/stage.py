@@ -20,13 +20,13 @@ from pathlib import Path
 import duckdb
 
 from studio.data import fixes as repairs
-from studio.data.db import disk_errors, literal, parquet, readable, writable
+from studio.data.db import disk_errors, literal, parquet, readable, watched, writable
 from studio.data.judges import judged
 from studio.data.judges.rules import MESSAGES_TYPE
 from studio.data.marks import marked
-from studio.data.read import Table
+from studio.data.table import Table
 from studio.data.texts import carried, extra_columns, texts
-from studio.data.types import Fix, Shape
+from studio.data.types import Fix, Shape, Watch
 from studio.errors import NotFoundError
 
 STAGE = "stage.parquet"
@@ -56,13 +56,14 @@ def rows_of(stage: Path) -> str:
             "The prepared rows are gone.", where=str(stage.parent), next_step="Choose the file again."
         ) from error
     scan = f"read_parquet({readable(stage)}, file_row_number=true)"
-    rows = f"(SELECT file_row_number AS row_id, * EXCLUDE (file_row_number, breaks) FROM {scan})"
+    rows = f"(SELECT file_row_number AS row_id, * EXCLUDE (file_row_number, breaks, keys) FROM {scan})"
     if layout["lines"] != "stored":
         # Editor lines follow from the place of a row and the line ends inside the rows before it.
         line = f"file_row_number + {int(layout['first'])}"
         if layout["lines"] == "breaks":
             line = f"({line} + sum(breaks) OVER (ROWS UNBOUNDED PRECEDING) - breaks)::BIGINT"
-        rows = f"(SELECT file_row_number AS row_id, {line} AS line, * EXCLUDE (file_row_number, line, breaks) FROM {scan})"
+        hidden = "file_row_number, line, breaks, keys"
+        rows = f"(SELECT file_row_number AS row_id, {line} AS line, * EXCLUDE ({hidden}) FROM {scan})"
     left_out = stage.with_name(LEFT_OUT)
     if not left_out.exists():
         return rows
@@ -75,8 +76,8 @@ def write_stage(
     shape: Shape | None,
     folder: Path,
     connection: duckdb.DuckDBPyConnection,
-    row_bytes: int,
     fixes: Sequence[Fix] = (),
+    watch: Watch | None = None,
 ) -> Path:
     """Judge every record under this shape and write ``folder/stage.parquet``.
 
@@ -86,14 +87,15 @@ def write_stage(
     extras = extra_columns(table, shape)
     rows = _judged(table, shape, extras, fixes)
     prompt_key = f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised('prompt')})"
-    connection.execute(f"""
+    query = f"""
         COPY (
           SELECT * REPLACE (CASE WHEN reason IS NOT NULL THEN {table.raw_text} END AS raw),
             CASE WHEN reason IS NULL THEN md5_number_lower({row_text(shape)}) END AS row_key,
             CASE WHEN reason IS NULL THEN {prompt_key} END AS prompt_key,
             length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc
           FROM ({marked(rows)})
-        ) TO {writable(partial)} ({parquet(row_bytes)})""")
+        ) TO {writable(partial)} ({parquet(table.row_bytes)})"""
+    watched(connection, query, watch, "staging", table.physical_lines, "rows")
     with disk_errors(str(folder)):
         (folder / LEFT_OUT).unlink(missing_ok=True)
         (folder / LAYOUT).write_text(json.dumps({"lines": table.lines, "first": table.first_line}), "utf-8")
@@ -106,7 +108,7 @@ def _judged(table: Table, shape: Shape | None, extras: Sequence[str], fixes: Seq
         # All raw texts would make the stage a second copy of the file; the preview shows the first rows.
         nothing = ("system", "prompt", "completion", "rejected", "reference", "reward_name", "detail")
         return f"""
-            SELECT line, CASE WHEN problem IS NOT NULL THEN raw END AS raw, breaks,
+            SELECT line, CASE WHEN problem IS NOT NULL THEN raw END AS raw, breaks, keys, repaired,
               coalesce(problem, {literal(NOT_JUDGED)}) AS reason, {", ".join(f"NULL::VARCHAR AS {name}" for name in nothing)},
               NULL::{MESSAGES_TYPE} AS messages, NULL::DOUBLE AS reward, false AS converted, false AS odd_turns
               {"".join(f", x{place}" for place in range(len(extras)))}

@@ -2,21 +2,30 @@
 
 Guarantees: the same columns come out whatever the file was; a row never becomes two and never disappears; a text comes out as
 it stands in the file; no name or value of the file is SQL here, only a literal.
+
+Rows of JSON whose keys are those of most rows, and whose values are plain texts, are read in one go. All others (and values
+that may be numbers or lists) are looked at one by one; both ways give the same texts.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
+import duckdb
+
 from studio.data.db import literal
-from studio.data.read import Table
+from studio.data.json_repair import repaired
+from studio.data.table import Table, key_of
 from studio.data.types import Shape
 
 #: Columns of every record that each later step hands on untouched.
-CARRIED = ("line", "raw", "breaks")
+CARRIED = ("line", "raw", "breaks", "keys", "repaired")
 #: How many columns that are not part of the shape are kept for grouping and filters, and how much of each value.
 MOST_EXTRAS = 24
 EXTRA_CHARACTERS = 1000
+
+_MENDED = "mended_json"
 
 
 def extra_columns(table: Table, shape: Shape | None) -> tuple[str, ...]:
@@ -30,16 +39,27 @@ def carried(extras: Sequence[str]) -> str:
     return ", ".join([*CARRIED, *(f"x{place}" for place in range(len(extras)))])
 
 
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the connection what ``texts`` calls for lines that are nearly JSON."""
+    connection.create_function(_MENDED, _mended, ["VARCHAR"], "VARCHAR", null_handling="special")
+
+
 def texts(table: Table, shape: Shape | None, extras: Sequence[str] = ()) -> str:
     """SQL with the carried columns, ``problem`` and, per part of the shape, ``{part}_text`` and ``{part}_type``.
 
     ``problem`` is the reason why the record could not be read. A type is ``VARCHAR``, ``NULL``, ``UBIGINT``, ``BIGINT``,
     ``HUGEINT``, ``UHUGEINT``, ``DOUBLE``, ``BOOLEAN``, ``ARRAY`` or ``OBJECT``, and SQL NULL when the row has no such column.
     The place of a row is its number, so rows stay in order; ``raw`` is handed on unseen (``Table.raw_text`` makes its text).
+    ``keys`` are those of a JSON row, unless they are the usual ones; ``repaired`` rows were nearly JSON.
     """
     parts = shape.columns if shape else ()
     wanted = [*parts, *((f"x{place}", column) for place, column in enumerate(extras))]
     return _of_cells(table, wanted) if table.format == "csv" else _of_json(table, wanted)
+
+
+def _mended(text: str | None) -> str | None:
+    fixed = repaired(text.encode("utf-8", "replace")) if text else None
+    return fixed.decode() if fixed else None
 
 
 def _of_cells(table: Table, wanted: Sequence[tuple[str, str]]) -> str:
@@ -49,29 +69,90 @@ def _of_cells(table: Table, wanted: Sequence[tuple[str, str]]) -> str:
         parts += [_extra(part, cell)] if _is_extra(part) else [f"{cell} AS {part}_text", f"'VARCHAR' AS {part}_type"]
     cells = ", ".join(name for names in table.columns.values() for name in names)
     raw = f"{{'aside': aside, 'cells': CASE WHEN problem IS NULL THEN [{cells}] END}} AS raw"
-    return f"SELECT {', '.join(['line', 'breaks', 'problem', raw, *parts])} FROM {table.records}"
+    rest = ["NULL::VARCHAR AS keys", "false AS repaired"]
+    return f"SELECT {', '.join(['line', 'breaks', 'problem', raw, *rest, *parts])} FROM {table.records}"
 
 
 def _of_json(table: Table, wanted: Sequence[tuple[str, str]]) -> str:
-    keys = [(part, pointer) for part, column in wanted for pointer in table.columns[column]]
-    paths = "[" + ", ".join(literal(pointer) for _, pointer in keys) + "]::VARCHAR[]"
-    parts: list[str] = []
-    for part, _ in wanted:
-        places = [place for place, (owner, _) in enumerate(keys, start=1) if owner == part]
-        # The same key in two spellings: the one that holds something wins over an explicit null.
-        types = [*(f"nullif(types[{place}], 'NULL')" for place in places), *(f"types[{place}]" for place in places)]
-        text = f"coalesce({', '.join(f'texts[{place}]' for place in places)})"
-        parts += (
-            [_extra(part, text)]
-            if _is_extra(part)
-            else [f"{text} AS {part}_text", f"coalesce({', '.join(types)}) AS {part}_type"]
-        )
-    found = "CASE WHEN NOT json_valid(value) THEN 'broken_json' WHEN json_type(value) <> 'OBJECT' THEN 'not_an_object' END"
+    places = [(part, place) for part, column in wanted for place in table.columns[column]]
+    paths = "[" + ", ".join(literal(place) for _, place in places) + "]::VARCHAR[]"
+    direct = _direct(table, wanted)
+    keys = "[" + ", ".join(literal(key) for key in table.regular) + "]::VARCHAR[]"
+    form = literal(json.dumps(dict.fromkeys(direct.values(), "VARCHAR"), ensure_ascii=False))
+    usual = f"CASE WHEN found = {keys} THEN json_transform(json, {form}) END" if direct else "NULL"
+    odd = " OR ".join(_may_be_no_text(f"usual.{_name(key)}", part, table, wanted) for part, key in direct.items())
+    parts = [_part(part, direct.get(part), places, table, wanted) for part, _ in wanted]
+    # An empty object has no keys; nor has anything that is no object.
+    problem = f"""CASE WHEN told <> 'repaired_json' THEN told WHEN found IS NULL THEN 'broken_json'
+        WHEN len(found) = 0 AND json_type(json) <> 'OBJECT' THEN 'not_an_object' END"""
     return f"""
-        SELECT {", ".join(["line", "breaks", "raw", "problem", *parts])} FROM (
-          SELECT *, CASE WHEN problem IS NULL THEN json_extract_string(raw, {paths}) END AS texts,
-            CASE WHEN problem IS NULL THEN json_type(raw, {paths}) END AS types
-          FROM (SELECT line, breaks, value AS raw, coalesce(problem, {found}) AS problem FROM {table.records}))"""
+        SELECT {", ".join(["line", "breaks", "raw", "problem", "keys", "repaired", *parts])} FROM (
+          SELECT *, CASE WHEN NOT plain AND problem IS NULL THEN json_extract_string(json, {paths}) END AS texts,
+            CASE WHEN NOT plain AND problem IS NULL THEN json_type(json, {paths}) END AS types
+          FROM (SELECT line, breaks, raw, json, repaired, usual, {problem} AS problem,
+              coalesce({f"usual IS NOT NULL AND NOT ({odd})" if direct else "false"}, false) AS plain,
+              CASE WHEN found <> {keys} THEN to_json(found)::VARCHAR END AS keys
+            FROM (SELECT *, {usual} AS usual FROM ({_parsed(table)}))))"""
+
+
+def _parsed(table: Table) -> str:
+    """SQL with ``line, breaks, raw, told, json, found, repaired``: the row as JSON, mended where that is possible."""
+    return f"""
+        SELECT line, breaks, value AS raw, told, coalesce(mended, value) AS json,
+          CASE WHEN own IS NULL AND mended IS NOT NULL THEN TRY(json_keys(mended)) ELSE own END AS found,
+          mended IS NOT NULL OR coalesce(told = 'repaired_json', false) AS repaired
+        FROM (SELECT *, CASE WHEN own IS NULL AND told IS NULL THEN {_MENDED}(value) END AS mended
+          FROM (SELECT line, breaks, problem AS told, value,
+              CASE WHEN coalesce(problem, 'repaired_json') = 'repaired_json' THEN TRY(json_keys(value)) END AS own
+            FROM {table.records}))"""
+
+
+def _direct(table: Table, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Per part the key that holds it in the rows with the usual keys. Empty when those cannot be read in one go."""
+    direct: dict[str, str] = {}
+    for part, column in wanted:
+        held = [key for key in map(key_of, table.columns[column]) if key in table.regular]
+        if len(held) > 1:
+            return {}
+        if held:
+            direct[part] = held[0]
+    return direct
+
+
+def _may_be_no_text(text: str, part: str, table: Table, wanted: Sequence[tuple[str, str]]) -> str:
+    """SQL for whether a text could have been a number, a word of JSON, a list or an object; NULL is false."""
+    column = dict(wanted)[part]
+    listed = "" if column in table.lists or _is_extra(part) else f"OR ({text} >= '[' AND {text} < '\\')"
+    if _is_extra(part):
+        # Only its text is kept, which is the same whatever the type.
+        return "false"
+    words = "('true', 'false', 'NaN', 'Infinity', 'nan', 'inf')"
+    return (
+        f"coalesce(({text} >= '-' AND {text} < ':') {listed} OR ({text} >= '{{' AND {text} < '|') OR {text} IN {words}, false)"
+    )
+
+
+def _part(
+    part: str, key: str | None, places: Sequence[tuple[str, str]], table: Table, wanted: Sequence[tuple[str, str]]
+) -> str:
+    """SQL for the text of a part and its type."""
+    own = [place for place, (owner, _) in enumerate(places, start=1) if owner == part]
+    text = f"coalesce({', '.join(f'texts[{place}]' for place in own)})"
+    # The same key in two spellings: the one that holds something wins over an explicit null.
+    types = ", ".join([*(f"nullif(types[{place}], 'NULL')" for place in own), *(f"types[{place}]" for place in own)])
+    direct = f"usual.{_name(key)}" if key is not None else "NULL"
+    text = f"CASE WHEN plain THEN {direct} ELSE {text} END"
+    if _is_extra(part):
+        return _extra(part, text)
+    kind = "'VARCHAR'"
+    if dict(wanted)[part] in table.lists:
+        kind = f"CASE WHEN {direct} >= '[' AND {direct} < '\\' THEN 'ARRAY' ELSE 'VARCHAR' END"
+    kind = f"CASE WHEN {direct} IS NULL THEN 'NULL' ELSE {kind} END" if key is not None else "NULL"
+    return f"{text} AS {part}_text, CASE WHEN plain THEN {kind} ELSE coalesce({types}) END AS {part}_type"
+
+
+def _name(key: str | None) -> str:
+    return '"' + (key or "").replace('"', '""') + '"'
 
 
 def _is_extra(part: str) -> bool:
