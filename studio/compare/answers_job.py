@@ -10,15 +10,17 @@ import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
-from studio import models
+from studio import data, models
 from studio.compare.generate import Plan, Question, measured, questions
+from studio.data import Dataset
 from studio.errors import RunError
 from studio.runs.desk import Desk, StopAsked, at_desk, leave
 from studio.runs.environment import settle_down
-from studio.store import AnswerRow, Arm
+from studio.runs.seal import sealed
+from studio.store import AnswerRow, Arm, checked_id
 
 if TYPE_CHECKING:
     from studio.runs.link import Link
@@ -34,6 +36,10 @@ def main() -> int:
 def _answer(desk: Desk) -> None:
     comparison = desk.store.comparisons.get(desk.job.id, desk.job.owner)
     plan = Plan.of(comparison)
+    if not plan.run_seal:
+        # Asked for in a version without seals: the run is sealed now, or the comparison is refused.
+        run, _ = sealed(desk.settings, desk.store, desk.store.runs.get(plan.run_id, desk.job.owner), _data_of(desk, plan))
+        plan = replace(plan, run_seal=run.seal)
     asked = questions(desk.settings, plan)
     known = _known(desk)
     if len(known) < 2 * len(asked):
@@ -53,6 +59,10 @@ def _answer(desk: Desk) -> None:
     desk.phase("measuring")
     found = [asdict(one) for one in measured(desk.store.comparisons.answers(comparison.id))]
     desk.store.comparisons.update(comparison.id, measures_json=json.dumps(found, allow_nan=False))
+
+
+def _data_of(desk: Desk, plan: Plan) -> Dataset:
+    return data.load(desk.settings.datasets / checked_id(plan.dataset_id))
 
 
 def _import_cookbook() -> None:

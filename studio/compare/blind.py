@@ -22,7 +22,7 @@ from typing import Final, Literal, cast, get_args
 from studio.compare.dealing import deal, draw
 from studio.compare.giveaways import shown
 from studio.errors import NotFoundError, RunError, SettingError
-from studio.store import CHOICES, AnswerRow, Choice, DealRow, RaterRow, SessionRow, Side, Store, VoteRow
+from studio.store import CHOICES, AnswerRow, Choice, ComparisonRow, DealRow, RaterRow, SessionRow, Side, Store, VoteRow
 
 Guess = Literal["left", "right", "unsure"]
 
@@ -152,6 +152,7 @@ def open_session(store: Store, comparison_id: str, owner: str, *, prompts: int |
         raise SettingError("A session needs at least one pair.", where="prompts", next_step="Choose 1 or more.")
     if store.jobs.get(comparison.id).status != "completed":
         raise RunError("The answers are not complete yet.", next_step="Wait until both models have answered every prompt.")
+    _require_sealed(store, comparison)
     pairs = answer_pairs(store.comparisons.answers(comparison.id))
     identical = {prompt_id for prompt_id, (base, tuned) in pairs.items() if shown(base.text) == shown(tuned.text)}
     drawn = draw(tuple(pairs), identical, min(prompts or MOST_PAIRS, MOST_PAIRS))
@@ -207,6 +208,19 @@ def state(store: Store, session_id: str, owner: str) -> SessionState:
 def close(store: Store, session_id: str, owner: str) -> None:
     """Take no more votes, for good; the session stays in the record. Twice is once. Raises ``NotFoundError``."""
     store.ratings.close_session(owned_session(store, session_id, owner).id)
+
+
+def _require_sealed(store: Store, comparison: ComparisonRow) -> None:
+    """Answers count only under the seal of their run: it is what says that no prompt was trained on."""
+    sealed = store.runs.get(comparison.run_id, comparison.owner).seal
+    # Answers of a version without seals say nothing about them.
+    answered_under = json.loads(comparison.settings_json).get("run_seal", "")
+    if answered_under and answered_under != sealed:
+        raise RunError(
+            "These answers were made under another seal of the run, so some prompts may have been trained on.",
+            where=comparison.id,
+            next_step="Ask both models again.",
+        )
 
 
 # ---- the rater's side: a token is all they have -----------------------------------------------------------------------------

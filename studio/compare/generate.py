@@ -23,6 +23,7 @@ from studio.data import Dataset, Message
 from studio.errors import DataError, NotFoundError, RunError, SettingError
 from studio.models import Model
 from studio.recipe import Recipe
+from studio.runs import seal
 from studio.settings import Settings
 from studio.store import AnswerRow, ComparisonRow, RunRow, Store, checked_id
 
@@ -78,6 +79,8 @@ class Plan:
     top_k: int
     max_tokens: int
     seed: int
+    run_id: str = ""
+    run_seal: str = ""
 
     def to_json(self) -> str:
         """JSON with sorted keys, so that equal plans are equal texts."""
@@ -85,8 +88,9 @@ class Plan:
 
     @classmethod
     def of(cls, comparison: ComparisonRow) -> Self:
-        """The plan of a stored comparison."""
-        return cls(**json.loads(comparison.settings_json))
+        """The plan of a stored comparison. Those of the first version do not name their run."""
+        fields: dict[str, Any] = {"run_id": comparison.run_id, **json.loads(comparison.settings_json)}
+        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,9 @@ def start_comparison(
     """Queue a job of kind ``answers`` for this run; ``Supervisor.submit(comparison.id)`` sets it going.
 
     The same request again is the same comparison: a complete one is returned as it is, one that failed or was stopped is queued
-    again and goes on after the answers that it has. Raises ``RunError`` when the run has nothing to compare,
-    ``NotFoundError`` for somebody else's run, ``DataError`` when the files of its data set are gone.
+    again and goes on after the answers that it has. Raises ``RunError`` when the run has nothing to compare or
+    its data set was split again since, ``NotFoundError`` for somebody else's run, ``DataError`` when the files of its data set
+    are gone.
     """
     run = store.runs.get(run_id, owner)
     _require_result(store, run)
@@ -124,6 +129,7 @@ def start_comparison(
     recipe = Recipe.from_json(run.recipe_json)
     model = models.get(recipe.model)
     _require_place(settings, model)
+    run, _ = seal.sealed(settings, store, run, dataset)
     plan = _plan(run, recipe, model, dataset, wanted or CompareSettings())
     for known in store.comparisons.of_run(run.id, owner):
         if known.settings_json == plan.to_json():
@@ -168,11 +174,23 @@ def sample_once(
     return visible(answer_alone(settings, model, renderer, sampler_path, prompt, wanted))
 
 
+def was_trained_on(settings: Settings, store: Store, target: str, prompt: str) -> bool | None:
+    """Whether the run ``target`` was trained on this prompt; ``None`` for a base model, and for a run that kept no seal.
+
+    For prompts that a person insists on: they are answered, and stamped. Raises ``RunError`` when the seal was changed.
+    """
+    if not target.startswith("run-"):
+        return None
+    run = store.runs.get(target, settings.owner)
+    return seal.trained_on(settings, run.id, run.seal, [[Message("user", prompt)]])[0] if run.seal else None
+
+
 def questions(settings: Settings, plan: Plan) -> tuple[Question, ...]:
     """The held-out prompts of a plan, each once, in the order of the file.
 
     When there are more than ``max_prompts``, the hash of seed and prompt id draws them: the choice depends neither on the order
-    of the file nor on anything a model did. Raises ``DataError`` when the held-out part is not the one that was sealed.
+    of the file nor on anything a model did. Raises ``DataError`` when the held-out part is not the one that was sealed or a
+    prompt of it was trained on, ``RunError`` when nothing says what the run was trained on.
     """
     dataset = data.load(settings.datasets / checked_id(plan.dataset_id))
 
@@ -185,6 +203,15 @@ def questions(settings: Settings, plan: Plan) -> tuple[Question, ...]:
     if not chosen or found != plan.held_out_seal:
         raise DataError(
             "The held-out rows are not the ones that were put aside when this data set was split.",
+            where=str(dataset.test.path),
+            next_step="Load the file again and train on it; what was held out must never change.",
+        )
+    # The last word have the texts that would be asked, whatever the ids beside them say.
+    learned = sum(seal.trained_on(settings, plan.run_id, plan.run_seal, [row.messages[:-1] for row in chosen]))
+    if learned:
+        raise DataError(
+            f"{learned:,} of {len(chosen):,} held-out prompts {'was' if learned == 1 else 'were'} trained on, so the answers "
+            "would show what was memorised and not what was learned.",
             where=str(dataset.test.path),
             next_step="Load the file again and train on it; what was held out must never change.",
         )
@@ -227,6 +254,8 @@ def _plan(run: RunRow, recipe: Recipe, model: Model, dataset: Dataset, wanted: C
         top_k=wanted.top_k,
         max_tokens=wanted.max_tokens or _room_for(dataset, model),
         seed=wanted.seed,
+        run_id=run.id,
+        run_seal=run.seal,
     )
 
 

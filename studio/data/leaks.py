@@ -34,18 +34,16 @@ def verified(
 
     Raises ``StoreError`` when a part is empty, a row is missing, or anything is in two parts.
     """
-    tables = {part: table_of(folder / f"{part}.parquet", connection) for part in PARTS}
+    tables: dict[PartName, str] = {part: table_of(folder / f"{part}.parquet", connection) for part in PARTS}
     counts = {part: _one(f"SELECT count(*) FROM {table}", connection) for part, table in tables.items()}
     shared = _shared(tables, f"hash({normalised('prompt')})", connection)
     shared += _shared_beginnings(tables, training, connection)
     if group:
         shared += _shared(tables, group_key(group), connection)
     if near is not None:
-        shared += _shared(
-            {part: f"({table} JOIN read_parquet({readable(near)}) USING (row_id))" for part, table in tables.items()},
-            "cluster",
-            connection,
-        )
+        clusters = f"read_parquet({readable(near)})"
+        near_rows: dict[PartName, str] = {part: f"({table} JOIN {clusters} USING (row_id))" for part, table in tables.items()}
+        shared += _shared(near_rows, "cluster", connection)
     if shared or sum(counts.values()) != expected or min(counts.values()) == 0:
         raise StoreError(
             "The parts on disk are not what was computed, so they were not kept.",

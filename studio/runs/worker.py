@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from studio import models
 from studio.errors import EngineError, RunError
 from studio.recipe import Recipe
-from studio.runs import checkpoints, files
+from studio.runs import checkpoints, files, seal
 from studio.runs.desk import Desk, StopAsked, at_desk, leave
 from studio.runs.environment import settle_down
 from studio.runs.metrics import AT, LIFE, MetricsFile
@@ -78,6 +78,7 @@ def _plan(desk: Desk, run: RunRow, recipe: Recipe) -> tuple[Plan, tuple[checkpoi
     from studio.runs.sft import Plan
 
     dataset = data.load(desk.settings.datasets / run.dataset_id)
+    seal.sealed(desk.settings, desk.store, run, dataset)
     steps_per_epoch = dataset.train.rows // recipe.batch_size
     total = recipe.steps(dataset.train.rows)
     if total < 1:
@@ -97,6 +98,7 @@ def _plan(desk: Desk, run: RunRow, recipe: Recipe) -> tuple[Plan, tuple[checkpoi
         total=total,
         start=min(saved[-1].step, total) if saved else 0,
         name=run.name,
+        shuffle=not dataset.plan.order,
     )
     return plan, saved
 

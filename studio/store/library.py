@@ -44,9 +44,21 @@ class Runs:
 
     database: Database
 
-    def add(self, *, owner: str, name: str, dataset_id: str, method: str, model: str, recipe_json: str) -> RunRow:
-        """A new run with a queued job."""
-        row = RunRow(new_id("run"), owner, name, dataset_id, method, model, recipe_json, time.time(), "", "", "{}")
+    def add(
+        self,
+        *,
+        owner: str,
+        name: str,
+        dataset_id: str,
+        method: str,
+        model: str,
+        recipe_json: str,
+        run_id: str = "",
+        seal: str = "",
+    ) -> RunRow:
+        """A new run with a queued job. The id is chosen first (``new_id``) where its folder must be there before it."""
+        ident = run_id or new_id("run")
+        row = RunRow(ident, owner, name, dataset_id, method, model, recipe_json, time.time(), "", "", "{}", seal)
         with self.database.write() as con:
             insert(con, "jobs", new_job_values(row.id, "train", owner))
             insert(con, "runs", asdict(row))
@@ -64,7 +76,7 @@ class Runs:
         return self.database.all(RunRow, "SELECT * FROM runs WHERE owner = ? ORDER BY created_at DESC", (owner,))
 
     def update(self, run_id: str, **changes: Value) -> None:
-        """Change ``sampler_path, checkpoint_path`` or ``result_json``. Raises ``NotFoundError``."""
+        """Change ``sampler_path, checkpoint_path, result_json`` or ``seal``. Raises ``NotFoundError``."""
         with self.database.write() as con:
             if changes and update(con, "runs", run_id, changes) == 0:
                 raise NotFoundError(f"There is no run {run_id!r}.")

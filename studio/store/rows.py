@@ -72,7 +72,10 @@ class DatasetRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What was asked for and what came out; whether it is running is its job's business (same id)."""
+    """What was asked for and what came out; whether it is running is its job's business (same id).
+
+    ``seal`` is the digest of the record of what it is trained on; empty for runs of a version that kept none.
+    """
 
     id: str
     owner: str
@@ -85,6 +88,7 @@ class RunRow:
     sampler_path: str
     checkpoint_path: str
     result_json: str
+    seal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

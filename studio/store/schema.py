@@ -139,5 +139,9 @@ CREATE INDEX votes_of_session ON votes (session_id, id);
 CREATE INDEX votes_of_rater ON votes (rater_id, position, id);
 """
 
+_SEAL: Final = """
+ALTER TABLE runs ADD COLUMN seal TEXT NOT NULL DEFAULT '';
+"""
+
 #: (name, SQL script), applied once each, in order, inside a transaction.
-MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (("0001_first", _FIRST),)
+MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (("0001_first", _FIRST), ("0002_seal", _SEAL))

@@ -32,12 +32,15 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def a_run(
-    settings: Settings, store: Store, rows: list[tuple[str, str]], *, path: str = "tinker://m/sampler_weights/f"
+    settings: Settings, store: Store, rows: list[tuple[str, str]] | list[str], *, path: str = "tinker://m/sampler_weights/f"
 ) -> RunRow:
     dataset_id = new_id("dat")
     file = settings.home / f"{dataset_id}.csv"
     with file.open("w", newline="") as handle:
-        csv.writer(handle).writerows([("prompt", "completion"), *rows])
+        if isinstance(rows[0], str):
+            handle.write("\n".join(rows))
+        else:
+            csv.writer(handle).writerows([("prompt", "completion"), *rows])
     inspection = data.inspect(file, "mine.csv", settings.datasets / dataset_id)
     dataset = data.split(inspection, SplitPlan("even", 40, 20, 40))
     store.datasets.add(
@@ -197,17 +200,13 @@ def test_a_smaller_draw_depends_on_the_seed_only(settings: Settings, store: Stor
 
 
 def test_a_system_prompt_is_part_of_the_prompt(settings: Settings, store: Store):
-    run = a_run(settings, store, ROWS)
     lines = [
         json.dumps({"messages": [{"role": "system", "content": "Be brief."}, *turns]})
         for turns in (
             [{"role": "user", "content": f"Question {i}?"}, {"role": "assistant", "content": f"Answer {i}."}] for i in range(30)
         )
     ]
-    file = settings.home / "chat.jsonl"
-    file.write_text("\n".join(lines))
-    folder = settings.datasets / run.dataset_id
-    data.split(data.inspect(file, "chat.jsonl", folder), SplitPlan("even", 40, 20, 40))
+    run = a_run(settings, store, lines)
     for one in planned(settings, store, run):
         assert [turn.role for turn in one.messages] == ["system", "user"]
         assert one.reference.startswith("Answer")
