@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from studio import data, datasets, models, samples, tokens
+from studio import data, datasets, fitting, models, samples, tokens
 from studio.data import Inspection, SplitPlan, desk
 from studio.errors import DataError, NotFoundError, StudioError
 from studio.recipe import FIELDS
@@ -58,7 +58,7 @@ def _staged(ctx: Context, visit: Visit, base: Screen) -> Screen:
     if isinstance(at, Done) and at.task in ("split", "mix"):
         dataset = datasets.settled(ctx.settings, ctx.store, staged_id, owner)
         return _tab(ctx, visit, replace(base, inspection=dataset.inspection, dataset=dataset, plan=dataset.plan))
-    now = replace(base, work=_work(at, "your file") if isinstance(at, Working) else None)
+    now = replace(base, work=_work(at, datasets.name_of(ctx.settings, staged_id, owner)) if isinstance(at, Working) else None)
     if isinstance(at, Failed):
         now = replace(now, problem=at.error)
     try:
@@ -125,18 +125,37 @@ def shares_of(name: str) -> SplitPlan | None:
 
 def _tab(ctx: Context, visit: Visit, now: Screen) -> Screen:
     """With what the open tab shows. The rows of a file whose columns nobody knows are not looked at."""
+    now = _with_more_findings(visit, now)
     inspection = now.inspection
     if inspection is None or inspection.shape is None or not inspection.rows_total:
         return now
     match now.view.tab:
         case "rows":
-            return replace(now, page=desk.page(inspection, now.view.look))
+            return replace(now, page=desk.page(inspection, now.view.look, now.listed))
         case "figures" if inspection.rows_usable:
             return replace(now, figures=desk.figures(inspection))
         case "seen" if inspection.rows_usable:
             return replace(now, seen=seen(ctx, visit, now, inspection))
         case _:
             return now
+
+
+def _with_more_findings(visit: Visit, now: Screen) -> Screen:
+    """With what only the chosen method and the chosen model have against the file."""
+    inspection, draft = now.inspection, visit.draft
+    if inspection is None or not inspection.ready:
+        return now
+    fits = fitting.findings(inspection, draft.method) if draft.method else ()
+    profile = tokens.known(inspection, model_of(draft), _train_on(draft, inspection, now.dataset))
+    long = tokens.findings(profile) if profile is not None else ()
+    found = replace(inspection, findings=(*inspection.findings, *fits, *long))
+    return replace(now, inspection=found, listed=_listed(profile) if profile is not None else {})
+
+
+def _listed(profile: tokens.TokenProfile) -> dict[str, tuple[int, ...]]:
+    """The rows of findings that only counting tokens knows of."""
+    listed = {refusal.code: refusal.row_ids for refusal in profile.refusals}
+    return listed | {"too_long": profile.long_row_ids, "nothing_trained": profile.bare_row_ids}
 
 
 def seen(ctx: Context, visit: Visit, now: Screen, inspection: Inspection) -> Seen:

@@ -6,7 +6,7 @@ number and the length of the rows; numbers count every row, none is sampled. The
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import Final, Literal
 
 import duckdb
 
+from studio.data.conditions import NEAR, condition
 from studio.data.db import connect, literal, readable
-from studio.data.stage import rows_of
+from studio.data.stage import STAGE, rows_of
 from studio.data.types import Inspection, Message, messages_from
 from studio.errors import NotFoundError
 
@@ -45,7 +46,7 @@ class Look:
 
     ``text`` is searched for in every text of a row, whatever its case. ``finding`` is the code of a finding. ``part`` is train
     or validation of a data set that was split. ``like`` asks for the rows that share something with one row, as ``what:row``:
-    ``copies``, ``prompt``, ``answer`` or ``x0, x1, ...``; ``near`` takes the number of a cluster instead.
+    ``copies``, ``prompt``, ``answer``, ``script`` or ``x0, x1, ...``; ``near`` takes the number of a cluster instead.
     """
 
     text: str = ""
@@ -126,7 +127,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The values of one column (``completion`` or ``x0, x1, ...``), most frequent first; ``others`` are rows not listed."""
+    """The values of one column, most frequent first; ``others`` are rows that are not listed.
+
+    ``column`` is ``completion``, ``script`` (of the answer: Latin, Arabic, ...) or ``x0, x1, ...``.
+    """
 
     column: str
     values: tuple[Label, ...]
@@ -157,14 +161,14 @@ class Figures:
     near: int
 
 
-def page(inspection: Inspection, look: Look, *, condition: Callable[[str], str | None] | None = None) -> Page:
-    """The rows that ``look`` asks for. ``condition`` gives the SQL for the rows of a finding; the desk's own by default.
+def page(inspection: Inspection, look: Look, listed: Mapping[str, Collection[int]] | None = None) -> Page:
+    """The rows that ``look`` asks for. ``listed`` names the rows of findings that the stage itself knows nothing of.
 
     Raises ``NotFoundError`` when the staged rows are gone.
     """
     columns = shown_columns(inspection)
     with _looking(inspection.folder) as (connection, rows):
-        where = _where(inspection.folder, rows, look, condition or _condition)
+        where = _where(inspection.folder, rows, look, listed or {})
         connection.execute(f"CREATE TEMP TABLE hits AS SELECT row_id FROM {rows} WHERE {where}")
         found = connection.execute("SELECT count(*) FROM hits").fetchone()
         matched = int(found[0]) if found else 0
@@ -234,14 +238,14 @@ def shown_columns(inspection: Inspection) -> tuple[str, ...]:
 @contextmanager
 def _looking(folder: Path) -> Generator[tuple[duckdb.DuckDBPyConnection, str]]:
     """A connection to the stage, and the SQL that names its rows."""
-    stage = folder / "stage.parquet"
+    stage = folder / STAGE
     if not stage.exists():
         raise NotFoundError("The prepared rows are gone.", where=str(folder), next_step="Choose the file again.")
     with connect(folder) as connection:
         yield connection, rows_of(stage)
 
 
-def _where(folder: Path, rows: str, look: Look, condition: Callable[[str], str | None]) -> str:
+def _where(folder: Path, rows: str, look: Look, listed: Mapping[str, Collection[int]]) -> str:
     """SQL for the rows that are asked for."""
     wanted: list[str] = []
     if look.show != "all":
@@ -250,7 +254,7 @@ def _where(folder: Path, rows: str, look: Look, condition: Callable[[str], str |
         needle = literal(look.text.strip().lower())
         wanted.append("(" + " OR ".join(f"contains(lower({text}), {needle})" for text in _TEXTS) + ")")
     if look.finding:
-        wanted.append(f"({condition(look.finding) or 'false'})")
+        wanted.append(f"({_of_finding(folder, look.finding, listed)})")
     if look.part in _ROWS_OF_A_PART:
         path = folder / f"{look.part}.parquet"
         lines = f"SELECT line FROM read_parquet({readable(path)})"
@@ -260,9 +264,12 @@ def _where(folder: Path, rows: str, look: Look, condition: Callable[[str], str |
     return " AND ".join(wanted) or "true"
 
 
-def _condition(code: str) -> str | None:
-    """SQL for the rows that were set aside for this reason."""
-    return f"reason = {literal(code)}"
+def _of_finding(folder: Path, code: str, listed: Mapping[str, Collection[int]]) -> str:
+    """SQL for the rows of a finding."""
+    if code not in listed:
+        return condition(code, folder / STAGE)
+    some = ", ".join(str(int(row_id)) for row_id in listed[code])
+    return f"row_id IN ({some})" if some else "false"
 
 
 def _alike(folder: Path, rows: str, like: str) -> str:
@@ -270,11 +277,11 @@ def _alike(folder: Path, rows: str, like: str) -> str:
     what, _, number = like.partition(":")
     if not number.isdecimal() or len(number) > 20:
         return "false"
-    near = folder / "near.parquet"
+    near = folder / NEAR
     if what == "near":
         members = f"SELECT row_id FROM read_parquet({readable(near)}) WHERE cluster = {number}"
         return f"row_id IN ({members})" if near.exists() else "false"
-    column = {"copies": "row_key", "prompt": "prompt_key", "answer": "completion"}.get(what)
+    column = {"copies": "row_key", "prompt": "prompt_key", "answer": "completion", "script": "script"}.get(what)
     if column is None and what[:1] == "x" and what[1:].isdecimal() and len(what) < 4:
         column = what
     if column is None:
@@ -342,7 +349,7 @@ def _copies(connection: duckdb.DuckDBPyConnection, rows: str) -> tuple[int, tupl
 
 def _near(connection: duckdb.DuckDBPyConnection, rows: str, folder: Path) -> tuple[int, tuple[Cluster, ...]]:
     """The same for rows that are nearly the same."""
-    path = folder / "near.parquet"
+    path = folder / NEAR
     if not path.exists():
         return 0, ()
     groups = f"SELECT cluster, count(*) AS n, min(row_id) AS first FROM read_parquet({readable(path)}) GROUP BY cluster"
@@ -371,8 +378,8 @@ def _clusters(connection: duckdb.DuckDBPyConnection, rows: str, groups: Sequence
 
 
 def _all_labels(connection: duckdb.DuckDBPyConnection, rows: str, inspection: Inspection) -> Generator[Labels]:
-    """The answers when they are labels, and every other column that holds labels."""
-    columns = [(f"x{index}", f"x{index}") for index in range(len(inspection.extras))]
+    """The answers when they are labels, in which scripts they are, and every other column that holds labels."""
+    columns = [("script", "script"), *((f"x{index}", f"x{index}") for index in range(len(inspection.extras)))]
     if 0 < inspection.lengths.completion.p95 <= _LABEL:
         columns.insert(0, ("completion", "answer"))
     for column, what in columns:

@@ -17,6 +17,8 @@ from wizards.widgets import Html, State, tag
 
 _SIGNS: Final[dict[str, State]] = {"error": "bad", "warning": "warn", "info": "quiet"}
 _ORDER: Final = {"error": 0, "warning": 1, "info": 2}
+#: These stand above the desk in words of their own.
+_SAID_ELSEWHERE: Final = frozenset({"training_type_mismatch", "few_for_method", "columns_not_recognised"})
 _FIXING: Final = "Making the repair and checking every row again"
 
 #: What a code is called on a list.
@@ -79,7 +81,8 @@ def strip(now: Screen) -> Html | None:
     inspection = now.inspection
     if inspection is None or now.dataset is not None:
         return None
-    counts = {kind: sum(finding.severity == kind for finding in inspection.findings) for kind in _ORDER}
+    told = [finding for finding in inspection.findings if finding.code not in _SAID_ELSEWHERE]
+    counts = {kind: sum(finding.severity == kind for finding in told) for kind in _ORDER}
     if not counts["error"] and not counts["warning"] and not inspection.fixes:
         return None
     said = [

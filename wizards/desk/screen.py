@@ -5,6 +5,7 @@ Guarantees: knows no Gradio; holds what was read and reads nothing itself.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from studio.data import Dataset, Inspection, SplitPlan, desk
@@ -44,7 +45,7 @@ class Screen:
 
     ``work`` may stand beside ``inspection``: then the same file is being read again. ``page``, ``figures`` and ``seen`` are
     there when their tab is open. ``paths`` says that files of this computer may be named; ``groupable`` are the columns that a
-    split can keep together, share out or sort by.
+    split can keep together, share out or sort by; ``listed`` are the rows of findings that only the model knows of.
     """
 
     id: str = ""
@@ -55,6 +56,7 @@ class Screen:
     dataset: Dataset | None = None
     plan: SplitPlan | None = None
     groupable: tuple[str, ...] = ()
+    listed: Mapping[str, Collection[int]] = field(default_factory=dict[str, Collection[int]])
     chosen_columns: Pairs = ()
     page: desk.Page | None = None
     figures: desk.Figures | None = None

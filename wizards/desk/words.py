@@ -39,6 +39,7 @@ HEADS: Final = {
     "reference": "The right result",
     "reward": "Points",
     "raw": "As it stands in the file",
+    "script": "Writing",
 }
 #: What a form is called.
 KINDS: Final[dict[Kind, str]] = {
