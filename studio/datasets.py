@@ -178,6 +178,11 @@ def find(settings: Settings, staged_id: str, owner: str) -> Inspection:
     return data.reopen(folder)
 
 
+def name_of(settings: Settings, staged_id: str, owner: str) -> str:
+    """What the person calls the file, also while it is read for the first time. Raises ``NotFoundError``."""
+    return str((read_json(_own(settings, staged_id, owner) / _ORIGIN) or {"name": ""})["name"])
+
+
 def reading_of(settings: Settings, staged_id: str, owner: str) -> Reading:
     """The reading that ``find`` shows. Raises ``NotFoundError``."""
     found = read_json(_own(settings, staged_id, owner) / READING)

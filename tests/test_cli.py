@@ -62,6 +62,137 @@ def test_validate_reports_and_keeps_nothing(good: Path, home: list[str], tmp_pat
     assert not (tmp_path / "home").exists()
 
 
+CONTRACT = {
+    *("outcome", "container", "encoding", "delimiter", "data_format", "training_type", "usable_rows", "rejected_rows"),
+    *("reasons", "problem_lines", "duplicate_rows", "warnings", "findings"),
+}
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def pairs(tmp_path: Path) -> Path:
+    rows = [{"prompt": f"Question {n}?", "chosen": f"Good {n}", "rejected": f"Bad {n}"} for n in range(20)]
+    return write(tmp_path / "pairs.jsonl", *rows)
+
+
+def test_validate_keeps_its_contract_for_every_outcome(
+    good: Path, home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    aside = tmp_path / "aside.csv"
+    aside.write_text(good.read_text() + "no answer,\n")
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "odd.csv").write_text("alpha,beta\n1,2\n")
+    for file, outcome, status in (
+        (good, "accepted", 0),
+        (aside, "accepted_with_warnings", 0),
+        (tmp_path / "empty.csv", "rejected", 1),
+        (tmp_path / "odd.csv", "rejected", 1),
+    ):
+        assert main(["validate", str(file), "--json", *home]) == status
+        report = json.loads(capsys.readouterr().out)
+        assert set(report) >= CONTRACT
+        assert report["outcome"] == outcome
+    assert main(["validate", str(aside), "--json", *home]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["reasons"], report["problem_lines"], report["warnings"]) == ({"empty_value": 1}, [42], ["rows_rejected"])
+
+
+def test_validate_writes_the_usable_rows(good: Path, home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    good.write_text(good.read_text() + "no answer,\n")
+    out = tmp_path / "rows.jsonl"
+    assert main(["validate", str(good), "--json", "--rows", str(out), *home]) == 0
+    json.loads(capsys.readouterr().out)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert rows == [{"prompt": f"Question {n}, please", "completion": f"Answer {n}"} for n in range(40)]
+    (tmp_path / "odd.csv").write_text("alpha,beta\n1,2\n")
+    assert main(["validate", str(tmp_path / "odd.csv"), "--json", "--rows", str(tmp_path / "none.jsonl"), *home]) == 1
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_a_rows_file_that_cannot_be_written_is_said(
+    good: Path, home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["validate", str(good), "--json", "--rows", str(tmp_path / "none" / "rows.jsonl"), *home]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert json.loads(said.err)["error"]["next_step"]
+
+
+def test_validate_holds_a_file_against_a_method(
+    good: Path, home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["validate", str(good), "--json", "--method", "sl", *home]) == 0
+    report = json.loads(capsys.readouterr().out)
+    (few,) = [finding for finding in report["findings"] if finding["code"] == "few_for_method"]
+    assert "40 examples" in few["message"]
+    assert report["outcome"] == "accepted"
+    assert main(["validate", str(good), "--json", "--method", "dpo", *home]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["outcome"], report["training_type"]) == ("rejected", "SL")
+    assert report["findings"][-1]["code"] == "training_type_mismatch"
+    assert main(["validate", str(pairs(tmp_path)), "--json", "--method", "dpo", *home]) == 0
+    assert json.loads(capsys.readouterr().out)["training_type"] == "DPO"
+
+
+def test_pairs_are_read_and_can_be_learned_from_as_examples(
+    home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = pairs(tmp_path)
+    assert main(["validate", str(file), *home]) == 0
+    assert "preference" in capsys.readouterr().out
+    assert main(["recommend", str(file), *home]) == 1
+    said = capsys.readouterr().err
+    assert "supervised only" in said
+    assert "--fix better_answers" in said
+    assert main(["recommend", str(file), "--fix", "better_answers", "--json", *home]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"]["method"] == "sl"
+    out = tmp_path / "rows.jsonl"
+    assert main(["validate", str(file), "--json", "--fix", "better_answers", "--rows", str(out), *home]) == 0
+    assert json.loads(capsys.readouterr().out)["training_type"] == "SL"
+    assert json.loads(out.read_text().splitlines()[0]) == {"prompt": "Question 0?", "completion": "Good 0"}
+
+
+def test_questions_for_a_grader_say_how_to_learn_from_their_answers(
+    home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = write(
+        tmp_path / "rl.jsonl", *[{"question": f"{n} + 1?", "answer": f"{n} + 1 = {n + 1} #### {n + 1}"} for n in range(20)]
+    )
+    assert main(["validate", str(file), "--json", *home]) == 0
+    training = json.loads(capsys.readouterr().out)["training_type"]
+    status = main(["recommend", str(file), *home])
+    said = capsys.readouterr().err
+    if training == "SL":
+        assert status == 0
+        return
+    assert status == 1
+    hint = said[said.index("add: ") + 5 :].split()
+    assert main(["recommend", str(file), *hint, *home]) == 0
+
+
+def test_an_encoding_that_is_named_is_used(home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "polish.csv"
+    rows = "".join(f"Gdzie jest paczka {n}? Proszę,Będzie jutro; źródło {n}\n" for n in range(12))
+    file.write_bytes(f"prompt,completion\n{rows}".encode("cp1250"))
+    out = tmp_path / "rows.jsonl"
+    assert main(["validate", str(file), "--json", "--encoding", "cp1250", "--rows", str(out), *home]) == 0
+    assert json.loads(capsys.readouterr().out)["encoding"] == "cp1250"
+    assert json.loads(out.read_text().splitlines()[0])["completion"] == "Będzie jutro; źródło 0"
+
+
+def test_a_person_reads_what_is_wrong_and_what_to_do(good: Path, home: list[str], capsys: pytest.CaptureFixture[str]):
+    good.write_text(good.read_text() + "no answer,\n" * 30)
+    assert main(["validate", str(good), *home]) == 0
+    said = capsys.readouterr().out
+    assert "40 of 70 rows can be used: accepted with warnings." in said
+    assert "and 22 more" in said
+    assert "Next: " in said
+    assert "CSV, utf-8" in said
+
+
 def test_validate_shows_the_line_of_a_bad_row(tmp_path: Path, home: list[str], capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "x.jsonl"
     path.write_text(

@@ -19,18 +19,17 @@ LISTED_LINES: Final = 1000
 
 
 def report(inspection: Inspection, more: Sequence[Finding] = ()) -> dict[str, Any]:
-    """Everything about a file that was read. ``more`` are findings about what it is meant for; an error among them rejects it.
+    """Everything about a file that was read.
 
-    ``rejected_rows`` counts rows that were judged and set aside; a file whose columns nobody knows has none. Raises
-    ``StoreError`` when the prepared rows cannot be read.
+    ``more`` are findings about what it is meant for: an error among them rejects it, anything less does not change the
+    outcome, because the file itself is in order. ``rejected_rows`` counts rows that were judged and set aside; a file whose
+    columns nobody knows has none. Raises ``StoreError`` when the prepared rows cannot be read.
     """
     reasons, lines = _set_aside(inspection)
     findings = (*inspection.findings, *more)
     outcome = inspection.outcome
     if any(finding.severity == "error" for finding in more):
         outcome = "rejected"
-    elif outcome == "accepted" and any(finding.severity == "warning" for finding in more):
-        outcome = "accepted_with_warnings"
     rejected = sum(reasons.values())
     shape = inspection.shape
     told = shape is not None and (inspection.rows_usable > 0 or shape.kind == "text")
