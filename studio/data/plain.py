@@ -12,6 +12,7 @@ from studio.data.csv_records import Dialect
 from studio.data.db import literal, readable
 from studio.data.facts import Facts
 from studio.data.json_records import Container
+from studio.data.laid_out import NO_NULL
 from studio.data.packing import Packing
 from studio.data.source import Source
 from studio.data.table import Lines
@@ -20,7 +21,7 @@ from studio.data.table import Lines
 DOUBT = "doubt"
 # The readers hold some dozens of lines of this length at once, so longer ones are read the other way.
 _LONGEST = 1_000_000
-_READ = f"auto_detect=false, header=false, nullstr={literal(chr(0xFDD3))}"
+_READ = "auto_detect=false, header=false, strict_mode=true"
 _SPACE = r"^[\s\x1c-\x1f]*$"
 # Blank lines carry a number each, so the records behind them must be counted, by one thread.
 _MOST_CELLS = 200
@@ -48,10 +49,7 @@ def _simple(facts: Facts) -> bool:
 
 
 def _json_lines(source: Source, facts: Facts) -> tuple[str, Lines]:
-    line = (
-        f"read_csv({readable(source.path)}, {_READ}, delim=chr(31), quote='', escape='', strict_mode=true, "
-        "columns={'value': 'VARCHAR'})"
-    )
+    line = f"read_csv({readable(source.path)}, {_READ}, delim=chr(31), quote='', escape='', columns={{'value': 'VARCHAR'}})"
     # Files that were glued together carry byte-order marks inside.
     value = f"CASE WHEN starts_with(value, {literal(chr(0xFEFF))}) THEN substr(value, 2) ELSE value END AS value"
     if facts.blank:
@@ -78,7 +76,7 @@ def _cells(source: Source, dialect: Dialect) -> tuple[str, Lines]:
     names = [f"c{place}" for place in range(dialect.width)]
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
     scan = (
-        f"read_csv({readable(source.path)}, {_READ}, skip={first_line(dialect) - 1}, strict_mode=true, "
+        f"read_csv({readable(source.path)}, {_READ}, skip={first_line(dialect) - 1}, nullstr={literal(NO_NULL)}, "
         f"delim={literal(dialect.delimiter)}, quote={literal(dialect.quote)}, escape={literal(dialect.quote)}, "
         f"columns={{{columns}}})"
     )

@@ -23,11 +23,14 @@ from studio.data import fixes as repairs
 from studio.data.db import disk_errors, literal, parquet, readable, watched, writable
 from studio.data.judges import judged
 from studio.data.judges.rules import MESSAGES_TYPE
+from studio.data.keying import KEY_VERSION, normalised, prompt_key, row_key
 from studio.data.marks import marked
 from studio.data.table import Table
 from studio.data.texts import carried, extra_columns, texts
 from studio.data.types import Fix, Shape, Watch
 from studio.errors import NotFoundError
+
+__all__ = ["KEY_VERSION", "LAYOUT", "LEFT_OUT", "MESSAGES", "NOT_JUDGED", "STAGE", "normalised", "rows_of", "write_stage"]
 
 STAGE = "stage.parquet"
 #: Rows that a recorded rule leaves out, by row_id; lies over the stage when it is there.
@@ -40,8 +43,6 @@ NOT_JUDGED = "not_judged"
 MESSAGES = f"""coalesce(messages, list_filter([{{'role': 'system', 'content': system, 'more': NULL}},
     {{'role': 'user', 'content': prompt, 'more': NULL}}, {{'role': 'assistant', 'content': completion, 'more': NULL}}],
     lambda m: m.role <> {literal("system")} OR m.content IS NOT NULL))"""
-#: Changes when the keys below change; it is part of them, so that old and new splits are never mixed up.
-KEY_VERSION = "tuning-fork/1"
 
 
 def rows_of(stage: Path) -> str:
@@ -86,12 +87,11 @@ def write_stage(
     path, partial = folder / STAGE, folder / f"{STAGE}.part"
     extras = extra_columns(table, shape)
     rows = _judged(table, shape, extras, fixes)
-    prompt_key = f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised('prompt')})"
     query = f"""
         COPY (
           SELECT * REPLACE (CASE WHEN reason IS NOT NULL THEN {table.raw_text} END AS raw),
-            CASE WHEN reason IS NULL THEN md5_number_lower({row_text(shape)}) END AS row_key,
-            CASE WHEN reason IS NULL THEN {prompt_key} END AS prompt_key,
+            CASE WHEN reason IS NULL THEN {row_key()} END AS row_key,
+            CASE WHEN reason IS NULL THEN {prompt_key("prompt")} END AS prompt_key,
             length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc
           FROM ({marked(rows)})
         ) TO {writable(partial)} ({parquet(table.row_bytes)})"""
@@ -115,15 +115,3 @@ def _judged(table: Table, shape: Shape | None, extras: Sequence[str], fixes: Seq
             FROM ({texts(table, None, extras)})"""
     wanted = repairs.on_texts(texts(table, shape, extras), shape, fixes)
     return repairs.on_rows(judged(wanted, shape, carried(extras)), shape, fixes)
-
-
-def normalised(text: str) -> str:
-    """SQL for the text by which prompts count as equal: NFC, lower case, white space and invisible characters as one space."""
-    return rf"trim(lower(nfc_normalize(regexp_replace({text}, '[\s\p{{Z}}\p{{C}}]+', ' ', 'g'))))"
-
-
-def row_text(shape: Shape | None) -> str:
-    """SQL for the text that makes two rows exact copies of each other."""
-    if shape and shape.kind == "messages":
-        return "array_to_string(list_transform(messages, lambda m: concat(m.role, chr(31), m.content)), chr(30))"
-    return "concat_ws(chr(31), coalesce(system, ''), prompt, completion)"

@@ -1,0 +1,50 @@
+r"""By what two rows, or two prompts, count as the same.
+
+Guarantees: a key depends on the texts alone, not on the machine, the version of the database or the order of the rows; equal
+texts have equal keys. Prompts are equal up to case, white space, invisible characters and Unicode form.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from studio.data.db import literal
+
+#: Changes when the prompt keys change; it is part of them, so that old and new splits are never mixed up.
+KEY_VERSION: Final = "tuning-fork/1"
+
+_SPACES: Final = r"[\s\p{Z}\p{C}]+"
+# Characters that neither Unicode normalisation nor the rule for white space ever changes, whatever stands beside them: the
+# letters and signs of most languages, without the marks that join with the letter before.
+_INERT: Final = (
+    r"!-~\x{a1}-\x{ac}\x{ae}-\x{2ff}\x{391}-\x{3a1}\x{3a3}-\x{482}\x{48a}-\x{52f}\x{5d0}-\x{5ea}\x{620}-\x{64a}\x{904}-\x{939}"
+    r"\x{e01}-\x{e30}\x{1e00}-\x{1eff}\x{2010}-\x{2027}\x{2030}-\x{205e}\x{20a0}-\x{20c0}\x{2190}-\x{21ff}\x{3001}-\x{3029}"
+    r"\x{3041}-\x{3096}\x{30a1}-\x{30ff}\x{4e00}-\x{9fff}\x{ac00}-\x{d7a3}\x{ff01}-\x{ff5e}\x{1f300}-\x{1f64f}"
+    r"\x{1f900}-\x{1f9ff}"
+)
+_NOT_YET_NORMAL: Final = rf"[^ {_INERT}]|  |\A | \z"
+
+
+def normalised(text: str) -> str:
+    """SQL for the text by which prompts count as equal: NFC, lower case, white space and invisible characters as one space.
+
+    Most texts are that already but for their case, and only the others pay for being normalised.
+    """
+    spaced = f"regexp_replace({text}, {literal(_SPACES)}, ' ', 'g')"
+    odd = f"regexp_matches({text}, {literal(_NOT_YET_NORMAL)})"
+    return f"CASE WHEN {odd} THEN trim(lower(nfc_normalize({spaced}))) ELSE lower({text}) END"
+
+
+def prompt_key(text: str) -> str:
+    """SQL for the key of a prompt."""
+    return f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised(text)})"
+
+
+def row_key() -> str:
+    """SQL for the key of a canonical row: equal when all its texts and turns are equal."""
+    turn = "concat_ws(chr(31), m.role, m.content, coalesce(m.more, ''))"
+    chat = f"array_to_string(list_transform(messages, lambda m: {turn}), chr(30))"
+    asked = f"CASE WHEN messages IS NULL THEN prompt ELSE {chat} END"
+    rest = "concat_ws(chr(29), 'with', coalesce(rejected, ''), coalesce(reference, ''), reward, reward_name)"
+    more = f"CASE WHEN coalesce(rejected, reference, reward_name, reward::VARCHAR) IS NOT NULL THEN {rest} END"
+    return f"md5_number_lower(concat_ws(chr(31), coalesce(system, ''), {asked}, completion, {more}))"
