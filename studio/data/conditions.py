@@ -1,7 +1,7 @@
 """Which rows a finding is about, as SQL over the staged rows: for lists, filters and for leaving them out.
 
-Guarantees: for the same stage, the rows of a condition are exactly those that the finding of this code counts; every column
-that is named is one of ``stage.rows_of``.
+Guarantees: for the same stage, the rows of a condition are exactly those that the finding of this code is about (a finding
+that counts prompts or labels is about all of their rows); every column that is named is one of ``stage.rows_of``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _SINGLE: Final[dict[str, str]] = {
     "odd_turn_order": "reason IS NULL AND odd_turns",
     "decimal_comma": "reason IS NULL AND detail = 'decimal_comma'",
     "answer_not_checkable": r"reason IS NULL AND NOT regexp_matches(reference, '[0-9]|####|\\boxed')",
+    "label_column": "reason = 'thumbs_down'",
     "identical_completions": "reason IS NULL",
     "constant_reward": "reason IS NULL",
 }
@@ -79,6 +80,10 @@ def _contradicting_pairs(stage: Path) -> str:
         (prompt_key, least({one}, {other}), greatest({one}, {other})) IN ({both})"""
 
 
+def _scripts(stage: Path) -> str:
+    return f"reason IS NULL AND script <> (SELECT mode(script) FROM {_usable(stage)})"
+
+
 def _outliers(stage: Path) -> str:
     limit = f"SELECT greatest({OUTLIER_TIMES} * quantile_disc(lc, 0.95), {OUTLIER_LEAST}) FROM {_usable(stage)}"
     return f"reason IS NULL AND lc > ({limit})"
@@ -90,5 +95,6 @@ _COMPARED: Final[dict[str, Callable[[Path], str]]] = {
     "same_prompt_many_answers": _many_answers,
     "contradicting_labels": _many_answers,
     "contradicting_pairs": _contradicting_pairs,
+    "language_mix": _scripts,
     "length_outliers": _outliers,
 }

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from studio.data import encoding as encodings
 from studio.data.damage import undamaged
 from studio.data.db import literal
 from studio.data.marks import ROW_CONDITIONS
@@ -88,8 +89,7 @@ _WORDS: Final[dict[str, _Words]] = {
     "header": _Words("The first line is {}", "The first line is {}."),
     "key": _Words('Take the list "{}"', 'The rows were taken from the list "{}".'),
 }
-_OPENING: Final = ("encoding", "header", "key")
-_TURNS: Final = ("drop_last_user", "join_turns", "fix_roles")
+_COPIES: Final = ("duplicates", "near_duplicates")
 
 
 def fixed(reading: Reading, fix: Fix) -> Reading:
@@ -135,6 +135,8 @@ def describe(fix: Fix) -> str:
 
 def label(fix: Fix) -> str:
     """What the button of a fix says."""
+    if fix.id == "leave_out" and fix.value in _COPIES:
+        return "Keep one of each"
     return _WORDS[fix.id].label.format(_shown(fix))
 
 
@@ -192,6 +194,8 @@ def _require_known(fix: Fix) -> None:
 def _shown(fix: Fix) -> str:
     if fix.id == "header":
         return "column names" if fix.value == "names" else "data"
+    if fix.id == "encoding":
+        return encodings.words(fix.value)
     return fix.value.replace("_", " ") if fix.id == "leave_out" else fix.value
 
 

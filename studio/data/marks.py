@@ -81,6 +81,10 @@ _PLAIN: Final[dict[str, str]] = {
     "null_like_text": _whole(_NULLS),
     "excel_error": _whole(_EXCEL_ERRORS),
     "truncated_cell": " OR ".join(_cut(text) for text in _TEXTS),
+    "outer_space": " OR ".join(
+        rf"regexp_matches({text}, '^\s') OR ends_with({text}, ' ') OR ends_with({text}, chr(10)) OR ends_with({text}, chr(9))"
+        for text in _TEXTS
+    ),
     "completion_equals_prompt": (
         "CASE WHEN abs(strlen(prompt) - strlen(completion)) <= 4 THEN lower(trim(prompt)) = lower(trim(completion)) END"
     ),

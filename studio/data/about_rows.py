@@ -1,0 +1,228 @@
+"""What is told about the rows: those set aside, doubts about texts, copies, contradictions, labels, rewards, and their amount.
+
+Guarantees: every count covers every row; the rows of a finding are those of ``conditions.condition`` for its code; where a
+finding is about prompts or labels instead of rows, its sentence says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from studio.data.conditions import OUTLIER_TIMES, condition
+from studio.data.db import literal
+from studio.data.fixes import LEFT_OUT
+from studio.data.judges import LAST_NOT_ASSISTANT, NOT_JUDGED
+from studio.data.near import Near
+from studio.data.offers import offers, unended_offers
+from studio.data.sentences import DOUBTS, OTHER_REASON, PERSONAL_KINDS, REASONS, counted, rows, share
+from studio.data.stage import rows_of
+from studio.data.types import SHOWN_LINES, Finding, Severity, Shape
+
+#: Below this many rows people should know that little can be learned.
+FEW_ROWS: Final = 10
+#: Fewer different prompts cannot fill three parts.
+FEWEST_PROMPTS: Final = 3
+
+# Answers count as labels when they are few and short, and each stands in several rows.
+_MOST_LABELS: Final = 20
+_LONGEST_LABEL: Final = 60
+_ROWS_PER_LABEL: Final = 5
+_IMBALANCE: Final = 0.9
+# A form of writing is told when it has at least this share of the answers, and two of them.
+_SCRIPT_SHARE: Final = 0.01
+# Rewards and references are only held to the form that most of them have.
+_MOST: Final = 0.5
+_QUOTED: Final = ("missing_field", "empty_value", "wrong_type")
+
+
+class Rows:
+    """The staged rows of one file, and the questions that several findings ask about them."""
+
+    def __init__(self, stage: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        self.stage, self.connection = stage, connection
+        self.all = rows_of(stage)
+        self.usable = f"{self.all} WHERE reason IS NULL"
+
+    def one(self, query: str) -> tuple[Any, ...]:
+        """The only row of an answer."""
+        return self.connection.execute(query).fetchone() or ()
+
+    def finding(self, code: str, severity: Severity, message: str, next_step: str = "", *, count: int | None = None) -> Finding:
+        """A finding about the rows of its condition, with their lines, an example and the fixes on offer."""
+        holds = condition(code, self.stage)
+        found, lines = self.one(f"SELECT count(*), min(line, {SHOWN_LINES}) FROM {self.all} WHERE {holds}")
+        fixes, example = offers(code, found, self.stage, self.connection)
+        return Finding(code, severity, found if count is None else count, tuple(lines), message, next_step, example, fixes)
+
+
+def set_aside(data: Rows) -> Iterator[Finding]:
+    """One finding per reason; where rows of one reason differ in detail, the sentence names the most frequent one."""
+    query = f"""
+        SELECT reason, count(*) AS times, min(line, {SHOWN_LINES}), mode(detail), left(arg_min(raw, row_id), 500)
+        FROM {data.all} WHERE reason <> {literal(NOT_JUDGED)} GROUP BY reason ORDER BY times DESC, reason"""
+    for code, count, lines, detail, raw in data.connection.execute(query).fetchall():
+        words = REASONS.get(code, OTHER_REASON)
+        named = f'"{detail}"' if code in _QUOTED else str(detail or code).replace("_", " ")
+        end = "." if code == LEFT_OUT else f", and {'was' if count == 1 else 'were'} set aside."
+        fixes = unended_offers(LAST_NOT_ASSISTANT, data.stage, data.connection) if code == "bad_conversation" else ()
+        message = words.sentence(count, end, detail=named)
+        yield Finding(code, words.severity, count, tuple(lines), message, words.next_step, raw or "", fixes)
+
+
+def doubts(data: Rows) -> Iterator[Finding]:
+    """What may be wrong with the texts of usable rows: one pass over all marks, then a look at the rows of each that holds."""
+    holds = {code: condition(code, data.stage) for code in DOUBTS}
+    counts = ", ".join(f"count(*) FILTER ({one})" for one in holds.values())
+    kinds = ", ".join(f"count(*) FILTER (m_{kind})" for kind in PERSONAL_KINDS)
+    found = data.one(f"SELECT {counts}, {kinds} FROM {data.all}")
+    personal = [name for name, count in zip(PERSONAL_KINDS.values(), found[len(holds) :], strict=True) if count]
+    for code, count in zip(holds, found[: len(holds)], strict=True):
+        if count:
+            words = DOUBTS[code]
+            yield data.finding(code, words.severity, words.sentence(count, kinds=_listed(personal)), words.next_step)
+
+
+def copies(data: Rows, near: Near) -> Iterator[Finding]:
+    """Exact copies and near-duplicates."""
+    count = data.one(f"SELECT count(*) - count(DISTINCT row_key) FROM {data.usable}")[0]
+    if count:
+        message = f"{rows(count, 'is an exact copy', 'are exact copies')} of an earlier row."
+        yield data.finding("duplicates", "warning", message, "One of each is kept for training.")
+    if near.rows:
+        message = f"{rows(near.rows, 'repeats', 'repeat')} an earlier row with small changes."
+        yield data.finding("near_duplicates", "warning", message, "Keep one of each, unless the difference matters.")
+
+
+def pairs(data: Rows) -> Iterator[Finding]:
+    """Pairs that also stand the other way round."""
+    count = data.one(f"SELECT count(*) FROM {data.all} WHERE {condition('contradicting_pairs', data.stage)}")[0]
+    if count:
+        message = f"{rows(count, 'prefers', 'prefer')} an answer that another row with the same prompt calls the worse one."
+        yield data.finding("contradicting_pairs", "warning", message, "Decide which is better, or leave these rows out.")
+
+
+def rewards(data: Rows, shape: Shape) -> Iterator[Finding]:
+    """Rewards that are all the same, answers that a grader cannot compare, and answers marked as bad."""
+    if shape.kind == "rl_reward":
+        count, low, high = data.one(f"SELECT count(reward), min(reward), max(reward) FROM {data.usable}")
+        if count > 1 and low == high:
+            message = f"All rewards are {low:g}, so there is nothing to learn from them."
+            yield data.finding("constant_reward", "warning", message, "Check that the right column holds the reward.")
+    elif shape.kind == "rl_answer":
+        holds = condition("answer_not_checkable", data.stage)
+        total, odd = data.one(f"SELECT count(reference), count(*) FILTER ({holds}) FROM {data.usable}")
+        if total and 0 < odd < _MOST * total:
+            message = (
+                f"{rows(odd, 'has', 'have')} a reference answer without a number, while the others have one to compare with."
+            )
+            yield data.finding("answer_not_checkable", "warning", message, "Write the result as a number, or behind ####.")
+    label = shape.column("label")
+    if label is not None:
+        bad = data.one(f"SELECT count(*) FROM {data.all} WHERE reason = 'thumbs_down'")[0]
+        marked = f"{counted(bad, 'answer')} marked as bad will not be learned from"
+        message = f'The column "{label}" says which answers are good; {marked}.'
+        yield Finding("label_column", "warning", max(bad, 1), (), message, "Check that the column means this.")
+
+
+def answers(data: Rows) -> Iterator[Finding]:
+    """What the answers have in common: all the same, a few labels, several ways of writing, a few very long ones."""
+    total, shortest, longest, p95 = data.one(f"SELECT count(lc), min(lc), max(lc), quantile_disc(lc, 0.95) FROM {data.usable}")
+    if total < 2:
+        return
+    if shortest == longest and _one_answer(data):
+        message = "All answers are the same, so the model would only learn to repeat one text."
+        yield data.finding("identical_completions", "warning", message, "Check that the right column is the answer.")
+    elif longest <= _LONGEST_LABEL:
+        yield from _labels(data, total)
+    yield from _scripts(data)
+    if p95 and data.one(f"SELECT count(*) FROM {data.all} WHERE {condition('length_outliers', data.stage)}")[0]:
+        finding = data.finding("length_outliers", "info", "")
+        what = f"more than {OUTLIER_TIMES} times as long as 95 of 100 others"
+        message = f"{rows(finding.count, 'has', 'have')} an answer {what}."
+        yield replace(finding, message=message, next_step="Check that nothing was pasted together by mistake.")
+
+
+def _one_answer(data: Rows) -> bool:
+    """Whether there is only one answer. A conversation with several may well end each time with the same words."""
+    several = "len(list_filter(messages, lambda m: m.role = 'assistant')) > 1"
+    different, long = data.one(f"SELECT count(DISTINCT completion), count(*) FILTER ({several}) FROM {data.usable}")
+    return different == 1 and long == 0
+
+
+def _labels(data: Rows, total: int) -> Iterator[Finding]:
+    query = f"""
+        SELECT completion, count(*) AS times FROM {data.usable} GROUP BY completion
+        ORDER BY times DESC, completion LIMIT {_MOST_LABELS + 1}"""
+    labels = data.connection.execute(query).fetchall()
+    if len(labels) > min(_MOST_LABELS, total // _ROWS_PER_LABEL):
+        return
+    shown = ", ".join(f'"{label}" {share(count, total)}' for label, count in labels[:8])
+    more = f" and {len(labels) - 8} more" if len(labels) > 8 else ""
+    message = f"The answers are {len(labels)} labels: {shown}{more}."
+    yield Finding("class_balance", "info", len(labels), (), message)
+    if labels[0][1] >= _IMBALANCE * total:
+        message = f'{share(labels[0][1], total)} of the answers are "{labels[0][0]}"; a model that always says so looks good.'
+        yield Finding("label_imbalance", "info", labels[0][1], (), message, "Add examples with the other answers.")
+    groups = f"SELECT prompt_key FROM {data.usable} GROUP BY prompt_key HAVING count(DISTINCT completion) > 1"
+    prompts = data.one(f"SELECT count(*) FROM ({groups})")[0]
+    if prompts:
+        what = "different labels in different rows"
+        message = f"{counted(prompts, 'prompt')} {'has' if prompts == 1 else 'have'} {what}."
+        yield data.finding("contradicting_labels", "warning", message, "Decide which label is right, or leave these rows out.")
+
+
+def _scripts(data: Rows) -> Iterator[Finding]:
+    counts = f"SELECT script, count(*) AS times FROM {data.usable} AND script IS NOT NULL GROUP BY script"
+    found = data.connection.execute(f"{counts} ORDER BY times DESC, script").fetchall()
+    total = sum(count for _, count in found)
+    told = [(script, count) for script, count in found if count >= max(2, _SCRIPT_SHARE * total)]
+    if len(told) > 1:
+        shown = [f"{script} ({share(count, total)})" for script, count in told]
+        message = f"The answers are written in different scripts: {_listed(shown)}."
+        yield data.finding("language_mix", "info", message, "Check that this is meant.")
+
+
+def amount(data: Rows, total: int, usable: int) -> Iterator[Finding]:
+    """Whether there are rows at all, and enough of them to try the way."""
+    if usable == 0:
+        message = "No row can be used for training." if total else "The file has column names, but no rows."
+        next_step = (
+            "Repair what the other findings name, or choose other columns." if total else "Export it again with its rows."
+        )
+        yield Finding("no_usable_rows" if total else "no_rows", "error", total, (), message, next_step)
+        return
+    grouped = f"SELECT count(DISTINCT row_key) AS answers FROM {data.usable} GROUP BY prompt_key"
+    prompts, repeated = data.one(f"SELECT count(*), count(*) FILTER (answers > 1) FROM ({grouped})")
+    if repeated:
+        what = f"{counted(repeated, 'prompt')} {'has' if repeated == 1 else 'have'} several different answers"
+        message = f"{what}. They stay together when the rows are split."
+        yield data.finding("same_prompt_many_answers", "info", message, count=repeated)
+    next_step = "Add examples: 50 to 100 are a good start."
+    if prompts < FEWEST_PROMPTS:
+        few = counted(prompts, "different prompt")
+        message = f"Only {few} can be used; to train and to check takes at least {FEWEST_PROMPTS}."
+        yield Finding("few_rows", "warning", usable, (), message, next_step)
+    elif usable < FEW_ROWS:
+        message = f"Only {counted(usable, 'usable row')}. That is enough to try the way, but little can be learned from it."
+        yield Finding("few_rows", "warning", usable, (), message, next_step)
+
+
+def enough(usable: int, minimum: int, recommended: int, unit: str, method: str) -> Finding | None:
+    """What to tell when there is less than ``recommended`` for a method, or even less than its ``minimum``; None otherwise."""
+    if usable >= recommended:
+        return None
+    have = f"There {'is' if usable == 1 else 'are'} {usable:,}"
+    if usable < minimum:
+        message = f"{method} learning needs about {minimum:,} {unit} to learn anything. {have}."
+        return Finding("few_for_method", "warning", usable, (), message, f"Add {unit}; {recommended:,} are comfortable.")
+    message = f"{have} {unit}; {method.lower()} learning works with them, and better with {recommended:,}."
+    return Finding("few_for_method", "info", usable, (), message, f"Add {unit} when you have more.")
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -1,0 +1,190 @@
+"""The fixes that a finding offers, each with a real text of the file before and after.
+
+Guarantees: before and after are one row's own text, cut around what changes; ``after`` is what the fix itself makes of it; a
+key is never shown in full.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from studio.data.conditions import condition
+from studio.data.db import literal
+from studio.data.fixes import asks, label, repaired_text
+from studio.data.patterns import hits
+from studio.data.source import Source
+from studio.data.stage import rows_of
+from studio.data.turns import TURN_FIXES, repaired_turns
+from studio.data.types import Fix, FixOffer
+
+#: What can be done about each finding, the best first. ``leave_out`` takes the code of the finding.
+OFFERED: Final[dict[str, tuple[str, ...]]] = {
+    "secrets": ("mask_secrets", "leave_out"),
+    "personal_data": ("mask_personal_data", "leave_out"),
+    "mojibake": ("repair_mojibake",),
+    "lost_characters": ("leave_out",),
+    "control_characters": ("remove_control_characters",),
+    "unusual_characters": ("remove_unusual_characters",),
+    "special_tokens": ("remove_special_tokens", "leave_out"),
+    "null_like_text": ("leave_out",),
+    "excel_error": ("leave_out",),
+    "truncated_cell": ("leave_out",),
+    "completion_equals_prompt": ("leave_out",),
+    "odd_turn_order": ("join_turns", "leave_out"),
+    "outer_space": ("strip_space",),
+    "duplicates": ("leave_out",),
+    "near_duplicates": ("leave_out",),
+    "contradicting_pairs": ("leave_out",),
+    "contradicting_labels": ("leave_out",),
+    "length_outliers": ("leave_out",),
+    "answer_not_checkable": ("leave_out",),
+}
+_TEXTS: Final = ("prompt", "completion", "rejected", "system", "reference")
+# How much of a text is shown on either side of the place where it changes.
+_AROUND: Final = 60
+_SHOWN: Final = 300
+_KEY_SHOWN: Final = 8
+_ANSWERING: Final = ("assistant", "gpt", "chatgpt", "bot", "model", "ai")
+_ROLES: Final = ("role", "from")
+_CONTENTS: Final = ("content", "value")
+# Encodings that fit many files which fit none better.
+_ENCODINGS: Final = ("cp1252", "cp1250", "cp1251", "mac-roman", "cp932", "gb18030")
+_MOST_ENCODINGS: Final = 3
+
+
+def offers(code: str, count: int, stage: Path, connection: duckdb.DuckDBPyConnection) -> tuple[tuple[FixOffer, ...], str]:
+    """The fixes for the rows of a finding, and a text of the first of these rows."""
+    found: list[FixOffer] = []
+    for ident in OFFERED.get(code, ()):
+        fix = Fix(ident, code if ident == "leave_out" else "")
+        if ident in TURN_FIXES:
+            concerned, before, after = _turns(fix, code, stage, connection)
+        else:
+            concerned, (before, after) = count, _texts(fix, code, stage, connection)
+        if concerned:
+            found.append(FixOffer(fix, label(fix), concerned, before, after, asks(fix)))
+    return tuple(found), found[0].before if found else _example(code, stage, connection)
+
+
+def unended_offers(detail: str, stage: Path, connection: duckdb.DuckDBPyConnection) -> tuple[FixOffer, ...]:
+    """The fix for conversations that were set aside because they do not end with an answer, when there are any."""
+    rows = f"FROM {rows_of(stage)} WHERE reason = 'bad_conversation' AND detail = {literal(detail)}"
+    found = connection.execute(f"SELECT count(*), arg_min(raw, row_id) {rows}").fetchone()
+    if found is None or not found[0]:
+        return ()
+    turns = _turns_in(found[1])
+    last = max((place for place, (role, _) in enumerate(turns) if role.lower() in _ANSWERING), default=None)
+    if last is None:
+        return ()
+    fix = Fix("drop_last_user")
+    shown = turns[max(0, last - 1) :]
+    after = shown[: last + 1 - max(0, last - 1)]
+    return (FixOffer(fix, label(fix), found[0], _written(shown), _written(after), asks(fix)),)
+
+
+def encoding_offers(source: Source, words: str) -> tuple[FixOffer, ...]:
+    """Other encodings in which the first such line of the file can be read as well, and how it would look."""
+    if source.encoding.startswith("utf"):
+        return ()
+    try:
+        raw = words.encode(source.encoding)
+    except UnicodeError:
+        return ()
+    found: list[FixOffer] = []
+    for encoding in _ENCODINGS:
+        try:
+            after = raw.decode(encoding)
+        except UnicodeError:
+            continue
+        if encoding != source.encoding and after not in {words, *(offer.after for offer in found)} and after.isprintable():
+            fix = Fix("encoding", encoding)
+            found.append(FixOffer(fix, label(fix), 0, words, after, ask=True))
+    return tuple(found[:_MOST_ENCODINGS])
+
+
+def _texts(fix: Fix, code: str, stage: Path, connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:
+    """The text that a fix changes in the first row of a finding, before and after; or all of the row, when it is left out."""
+    repaired = repaired_text(fix, "text")
+    if repaired is None:
+        return _example(code, stage, connection), ""
+    turns = "list_transform(coalesce(messages, []), lambda m: m.content)"
+    every = f"list_concat([{', '.join(_TEXTS)}], {turns})"
+    first = f"SELECT {every} AS texts FROM {rows_of(stage)} WHERE {condition(code, stage)} ORDER BY row_id LIMIT 1"
+    query = f"""
+        SELECT text, after, {hits("secrets", "text")} FROM (
+          SELECT text, {repaired} AS after FROM (SELECT unnest(texts) AS text FROM ({first}))) WHERE after <> text LIMIT 1"""
+    found = connection.execute(query).fetchone()
+    if found is None:
+        return _example(code, stage, connection), ""
+    before, after, keys = found
+    same = next((place for place, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), 0)
+    start = max(0, same - _AROUND)
+    return _shortened(_cut(before, start), keys), _cut(after, start)
+
+
+def _example(code: str, stage: Path, connection: duckdb.DuckDBPyConnection) -> str:
+    """The prompt and the answers of the first row of a finding."""
+    text = "concat_ws(chr(10), prompt, completion, rejected, reference)"
+    first = f"SELECT {text} AS text FROM {rows_of(stage)} WHERE {condition(code, stage)} ORDER BY row_id LIMIT 1"
+    found = connection.execute(f"SELECT text, {hits('secrets', 'text')} FROM ({first})").fetchone()
+    return _shortened(_cut(found[0], 0), found[1]) if found else ""
+
+
+def _turns(fix: Fix, code: str, stage: Path, connection: duckdb.DuckDBPyConnection) -> tuple[int, str, str]:
+    """How many conversations a fix changes, and the first of them before and after."""
+    changed = f"SELECT row_id, messages, {repaired_turns('messages', [fix])} AS after FROM {rows_of(stage)}"
+    query = f"""
+        SELECT count(*), arg_min(messages, row_id), arg_min(after, row_id)
+        FROM ({changed} WHERE {condition(code, stage)}) WHERE after <> messages"""
+    count, before, after = connection.execute(query).fetchone() or (0, None, None)
+    if not count or before is None or after is None:
+        return 0, "", ""
+    shown, repaired = (_written([(turn["role"], turn["content"] or "") for turn in turns]) for turns in (before, after))
+    return int(count), shown, repaired
+
+
+def _turns_in(raw: str | None) -> list[tuple[str, str]]:
+    """The turns of a conversation in the raw text of a row: role and content."""
+    try:
+        value = json.loads(raw or "")
+    except (ValueError, RecursionError):
+        return []
+    inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    for held in (value, *map(_parsed, inside)):
+        if isinstance(held, list) and held and all(isinstance(turn, dict) for turn in held):
+            return [(_first(turn, _ROLES), _first(turn, _CONTENTS)) for turn in held]
+    return []
+
+
+def _parsed(held: object) -> object:
+    """The list that a cell holds as JSON text; anything else as it is."""
+    if isinstance(held, str) and held.startswith("["):
+        with suppress(ValueError, RecursionError):
+            return json.loads(held)
+    return held
+
+
+def _first(turn: Mapping[str, object], keys: Sequence[str]) -> str:
+    return next((str(turn[key]) for key in keys if key in turn), "")
+
+
+def _written(turns: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(f"{role.capitalize()}: {_cut(content, 0)}" for role, content in turns[:8])
+
+
+def _cut(text: str, start: int) -> str:
+    piece = text[start : start + _SHOWN]
+    return f"{'…' if start else ''}{piece}{'…' if len(text) > start + _SHOWN else ''}"
+
+
+def _shortened(text: str, keys: Sequence[Mapping[str, str]]) -> str:
+    """The text with only the beginning of each key."""
+    for key in keys:
+        text = text.replace(key["text"], key["text"][:_KEY_SHOWN] + "…")
+    return text
