@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from studio.data.judges.labels import disliked
 from studio.data.judges.rules import Ruling, blank, first_of
-from studio.data.judges.turns import Mended, Place, answer_of, learnable, odd_order, prompt_of, reading, with_system, with_tools
+from studio.data.judges.turns import (
+    Mended,
+    Place,
+    answer_of,
+    heard,
+    learnable,
+    odd_order,
+    reading,
+    who,
+    with_system,
+    with_tools,
+    written,
+)
 from studio.data.types import Shape
 
 
@@ -23,23 +35,23 @@ def conversation(p: str, part: str, shape: Shape, mended: Mended) -> Ruling:
     if shape.column("tools"):
         steps.append(f"CASE WHEN {p}turns IS NOT NULL THEN {turns} END AS {p}told")
         turns = with_tools(f"{p}told", "tools_text")
-    steps.append(f"CASE WHEN {p}turns IS NOT NULL THEN {turns} END AS {p}whole")
+    whole = f"{p}whole"
+    steps.append(f"CASE WHEN {p}turns IS NOT NULL THEN {turns} END AS {whole}")
+    steps.append(f"{who(whole)} AS {p}who, {heard(f'{whole}[:-2]')} AS {p}heard")
     rules = [
         (f"{kind} IS NULL", f"missing_field:{column}"),
         (f"{kind} = 'NULL' OR {blank(text)}", f"empty_value:{column}"),
-        (f"{p}turns IS NULL", "bad_conversation:the messages are not a list"),
+        (f"{whole} IS NULL", "bad_conversation:the messages are not a list"),
     ]
-    late = [*learnable(p), *disliked(shape)]
-    verdict = f"coalesce({first_of(rules)}, {p}wrong, {first_of(late)})"
-    whole = f"{p}whole"
+    late = [*learnable(f"{p}who"), *disliked(shape)]
     return Ruling(
-        verdict,
+        f"coalesce({first_of(rules)}, {p}wrong, {first_of(late)})",
         {
-            "prompt": prompt_of(f"{whole}[:-2]"),
+            "prompt": written(f"{p}heard"),
             "completion": answer_of(whole),
             "messages": whole,
             "converted": f"coalesce({p}numbers, false)",
-            "odd_turns": f"coalesce({p}odd, false) OR {odd_order(whole)}",
+            "odd_turns": f"coalesce({p}odd, false) OR {odd_order(f'{p}who')}",
         },
         tuple(steps),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from studio.data.judges.labels import disliked
 from studio.data.judges.rules import MESSAGES_TYPE, NESTED, SCALARS, Ruling, blank, first_of
-from studio.data.judges.turns import Mended, Place, answer_of, learnable, odd_order, prompt_of, reading, turn, with_system
+from studio.data.judges.turns import Mended, Place, answer_of, learnable, odd_order, prompt_of, reading, turn, who, with_system
 from studio.data.types import Shape
 
 
@@ -34,7 +34,7 @@ def with_lists(ask: str, answer: str, shape: Shape, mended: Mended) -> Ruling:
         *_plain(shape, ("system",)),
         *((f"{blank(part + '_text')} OR {part}_text = '[]'", f"empty_value:{shape.column(part)}") for part in parts),
     ]
-    late = [(f"w_turns IS NOT NULL AND ({condition})", told) for condition, told in learnable("w_")]
+    late = [(f"w_turns IS NOT NULL AND ({condition})", told) for condition, told in learnable(who("w_turns"))]
     return Ruling(
         f"coalesce({first_of(rules)}, w_wrong, {first_of([*late, *disliked(shape)])})",
         {
@@ -43,7 +43,7 @@ def with_lists(ask: str, answer: str, shape: Shape, mended: Mended) -> Ruling:
             "completion": f"CASE WHEN w_turns IS NULL THEN {answer}_text ELSE {answer_of('w_turns')} END",
             "messages": "w_turns",
             "converted": f"{ask}_type IN {SCALARS} OR {answer}_type IN {SCALARS}",
-            "odd_turns": f"CASE WHEN w_turns IS NULL THEN false ELSE {odd_order('w_turns')} END",
+            "odd_turns": f"CASE WHEN w_turns IS NULL THEN false ELSE {odd_order(who('w_turns'))} END",
         },
         tuple(steps),
     )

@@ -15,6 +15,7 @@ from studio.data.judges.turns import (
     prompt_of,
     reading,
     turn,
+    who,
     with_system,
     with_tools,
 )
@@ -50,7 +51,7 @@ def preferences(shape: Shape, mended: Mended) -> Ruling:
             "rejected": "bad",
             "messages": f"CASE WHEN before IS NOT NULL AND NOT ({lone}) AND NOT ({led}) THEN before END",
             "converted": f"good_type IN {SCALARS} OR bad_type IN {SCALARS}",
-            "odd_turns": f"CASE WHEN before IS NULL THEN false ELSE {odd_order(_with_answer())} END",
+            "odd_turns": f"CASE WHEN before IS NULL THEN false ELSE {odd_order(who(_with_answer()))} END",
         },
         tuple(steps),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from studio.data.judges.rules import NESTED, SCALARS, Ruling, blank, first_of
-from studio.data.judges.turns import Mended, Place, answer_of, odd_order, prompt_of, reading, turn, with_system
+from studio.data.judges.turns import Mended, Place, answer_of, odd_order, prompt_of, reading, turn, who, with_system
 from studio.data.types import Shape
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -41,7 +41,7 @@ def rewards(shape: Shape, mended: Mended) -> Ruling:
             "reward": "measured",
             "reward_name": named,
             "converted": f"({' OR '.join(f'{kind} IN {SCALARS}' for kind in scalars)})",
-            "odd_turns": f"CASE WHEN before IS NULL THEN false ELSE {odd_order(_whole())} END",
+            "odd_turns": f"CASE WHEN before IS NULL THEN false ELSE {odd_order(who(_whole()))} END",
         },
         tuple(steps),
         note=f"CASE WHEN comma THEN '{DECIMAL_COMMA}' END" if shape.column("reward") else "NULL::VARCHAR",

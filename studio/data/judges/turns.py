@@ -45,7 +45,9 @@ _ROLE_KEYS = ("role", "from", "Role", "ROLE", "From", "speaker", "author")
 _CONTENT_KEYS = ("content", "value", "Content", "CONTENT", "Value", "text", "message")
 # The content may be a list, an object, a number, true, false or null in the file: look closer.
 _UNSURE = r"^(?:[\[{]|[-0-9tfn][-+.0-9a-zA-Z]{0,40}$)"
-_ORDER = r"(?:system )?(?:user (?:assistant (?:tool )+)*assistant )+"
+# It begins like a text, and like nothing else: no closer look is needed.
+_SURE = r"^[^\s\p{Z}\p{C}\[\]{}\-0-9tfn]"
+_ORDER = "s?(?:u(?:at+)*a)+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,10 @@ def reading(place: Place, mended: Mended | None = None) -> list[str]:
     p, body = place.p, "coalesce(m.content, m.value)"
     role = 'coalesce(m.role, m."from")'
     # A turn of the quick pass is told as a struct in each of these; the slow ones are NULL for a row that the quick pass took.
-    quick = f"{role} IN {_names(_QUICK)} AND NOT {blank(body)} AND NOT regexp_matches({body}, {literal(_UNSURE)})"
-    fast = f"{{'role': {_role(role)}, 'content': {body}, 'more': NULL::VARCHAR}}"
+    plain = f"NOT {blank(body)} AND NOT regexp_matches({body}, {literal(_UNSURE)})"
+    quick = f"{role} IN {_names(_QUICK)} AND CASE WHEN regexp_matches({body}, {literal(_SURE)}) THEN true ELSE {plain} END"
+    usual = f"coalesce({quick} AND {_nothing_more()}, false)"
+    fast = f"{{'role': {_quick_role(role)}, 'content': {body}, 'more': NULL::VARCHAR}}"
     slow = f"{{'role': {_role('r.role')}, 'content': {_filled('r')}, 'more': r.more}}"
     said = f"m.role IS DISTINCT FROM 'system' OR NOT {blank('m.content')}"
     typed = "{'i': i.i, 'role': i.role, 'body': i.body, 'kind': json_type(i.body), 'more': i.more}"
@@ -86,7 +90,7 @@ def reading(place: Place, mended: Mended | None = None) -> list[str]:
     return [
         f"{_list(place)} AS {p}list",
         f"CASE WHEN {p}list IS NOT NULL THEN from_json({p}list, {literal(_SCHEMA)}) END AS {p}fast",
-        f"coalesce(len({p}fast) > 0 AND {_all(p + 'fast', f'{quick} AND {_nothing_more()}')}, false) AS {p}plain",
+        f"coalesce(list_bool_and(list_transform({p}fast, lambda m: {usual})), false) AS {p}plain",
         f"CASE WHEN NOT {p}plain AND {p}list IS NOT NULL THEN {_items(p)} END AS {p}items",
         f"list_transform({p}items, lambda i: {typed}) AS {p}typed",
         f"list_transform({p}typed, lambda t: {read}) AS {p}read",
@@ -96,33 +100,41 @@ def reading(place: Place, mended: Mended | None = None) -> list[str]:
     ]
 
 
-def learnable(p: str) -> list[tuple[str, str]]:
-    """Rules about the conversation as a whole: who speaks, and who speaks last."""
-    roles = f"list_transform({p}turns, lambda m: m.role)"
+def who(turns: str) -> str:
+    """SQL for who speaks in a conversation of known roles: the first letters of the roles, in order, such as ``sua``."""
+    return f"array_to_string(list_transform({turns}, lambda m: left(m.role, 1)), '')"
+
+
+def learnable(spoken: str) -> list[tuple[str, str]]:
+    """Rules about a conversation as a whole, given ``who`` speaks in it: there is something to learn at its end."""
     return [
-        (
-            f"{p}wrong IS NULL AND NOT list_contains({roles}, 'assistant')",
-            "bad_conversation:there is no answer by the assistant",
-        ),
-        (f"{p}wrong IS NULL AND {p}turns[-1].role <> 'assistant'", f"bad_conversation:{LAST_NOT_ASSISTANT}"),
-        (f"{p}wrong IS NULL AND NOT list_contains({roles}, 'user')", "bad_conversation:there is no message by the user"),
+        (f"NOT contains({spoken}, 'a')", "bad_conversation:there is no answer by the assistant"),
+        (f"right({spoken}, 1) <> 'a'", f"bad_conversation:{LAST_NOT_ASSISTANT}"),
+        (f"NOT contains({spoken}, 'u')", "bad_conversation:there is no message by the user"),
     ]
 
 
-def odd_order(turns: str) -> str:
+def odd_order(spoken: str) -> str:
     """SQL for whether the speakers of a whole conversation follow each other in an unusual order."""
-    roles = f"array_to_string(list_transform({turns}, lambda m: m.role), ' ') || ' '"
-    return f"NOT regexp_full_match({roles}, {literal(_ORDER)})"
+    return f"NOT regexp_full_match({spoken}, {literal(_ORDER)})"
+
+
+def heard(turns: str) -> str:
+    """SQL for the turns without what the system says, because that is the same in every row."""
+    return f"list_filter({turns}, lambda m: m.role <> 'system')"
 
 
 def prompt_of(turns: str) -> str:
-    """SQL for the text of the turns before an answer: a single question as it is, a longer conversation written out.
+    """SQL for the text of the turns before an answer: a single question as it is, a longer conversation written out."""
+    return written(heard(turns))
 
-    What the system says is left out, because it is the same in every row.
-    """
-    before = f"list_filter({turns}, lambda m: m.role <> 'system')"
-    written = f"list_transform({before}, lambda m: concat(upper(m.role[1]), m.role[2:], ': ', m.content))"
-    return f"CASE WHEN len({before}) = 1 THEN {before}[1].content ELSE array_to_string({written}, chr(10) || chr(10)) END"
+
+def written(turns: str) -> str:
+    """SQL for the text of turns without a system turn; ``turns`` should be a column, because it stands here several times."""
+    known = " ".join(f"WHEN {literal(role)} THEN {literal(role.capitalize() + ': ')}" for role in _KNOWN)
+    name = f"CASE m.role {known} ELSE concat(upper(m.role[1]), m.role[2:], ': ') END"
+    lines = f"list_transform({turns}, lambda m: concat({name}, m.content))"
+    return f"CASE WHEN len({turns}) = 1 THEN {turns}[1].content ELSE array_to_string({lines}, chr(10) || chr(10)) END"
 
 
 def answer_of(turns: str) -> str:
@@ -248,20 +260,21 @@ def _calls(m: str) -> str:
     return f"({_key(m, 'tool_calls')} IS NOT NULL OR {_key(m, 'function_call')} IS NOT NULL)"
 
 
-def _all(turns: str, condition: str) -> str:
-    """SQL for whether every turn ``m`` is so."""
-    return f"len(list_filter({turns}, lambda m: {condition})) = len({turns})"
-
-
 def _nothing_more() -> str:
     return "(" + " AND ".join(f'm."{key}" IS NULL' for key in _MORE) + ")"
 
 
 def _role(role: str) -> str:
-    """SQL for the role under its own name, in lower case; an unknown one as it is."""
+    """SQL for the role under its own name, in lower case; an unknown one as it is. Nearly all need no second look."""
     plain = f"lower(trim({role}))"
     cases = " ".join(f"WHEN {literal(alias)} THEN {literal(known)}" for alias, known in _ALIASES.items())
-    return f"CASE {plain} {cases} ELSE {plain} END"
+    return f"CASE WHEN {role} IN {_names(_KNOWN)} THEN {role} ELSE CASE {plain} {cases} ELSE {plain} END END"
+
+
+def _quick_role(role: str) -> str:
+    """SQL for the role of a turn that the quick pass took."""
+    cases = " ".join(f"WHEN {literal(role)} THEN {literal(_ALIASES[role])}" for role in _QUICK if role in _ALIASES)
+    return f"CASE {role} {cases} ELSE {role} END"
 
 
 def _names(values: tuple[str, ...]) -> str:

@@ -30,7 +30,7 @@ OWN: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
         "output": ("output", "response"),
         "system": _SYSTEM,
     },
-    "preference": {"prompt": ("prompt", "input", "question", "instruction"), "system": _SYSTEM},
+    "preference": {"prompt": ("prompt", "input", "question", "instruction", "messages"), "system": _SYSTEM},
     "rl_reward": {
         "prompt": ("prompt", "question", "problem", "messages"),
         "reward": ("reward", "rewards"),

@@ -90,11 +90,9 @@ def _prompt(view: View, taken: set[str]) -> tuple[str | None, bool]:
     rest = [column for column in view.columns if column not in taken and _answers(view, column)]
     for name in OWN["preference"]["prompt"]:
         column = view.own((name,))
-        if column in rest:
+        if column in rest and (name != "messages" or view.mostly(column, "asks")):
             return column, True
     chats = [column for _, column in ranked("messages", rest) if view.mostly(column, "asks")]
-    if "messages" in chats:
-        return "messages", True
     named = [column for _, column in ranked("prompt", rest)]
     return (named or chats or [None])[0], False
 

@@ -1,0 +1,29 @@
+"""Every row of every form: what is recognised, what is set aside and why, and what is learned from, to the letter."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio import data
+from tests.data.awkward import CASES
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_file_of_this_form(case, tmp_path):
+    source = tmp_path / "original.dat"
+    source.write_text(case.content(), "utf-8", newline="")
+    found = data.inspect(source, case.file_name, tmp_path / "dataset", mapping=case.mapping)
+    assert found.shape is not None
+    assert (found.shape.kind, found.shape.training) == (case.kind, case.training)
+    assert found.shape.exact == case.exact, found.shape.why
+    told = data.report(found)
+    assert told["reasons"] == case.reasons
+    assert told["usable_rows"] == (0 if case.outcome == "rejected" else len(case.all_rows) - sum(case.reasons.values()))
+    assert min(told["problem_lines"], default=None) == case.line
+    rows = list(data.canonical_rows(found))
+    if case.first is not None:
+        assert rows[0] == case.first
+    if case.last is not None:
+        assert rows[-1] == case.last
+    assert case.warnings <= set(told["warnings"])
+    assert told["outcome"] == case.outcome, told["warnings"]
