@@ -21,6 +21,8 @@ _CHECK_EVERY: Final = 256
 #: More turns, or more kinds of conversation, are not worth an outline.
 _MOST_TURNS: Final = 64
 _MOST_OUTLINES: Final = 512
+#: Tokens that a format may put behind an encoded text.
+_MOST_TAIL: Final = 2
 #: Texts of the format itself (role headers, end marks) come again in every row.
 _SHORT: Final = 40
 _MOST_SHORT: Final = 4_096
@@ -36,9 +38,9 @@ class OutlineDoubtedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A stretch of tokens: the text of turn ``turn`` between ``before`` and ``after``, or ``length`` tokens always the same.
+    """A stretch of tokens: the text of turn ``turn`` between ``before`` and ``after``, and ``length`` tokens always the same.
 
-    Trained from token ``lead`` on; ``lead`` is ``None`` where nothing is trained.
+    Only the latter where ``turn`` is negative. Trained from token ``lead`` on; ``lead`` is ``None`` where nothing is trained.
     """
 
     turn: int
@@ -62,7 +64,7 @@ class QuickTokenizer:
         self.rust.no_padding()
         self._split_by_default = bool(tokenizer.split_special_tokens)
         self._short: dict[tuple[str, bool, bool], list[int]] = {}
-        self.heard: list[tuple[str, bool, list[int]]] | None = None
+        self.heard: dict[tuple[int, ...], tuple[str, bool]] | None = None
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the tokenizer's own
         return getattr(self._whole, name)
@@ -79,7 +81,7 @@ class QuickTokenizer:
             if len(text) <= _SHORT and len(self._short) < _MOST_SHORT:
                 self._short[key] = list(ids)
         if self.heard is not None and not add_special_tokens:
-            self.heard.append((text, split, ids))
+            self.heard[tuple(ids)] = (text, split)
         return ids
 
     def lengths(self, texts: Sequence[str], *, split: bool) -> list[int]:
@@ -141,27 +143,15 @@ class Counter:
         first, second = (self._listen(roles, one) for one in texts)
         if first is None or second is None or len(first) != len(second):
             return None
-        pieces: list[_Piece] = []
-        for (ids, lead, source), (other_ids, other_lead, other_source) in zip(first, second, strict=True):
-            if lead != other_lead:
-                return None
-            if ids == other_ids:
-                pieces.append(_Piece(-1, "", "", split=False, length=len(ids), lead=lead))
-                continue
-            piece = _around(source, texts[0], lead)
-            if piece is None or piece != _around(other_source, texts[1], lead):
-                return None
-            pieces.append(piece)
-        return tuple(pieces)
+        pieces = [_piece(one, other, texts) for one, other in zip(first, second, strict=True)]
+        return tuple(piece for piece in pieces if piece is not None) if None not in pieces else None
 
-    def _listen(
-        self, roles: Sequence[str], texts: Sequence[str]
-    ) -> list[tuple[list[int], int | None, tuple[str, bool] | None]] | None:
-        """The chunks of one rendering: ids, from where on they are trained, and the text that was encoded for them."""
+    def _listen(self, roles: Sequence[str], texts: Sequence[str]) -> list[_Chunk] | None:
+        """The chunks of one rendering."""
         quick = self._quick
         if quick is None:
             return None
-        quick.heard = []
+        quick.heard = {}
         try:
             turns = [Message(role, text) for role, text in zip(roles, texts, strict=True)]
             whole, weights = self._template.example(turns, self._train_on)
@@ -170,18 +160,30 @@ class Counter:
             return None
         finally:
             quick.heard = None
-        sources = {tuple(ids): (text, split) for text, split, ids in heard}
         marks, at = [weight > 0 for weight in weights.tolist()], 0
-        chunks: list[tuple[list[int], int | None, tuple[str, bool] | None]] = []
+        chunks: list[_Chunk] = []
         for chunk in whole.chunks:
-            ids = [int(one) for one in getattr(chunk, "tokens", ())]
+            ids = tuple(int(one) for one in getattr(chunk, "tokens", ()))
             here = marks[at : at + len(ids)]
             at += len(ids)
             lead = here.index(True) if True in here else None
             if lead is not None and not all(here[lead:]):
                 return None
-            chunks.append((ids, lead, sources.get(tuple(ids))))
+            # Some formats put their end mark into the same chunk, after the text was encoded.
+            ends = (end for end in range(len(ids), max(0, len(ids) - _MOST_TAIL) - 1, -1) if ids[:end] in heard)
+            end = next(ends, None)
+            chunks.append(_Chunk(ids, lead, heard[ids[:end]] if end else None, ids[end:] if end else ()))
         return chunks
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Tokens of one rendering, from where on they are trained, the text encoded for them, and the tokens put behind it."""
+
+    ids: tuple[int, ...]
+    lead: int | None
+    source: tuple[str, bool] | None
+    tail: tuple[int, ...]
 
 
 def _plain(turn: Message) -> bool:
@@ -194,17 +196,27 @@ def _plain(turn: Message) -> bool:
     return bool(text) and not turn.more and "<" not in text and text[0].isalnum() and not text[-1].isspace()
 
 
-def _around(source: tuple[str, bool] | None, texts: Sequence[str], lead: int | None) -> _Piece | None:
-    """The piece that this encoded text makes: one turn's text with constant text around it."""
-    if source is None:
+def _piece(one: _Chunk, other: _Chunk, texts: Sequence[Sequence[str]]) -> _Piece | None:
+    """What the same chunk of two renderings has in common; ``None`` when that does not tell what others will be."""
+    if one.lead != other.lead:
         return None
-    whole, split = source
+    if one.ids == other.ids:
+        return _Piece(-1, "", "", split=False, length=len(one.ids), lead=one.lead)
+    found = _around(one, texts[0])
+    return found if one.tail == other.tail and found == _around(other, texts[1]) else None
+
+
+def _around(chunk: _Chunk, texts: Sequence[str]) -> _Piece | None:
+    """The piece that this chunk makes: one turn's text with constant text around it."""
+    if chunk.source is None:
+        return None
+    whole, split = chunk.source
     inside = [(place, text) for place, text in enumerate(texts) if text in whole]
     if len(inside) != 1 or whole.count(inside[0][1]) != 1:
         return None
     place, text = inside[0]
     before, _, after = whole.partition(text)
-    return _Piece(place, before, after, split, 0, lead)
+    return _Piece(place, before, after, split, len(chunk.tail), chunk.lead)
 
 
 def _by_outline(quick: QuickTokenizer, outlined: Sequence[tuple[int, _Turns, tuple[_Piece, ...]]]) -> Iterator[Counted]:
@@ -222,7 +234,7 @@ def _by_outline(quick: QuickTokenizer, outlined: Sequence[tuple[int, _Turns, tup
         at = 0
         spans: list[int] = []
         for piece in pieces:
-            length = piece.length if piece.turn < 0 else next(lengths[piece.split])
+            length = piece.length + (next(lengths[piece.split]) if piece.turn >= 0 else 0)
             if piece.lead is not None:
                 _extend(spans, at + piece.lead, at + length)
             at += length
