@@ -22,7 +22,7 @@ from studio.data.stage import MESSAGES
 from studio.data.table import Table
 from studio.data.types import Example, Finding, Lengths, LengthStats, Message, Reading, Shape, messages_from
 
-__all__ = ["FEWEST_PROMPTS", "Report", "check"]
+__all__ = ["FEWEST_PROMPTS", "Report", "check", "check_rows"]
 
 _ORDER: Final = {"error": 0, "warning": 1, "info": 2}
 
@@ -47,21 +47,31 @@ def check(
     stage: Path,
     connection: duckdb.DuckDBPyConnection,
     *,
-    near: Near | None = None,
-    reading: Reading | None = None,
+    near: Near,
+    reading: Reading,
     sample: Sequence[Mapping[str, object]] = (),
 ) -> Report:
-    """Read the stage once per question and put the answers into sentences.
+    """Everything about one file and its rows. ``sample`` are the first rows, by column."""
+    chosen = bool(reading.mapping)
+    about_file = (*table.findings, *about_encoding(source), *about_columns(table, shape, sample, chosen=chosen))
+    return check_rows(shape, stage, connection, near, about_file)
 
-    ``near`` is what was found about near-duplicates, ``reading`` how the person wants the file read, ``sample`` the first rows.
+
+def check_rows(
+    shape: Shape | None,
+    stage: Path,
+    connection: duckdb.DuckDBPyConnection,
+    near: Near,
+    others: Sequence[Finding] = (),
+) -> Report:
+    """Everything about the rows of a stage, together with ``others`` that are known already.
+
+    ``near`` is what was found about near-duplicates. The stage is read once per question.
     """
-    rows, near = Rows(stage, connection), near or Near(0, 0, "")
+    rows = Rows(stage, connection)
     total, usable = rows.one(f"SELECT count(*), count(*) FILTER (reason IS NULL) FROM {rows.all}")
-    chosen = reading is not None and bool(reading.mapping)
     findings = [
-        *table.findings,
-        *about_encoding(source),
-        *about_columns(table, shape, sample, chosen=chosen),
+        *others,
         *about_rows.set_aside(rows),
         *(_about_usable(rows, shape, near) if usable and shape else ()),
         *(about_rows.amount(rows, total, usable) if shape and shape.kind != "text" else ()),

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import duckdb
 
+from studio.data import fixes as repairs
+from studio.data import near
 from studio.data import shape as shapes
 from studio.data.check import check
 from studio.data.db import connect, disk_errors
 from studio.data.keys import new_keys
 from studio.data.laid_out import RECORDS
+from studio.data.leaving import leave_out
 from studio.data.packing import packing_of
 from studio.data.parquet_table import parquet_errors
 from studio.data.read import again, opened, refuse_rowless, tables
@@ -49,7 +52,7 @@ def inspect(
     Raises ``RefusedFile`` (a ``DataError``) when there is no table in the file at all, ``DataError`` when it cannot be read or
     the reading does not fit, ``StoreError`` when the disk is full, ``Cancelled`` when the watch says so.
     """
-    chosen = reading or Reading(mapping=mapping)
+    chosen = repairs.opened(reading or Reading(mapping=mapping))
     with disk_errors(name):
         folder.mkdir(parents=True, exist_ok=True)
     place = folder.resolve()
@@ -144,11 +147,13 @@ def _doubts(table: Table) -> Generator[None]:
 def _judged(
     source: Source, staged: _Staged, reading: Reading, connection: duckdb.DuckDBPyConnection, watch: Watch | None
 ) -> Inspection:
-    table, shape = staged.table, staged.shape
+    table, shape = staged.table, staged.shape and repairs.trained(staged.shape, reading.fixes)
     if watch:
         watch.at("checking", 0, 0, "rows")
     preview_columns, first_rows = preview(table, staged.sample.rows)
-    report = check(source, table, shape, staged.path, connection)
+    leave_out(staged.path, reading.fixes, connection)
+    alike = near.find(staged.path, connection, watch=watch)
+    report = check(source, table, shape, staged.path, connection, near=alike, reading=reading, sample=staged.sample.rows)
     return Inspection(
         file_name=source.name,
         format=table.format,
@@ -161,6 +166,7 @@ def _judged(
         rows_usable=report.usable,
         rows_rejected=report.total - report.usable,
         duplicate_rows=report.duplicates,
+        near_duplicate_rows=report.near_duplicates,
         findings=report.findings,
         preview_columns=preview_columns,
         preview=first_rows,
@@ -169,7 +175,7 @@ def _judged(
         fingerprint=source.fingerprint,
         bytes=source.file_bytes,
         folder=staged.path.parent,
-        rules=(f"text: {source.encoding}", table.rule),
+        rules=(f"text: {source.encoding}", table.rule, *((alike.rule,) if shape else ())),
         fixes=reading.fixes,
         extras=extra_columns(table, shape),
     )

@@ -27,6 +27,7 @@ from studio.data.keying import KEY_VERSION, normalised, prompt_key, row_key
 from studio.data.marks import marked
 from studio.data.table import Table
 from studio.data.texts import carried, extra_columns, texts
+from studio.data.turns import repaired_turns
 from studio.data.types import Fix, Shape, Watch
 from studio.errors import NotFoundError
 
@@ -114,4 +115,5 @@ def _judged(table: Table, shape: Shape | None, extras: Sequence[str], fixes: Seq
               {"".join(f", x{place}" for place in range(len(extras)))}
             FROM ({texts(table, None, extras)})"""
     wanted = repairs.on_texts(texts(table, shape, extras), shape, fixes)
-    return repairs.on_rows(judged(wanted, shape, carried(extras)), shape, fixes)
+    rows = judged(wanted, shape, carried(extras), lambda turns: repaired_turns(turns, fixes))
+    return repairs.on_rows(rows, shape, fixes)
