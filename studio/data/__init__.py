@@ -10,15 +10,17 @@ equal prompts never end up in different parts; nothing hostile in a file or its 
 
 from __future__ import annotations
 
+from studio.data.card import CARD, Card, card
 from studio.data.check import FEWEST_PROMPTS
 from studio.data.columns import groupable
 from studio.data.export import canonical_rows, spreadsheet_safe, write_rejected, write_usable
 from studio.data.intake import inspect, reopen
+from studio.data.mix import Ingredient, mix
 from studio.data.parts import PLANS, default_plan, load, split
-from studio.data.table import PREVIEW_CHARACTERS
 from studio.data.report import refusal_report, report
 from studio.data.stage import rows_of
 from studio.data.stored import CONVERSATION_COLUMNS, export_jsonl, prompt_ids, rows, turns_of
+from studio.data.table import PREVIEW_CHARACTERS
 from studio.data.types import (
     Cancelled,
     Container,
@@ -42,17 +44,20 @@ from studio.data.types import (
 )
 
 __all__ = [
+    "CARD",
     "CONVERSATION_COLUMNS",
     "FEWEST_PROMPTS",
     "PLANS",
     "PREVIEW_CHARACTERS",
     "Cancelled",
+    "Card",
     "Container",
     "Dataset",
     "Example",
     "Finding",
     "Fix",
     "FixOffer",
+    "Ingredient",
     "Inspection",
     "LengthStats",
     "Lengths",
@@ -66,11 +71,13 @@ __all__ = [
     "TrainingType",
     "Watch",
     "canonical_rows",
+    "card",
     "default_plan",
     "export_jsonl",
     "groupable",
     "inspect",
     "load",
+    "mix",
     "prompt_ids",
     "refusal_report",
     "reopen",

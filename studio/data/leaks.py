@@ -14,8 +14,8 @@ import duckdb
 
 from studio.data.assign import PARTS, PartName
 from studio.data.db import literal, readable
+from studio.data.keying import normalised
 from studio.data.links import beginnings, group_key
-from studio.data.stage import normalised
 from studio.data.stored import table_of
 from studio.data.types import TrainingType
 from studio.errors import StoreError

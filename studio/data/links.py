@@ -13,7 +13,7 @@ from typing import Final
 import duckdb
 
 from studio.data.db import literal, readable
-from studio.data.stage import KEY_VERSION, normalised
+from studio.data.keying import KEY_VERSION, normalised, prompt_key
 from studio.data.types import TrainingType
 
 # Answers in one conversation whose beginnings are compared. Longer ones begin like the shorter ones they share rows with.
@@ -29,11 +29,6 @@ class Ties:
     groups: int
     beginnings: int
     tied: int
-
-
-def prompt_key(text: str) -> str:
-    """SQL for the key of a prompt, equal for prompts that count as equal."""
-    return f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised(text)})"
 
 
 def group_key(text: str) -> str:

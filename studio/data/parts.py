@@ -23,12 +23,15 @@ from typing import Any, Final
 import duckdb
 
 from studio.data.assign import PARTS, Assignment, PartName, assign, keep_one_of_each
+from studio.data.card import write_card
 from studio.data.columns import ordering, value_of
 from studio.data.db import connect, disk_errors, literal
 from studio.data.intake import write_json
+from studio.data.keying import KEY_VERSION, normalised
 from studio.data.leaks import in_order, verified
 from studio.data.links import Ties, tie
-from studio.data.stage import KEY_VERSION, STAGE, normalised, rows_of
+from studio.data.near import NEAR
+from studio.data.stage import STAGE, rows_of
 from studio.data.stored import ids, stored, write
 from studio.data.types import Dataset, Inspection, Part, SplitPlan, TrainingType, Watch
 from studio.errors import DataError, NotFoundError, StoreError
@@ -36,8 +39,9 @@ from studio.errors import DataError, NotFoundError, StoreError
 #: The shares on offer, and the number of usable rows from which the first one is the default.
 PLANS: Final = (SplitPlan("80/15/5", 80, 15, 5), SplitPlan("70/20/10", 70, 20, 10))
 SMALL: Final = 500
-#: Clusters of near-duplicates, beside the stage.
-NEAR: Final = "near.parquet"
+
+#: Lies in the folder of a mixture: what became of each source.
+MIXTURE: Final = "mixture.json"
 
 _RECORD: Final = "dataset.json"
 _RULE: Final = "part by md5(normalised prompt) mod 10000: the lowest are test, the highest validation, the others train"
@@ -60,6 +64,12 @@ def split(
         raise DataError(
             "There are no usable rows to split.", where=inspection.file_name, next_step="Repair the file or choose its columns."
         )
+    if (inspection.folder / MIXTURE).exists():
+        raise DataError(
+            "A mixture keeps the parts that its sources have; split anew, held-out rows would be trained on.",
+            where=inspection.file_name,
+            next_step="Mix the sources again with the settings that you want.",
+        )
     folder, plan = inspection.folder, plan or default_plan(inspection.rows_usable)
     if not (folder / STAGE).exists():
         raise NotFoundError("The prepared rows are gone.", where=inspection.file_name, next_step="Choose the file again.")
@@ -81,13 +91,21 @@ def split(
         _tell(watch, "verifying the parts", inspection.rows_usable, inspection)
         counts = verified(folder, done.rows, connection, training=training, near=near, group=group)
         seal = seal_of(folder / "test.parquet", connection)
+        reasons = dict(
+            connection.execute(
+                f"SELECT reason, count(*) FROM {rows} WHERE reason IS NOT NULL GROUP BY reason ORDER BY count(*) DESC, reason"
+            ).fetchall()
+        )
     details = {
         **details_of(inspection, plan, name or Path(inspection.file_name).stem, counts, seal),
-        **_placed(done, ties, plan, near is not None),
+        **placed_words(done, ties, plan, near is not None),
         "duplicates_dropped": inspection.rows_usable - done.rows,
+        "set_aside": reasons,
         "sql": {part: _movable(query, folder) for part, query in sql.items()},
     }
-    return recorded(folder, details, inspection.file_name)
+    dataset = recorded(folder, details, inspection.file_name)
+    write_card(dataset)
+    return dataset
 
 
 def details_of(inspection: Inspection, plan: SplitPlan, name: str, counts: Mapping[str, int], seal: str) -> dict[str, Any]:
@@ -107,7 +125,8 @@ def details_of(inspection: Inspection, plan: SplitPlan, name: str, counts: Mappi
         "rules": [*inspection.rules, "exact copies are kept once", _RULE, f"key: {KEY_VERSION}"],
         "normalised_prompt": normalised("prompt"),
         "versions": {"duckdb": duckdb.__version__, "python": platform.python_version()},
-        "inspection": inspection.to_dict(),
+        # The folder may be moved: whoever loads the record says where it is.
+        "inspection": {**inspection.to_dict(), "folder": "."},
     }
 
 
@@ -168,7 +187,7 @@ def _write_parts(
     watch: Watch | None,
 ) -> dict[PartName, str]:
     """Write the three parts; returns the SQL that made each."""
-    folder, row_bytes, done = inspection.folder, _row_bytes(inspection), 0
+    folder, row_bytes = inspection.folder, _row_bytes(inspection)
     connection.execute("CREATE TEMP TABLE placed AS SELECT row_id, line, part FROM kept JOIN prompts USING (prompt_key)")
     if plan.order:
         value = ordering(plan.order, inspection, rows, connection)
@@ -177,21 +196,17 @@ def _write_parts(
             FROM (SELECT row_id, {value} AS value FROM {rows} SEMI JOIN (FROM placed WHERE part = 'train') USING (row_id))""")
     written: dict[PartName, str] = {}
     for part in PARTS:
-        _tell(watch, f"writing {part}", done, inspection)
-        path = folder / f"{part}.parquet"
-        chosen = (
-            f"(SELECT s.* REPLACE (p.line AS line) FROM {rows} s JOIN placed p USING (row_id) WHERE p.part = {literal(part)})"
-        )
-        query = stored(chosen, training, len(inspection.extras))
-        in_turn = part == "train" and plan.order
-        if in_turn:
-            query = f"SELECT * EXCLUDE (turn) FROM ({query}) JOIN turns USING (row_id) ORDER BY turn"
-        write(query, path, connection, row_bytes)
+        path, in_turn = folder / f"{part}.parquet", part == "train" and bool(plan.order)
+        turns, of_turn = (" JOIN turns USING (row_id)", ", turn") if in_turn else ("", "")
+        chosen = f"{rows} s JOIN placed p USING (row_id){turns} WHERE p.part = {literal(part)}"
+        query = stored(f"(SELECT s.* REPLACE (p.line AS line){of_turn} FROM {chosen})", training, len(inspection.extras))
+        query += " ORDER BY turn" if in_turn else ""
+        size = _size(connection, part)
+        write(query, path, connection, row_bytes, watch=watch, rows=size)
         if not in_turn and not in_order(path, connection):
             query += " ORDER BY row_id"
-            write(query, path, connection, row_bytes)
+            write(query, path, connection, row_bytes, watch=watch, rows=size)
         written[part] = query
-        done += _size(connection, part)
     return written
 
 
@@ -205,7 +220,8 @@ def _movable(query: str, folder: Path) -> str:
     return " ".join(query.replace(f"{folder}/", "").split())
 
 
-def _placed(done: Assignment, ties: Ties, plan: SplitPlan, near: bool) -> dict[str, Any]:
+def placed_words(done: Assignment, ties: Ties, plan: SplitPlan, near: bool) -> dict[str, Any]:
+    """What ``dataset.json`` says about how rows found their places."""
     return {
         "prompts": done.prompts,
         "moved_prompts": done.moved,

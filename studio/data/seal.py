@@ -21,9 +21,11 @@ import duckdb
 import orjson
 
 from studio.data.db import connect, literal, parquet, readable, writable
+from studio.data.judges import prompt_of
 from studio.data.judges.rules import MESSAGES_TYPE
-from studio.data.links import beginnings, prompt_key
-from studio.data.stored import prompt_of, reading, table_of
+from studio.data.keying import prompt_key
+from studio.data.links import beginnings
+from studio.data.stored import reading, table_of
 from studio.data.types import Dataset, Message, TrainingType
 
 KeyPart = Literal["trained", "inherited", "held_out"]

@@ -20,9 +20,11 @@ from typing import Any, Final
 import duckdb
 import orjson
 
-from studio.data.db import LONG_ROWS, connect, disk_errors, literal, parquet, readable, writable
-from studio.data.judges.rules import MESSAGES_TYPE, blank
-from studio.data.types import Message, Row, TrainingType, messages_from
+from studio.data.db import LONG_ROWS, connect, disk_errors, literal, parquet, readable, watched, writable
+from studio.data.judges import answer_of, prompt_of
+from studio.data.judges.rules import MESSAGES_TYPE
+from studio.data.judges.turns import turn
+from studio.data.types import Message, Row, TrainingType, Watch, messages_from
 from studio.errors import NotFoundError
 
 #: The columns that ``turns_of`` needs, for readers that take columns by name. Parts of the first version lack the first two.
@@ -45,24 +47,7 @@ _TYPES: Final[Mapping[str, str]] = {
 }
 _OF_A_ROW: Final = "prompt_id, line, prompt, completion, messages, rejected, reference, reward, reward_name, source"
 _PROMPT_ID: Final = "lower(lpad(to_hex(prompt_key), 16, '0') || '-' || lpad(to_hex(row_key), 16, '0'))"
-_LAST: Final = "messages[-1].content"
-# An answer that is nothing but tool calls is shown as what was called.
-_CALLS: Final = "json_extract(messages[-1].more, '$.tool_calls')::VARCHAR"
-_ANSWER: Final = f"CASE WHEN {blank(_LAST)} THEN coalesce({_CALLS}, {_LAST}) ELSE {_LAST} END"
 _BATCH: Final = 1_000
-
-
-def prompt_of(turns: str) -> str:
-    """SQL for the text of the turns before an answer: a single question as it is, a longer conversation written out."""
-    heard = f"list_filter({turns}, lambda m: m.role <> 'system')"
-    told = "lambda m: concat(upper(m.role[1]), m.role[2:], ': ', m.content)"
-    written = f"array_to_string(list_transform({heard}, {told}), chr(10) || chr(10))"
-    return f"CASE WHEN len({heard}) = 1 THEN {heard}[1].content ELSE {written} END"
-
-
-def turn(role: str, content: str) -> str:
-    """SQL for one turn; ``role`` is a word, ``content`` SQL."""
-    return f"{{'role': {literal(role)}, 'content': {content}, 'more': NULL::VARCHAR}}"
 
 
 def stored(rows: str, training: TrainingType, extras: int, source: str = "NULL::VARCHAR") -> str:
@@ -77,11 +62,23 @@ def stored(rows: str, training: TrainingType, extras: int, source: str = "NULL::
     return f"SELECT {', '.join(columns)} FROM {rows}"
 
 
-def write(query: str, path: Path, connection: duckdb.DuckDBPyConnection, row_bytes: int) -> None:
-    """Write what ``query`` gives as the part ``path``: under a temporary name first, then renamed."""
+def write(
+    query: str,
+    path: Path,
+    connection: duckdb.DuckDBPyConnection,
+    row_bytes: int,
+    *,
+    watch: Watch | None = None,
+    rows: int = 0,
+) -> None:
+    """Write what ``query`` gives as the part ``path``: under a temporary name first, then renamed.
+
+    ``watch`` is told how far it is, in ``rows``.
+    """
     partial = path.with_name(f"{path.name}.part")
     try:
-        connection.execute(f"COPY ({query}) TO {writable(partial)} ({parquet(row_bytes)})")
+        copy = f"COPY ({query}) TO {writable(partial)} ({parquet(row_bytes)})"
+        watched(connection, copy, watch, f"writing {path.stem}", rows, "rows")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -108,7 +105,7 @@ def table_of(path: Path, connection: duckdb.DuckDBPyConnection) -> str:
     answered = f"CASE WHEN training = 'SL' THEN list_append({question}, {turn('assistant', 'completion')}) ELSE {question} END"
     filled = (
         f"coalesce(prompt, {prompt_of('messages[:-2]')}) AS prompt",
-        f"coalesce(completion, CASE WHEN training = 'SL' THEN {_ANSWER} END) AS completion",
+        f"coalesce(completion, CASE WHEN training = 'SL' THEN {answer_of('messages')} END) AS completion",
         f"coalesce(messages, {answered}) AS messages",
     )
     scan = f"read_parquet({readable(path)}, file_row_number=true)"
