@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from studio.data.db import connect
 from studio.data.stage import STAGE, rows_of
@@ -71,11 +73,11 @@ def conversation(inspection: Inspection, row_id: int) -> Conversation:
     return _conversation(inspection, *found)
 
 
-def usable_ids(inspection: Inspection, share: float = 1.0) -> list[int]:
+def usable_ids(inspection: Inspection, share: float = 1.0) -> npt.NDArray[np.int64]:
     """The ids of the rows that ``conversations`` gives, in the same order."""
     with _open(inspection) as (connection, rows):
-        found = connection.execute(f"SELECT row_id FROM {rows} WHERE {_usable(share)} ORDER BY row_id").fetchall()
-    return [int(row_id) for (row_id,) in found]
+        found = connection.execute(f"SELECT row_id FROM {rows} WHERE {_usable(share)} ORDER BY row_id").fetchnumpy()
+    return np.asarray(found["row_id"], dtype=np.int64)
 
 
 def letters(inspection: Inspection) -> Iterator[list[Letters]]:

@@ -7,9 +7,10 @@ cannot be read counts as none; writing is all or nothing.
 from __future__ import annotations
 
 import json
+import time
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from studio.models import Model
 
 _VERSION: Final = "tuning-fork/1"
 _KEY: Final = b"tuning_fork"
+#: Seconds after which a tokenizer that was not at hand is looked for again.
+_TRY_AGAIN: Final = 3600
 
 Ints = npt.NDArray[np.int64]
 
@@ -42,7 +45,8 @@ class Counts:
     """One entry per example: its row, its line, its tokens, and where in it the loss counts.
 
     ``spans`` holds pairs of positions, first trained token and first one after it; those of example ``i`` are
-    ``spans[starts[i]:starts[i + 1]]``. ``share`` is the part of the rows that was drawn.
+    ``spans[starts[i]:starts[i + 1]]``. ``share`` is the part of the rows that was drawn; ``estimated`` says that characters
+    were counted and not tokens.
     """
 
     row_ids: Ints
@@ -52,21 +56,23 @@ class Counts:
     spans: Ints
     refused: tuple[Refused, ...]
     share: float = 1.0
+    estimated: bool = False
 
-    def of_rows(self, wanted: Sequence[int]) -> Counts | None:
-        """The counts of these rows only; ``None`` when some of them were not counted."""
-        keep = np.asarray(wanted, dtype=np.int64)
-        refused = tuple(one for one in self.refused if one.row_id in set(wanted)) if self.refused else ()
+    def of_rows(self, keep: Ints) -> Counts | None:
+        """The counts of these rows only (each once); ``None`` when some of them were not counted."""
+        wanted = set(keep.tolist()) if self.refused else set[int]()
+        refused = tuple(one for one in self.refused if one.row_id in wanted)
         known = np.union1d(self.row_ids, np.asarray([one.row_id for one in refused], dtype=np.int64))
         if not np.isin(keep, known, assume_unique=True).all():
             return None
         mask = np.isin(self.row_ids, keep)
         if mask.all():
-            return Counts(self.row_ids, self.lines, self.tokens, self.starts, self.spans, refused, self.share)
+            return replace(self, refused=refused)
         lengths = np.diff(self.starts)
         spans = self.spans[np.repeat(mask, lengths)]
         starts = np.concatenate([[0], np.cumsum(lengths[mask])]).astype(np.int64)
-        return Counts(self.row_ids[mask], self.lines[mask], self.tokens[mask], starts, spans, refused, self.share)
+        row_ids, lines, tokens = self.row_ids[mask], self.lines[mask], self.tokens[mask]
+        return replace(self, row_ids=row_ids, lines=lines, tokens=tokens, starts=starts, spans=spans, refused=refused)
 
 
 class Tally:
@@ -89,11 +95,11 @@ class Tally:
         """One row that could not be written."""
         self._refused.append(refused)
 
-    def counts(self, share: float = 1.0) -> Counts:
+    def counts(self, share: float = 1.0, *, estimated: bool = False) -> Counts:
         """Everything collected so far."""
         return Counts(
             _ints(self._row_ids), _ints(self._lines), _ints(self._tokens), _ints(self._starts), _ints(self._spans),
-            tuple(self._refused), share,
+            tuple(self._refused), share, estimated,
         )  # fmt: skip
 
 
@@ -114,7 +120,13 @@ def keep(path: Path, counts: Counts, identity: str) -> None:
 
     spans = pa.ListArray.from_arrays(pa.array(counts.starts.astype(np.int32)), pa.array(counts.spans.astype(np.int32)))
     columns = {"row_id": counts.row_ids, "line": counts.lines, "tokens": counts.tokens.astype(np.int32), "trained": spans}
-    note = {"identity": identity, "share": counts.share, "refused": [asdict(one) for one in counts.refused]}
+    note = {
+        "identity": identity,
+        "share": counts.share,
+        "estimated": counts.estimated,
+        "at": time.time(),
+        "refused": [asdict(one) for one in counts.refused],
+    }
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(note)})
     partial = path.with_name(path.name + ".part")
     try:
@@ -126,7 +138,7 @@ def keep(path: Path, counts: Counts, identity: str) -> None:
 
 
 def kept(path: Path, identity: str) -> Counts | None:
-    """The counts kept here, or ``None`` when there are none for exactly this."""
+    """The counts kept here, or ``None`` when there are none for exactly this. Estimates are forgotten after an hour."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -135,14 +147,14 @@ def kept(path: Path, identity: str) -> Counts | None:
     try:
         table = pq.read_table(path)
         note: dict[str, Any] = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
-        if note.get("identity") != identity:
+        if note.get("identity") != identity or (note["estimated"] and time.time() - note["at"] > _TRY_AGAIN):
             return None
         trained = table.column("trained").combine_chunks()
         row_ids, lines, tokens = (table.column(name).to_numpy().astype(np.int64) for name in ("row_id", "line", "tokens"))
         starts = np.concatenate([[0], np.cumsum(np.asarray(trained.value_lengths(), dtype=np.int64))]).astype(np.int64)
         spans = trained.flatten().to_numpy().astype(np.int64)
         refused = tuple(Refused(**one) for one in note["refused"])
-        return Counts(row_ids, lines, tokens, starts, spans, refused, float(note["share"]))
+        return Counts(row_ids, lines, tokens, starts, spans, refused, float(note["share"]), bool(note["estimated"]))
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
         # A damaged file is no worse than none: the rows are there to be counted again.
         return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from studio import models
 from studio.data import Finding, Fix, FixOffer
+from studio.data.fixes import rows_value
 from studio.tokens.statistics import MOST_ROWS
 from studio.tokens.values import Refusal, TokenProfile
 
@@ -70,17 +71,3 @@ def _offer(code: str, row_ids: Sequence[int], label: str) -> tuple[FixOffer, ...
     if not 0 < len(row_ids) < MOST_ROWS:
         return ()
     return (FixOffer(Fix("leave_out_rows", rows_value(code, row_ids)), label, len(row_ids)),)
-
-
-def rows_value(code: str, row_ids: Sequence[int]) -> str:
-    """The argument of the fix: the finding, and the rows with neighbours as ranges: ``too_long:12,55,90-93``."""
-    parts: list[str] = []
-    start = end = None
-    for row_id in [*sorted(set(row_ids)), None]:
-        if start is not None and end is not None and row_id != end + 1:
-            parts.append(str(start) if start == end else f"{start}-{end}")
-            start = row_id
-        elif start is None:
-            start = row_id
-        end = row_id
-    return f"{code}:{','.join(parts)}"

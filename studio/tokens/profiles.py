@@ -46,7 +46,7 @@ def known(
     share = _share(inspection)
     counts = kept(kept_at(inspection, model, aim or "prompt"), identity_of(inspection, model, form, aim, share))
     if counts is not None:
-        counts = counts.of_rows(usable_ids(inspection, share))
+        counts = counts.of_rows(usable_ids(inspection, 1.0 if counts.estimated else share))
     return None if counts is None else _profile(inspection, counts, model, form, aim, max_length)
 
 
@@ -67,13 +67,14 @@ def profile(
     inspection = _inspection(source)
     if not inspection.ready:
         raise DataError("There are no usable rows whose tokens could be counted.", where=inspection.file_name)
-    if (before := known(inspection, model, train_on, max_length, renderer=renderer)) is not None:
+    before = known(inspection, model, train_on, max_length, renderer=renderer)
+    if before is not None and before.measured != "estimate":
         return before
     form, aim, share = renderer or model.renderer, _aim(inspection, train_on), _share(inspection)
     try:
         counts = _counted(inspection, model, form, aim, share, watch)
     except NoTokenizer:
-        return _profile(inspection, _estimated(inspection, model), model, form, aim, max_length, measured="estimate")
+        counts = _estimated(inspection, model)
     keep(kept_at(inspection, model, aim or "prompt"), counts, identity_of(inspection, model, form, aim, share))
     return _profile(inspection, counts, model, form, aim, max_length)
 
@@ -143,7 +144,7 @@ def _estimated(inspection: Inspection, model: Model) -> Counts:
                 tally.add(row.row_id, row.line, whole, (prompt, whole) if whole > prompt else ())
             if not row.answers:
                 tally.add(row.row_id, row.line, prompt, ())
-    return tally.counts()
+    return tally.counts(estimated=True)
 
 
 def _profile(
@@ -153,8 +154,7 @@ def _profile(
     renderer: str,
     aim: str,
     max_length: int | None,
-    measured: Measured | None = None,
 ) -> TokenProfile:
-    how: Measured = measured or ("every row" if counts.share >= 1 else "sample")
+    how: Measured = "estimate" if counts.estimated else "every row" if counts.share >= 1 else "sample"
     limit = model.context if max_length is None else max_length
     return profile_of(counts, model, renderer, aim, limit, rows_all=inspection.rows_usable, measured=how)
