@@ -14,17 +14,19 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from studio import data, models, work
 from studio.data import Dataset, Fix, Inspection, Reading, SplitPlan
+from studio.data.hub import HubDataset
 from studio.errors import DataError, NotFoundError, StoreError
-from studio.origins import FromFile, Origin, bring, check
-from studio.settings import Settings
+from studio.origins import FromFile, FromHub, Origin, Portion, bring, check, hub_dataset, secrets
+from studio.settings import Secret, Settings
 from studio.store import Store, checked_id, new_id
 from studio.work import Cancelled, Done, Failed, Limits, Progress, State, Ticket, Working
 from studio.work.files import read_json, remove, second_name, write_json
@@ -56,14 +58,14 @@ _REJECTED: Final = "set_aside.csv"
 
 
 def begin_stage(
-    settings: Settings, origin: Origin | Path, name: str, owner: str, *, reading: Reading | None = None, tied: bool = False
+    settings: Settings, source: Origin | Path, name: str, owner: str, *, reading: Reading | None = None, tied: bool = False
 ) -> str:
     """Give a file a folder of its own and begin to check every row; the id under which it is staged.
 
     ``name`` is what the person calls it and never becomes a path. ``tied`` work ends with this process. Raises ``DataError``
     when the file is not there or larger than the limit, ``StoreError`` when the disk refuses.
     """
-    source = FromFile(origin) if isinstance(origin, Path) else origin
+    source = FromFile(source) if isinstance(source, Path) else source
     if isinstance(source, FromFile):
         check(settings, source, name)
     sweep(settings)
@@ -72,9 +74,13 @@ def begin_stage(
     try:
         folder.mkdir(parents=True)
         (folder / _NOTE).write_text(owner, encoding="utf-8")
-        place = bring(source, folder)
-        write_json(folder / _ORIGIN, {"name": name} | place)
-        _begin_reading(settings, folder, reading or Reading(), fingerprint="", copy=place["copy"], tied=tied)
+        origin = {"name": name} | bring(source, folder)
+        write_json(folder / _ORIGIN, origin)
+        asked = {**origin, "fingerprint": "", "reading": asdict(reading or Reading())}
+        online = isinstance(source, FromHub)
+        work.start(
+            "inspect", Ticket(folder), asked, limits=_limits(settings), secrets=secrets(source), online=online, tied=tied
+        )
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, StoreError):
@@ -92,7 +98,13 @@ def begin_reading(settings: Settings, staged_id: str, owner: str, reading: Readi
     folder = folder_of(settings, staged_id)
     if (folder / _SETTLED).exists():
         raise DataError("This data set is split already, and runs rely on it.", next_step="Begin again with a copy of it.")
-    _begin_reading(settings, folder, reading, fingerprint=before.fingerprint, tied=tied)
+    origin = read_json(folder / _ORIGIN) or {"name": before.file_name, "source": ""}
+    if not (folder / ORIGINAL).exists() and not origin["source"]:
+        raise DataError("This data set has no file of its own to read again.", next_step="Change what it was made from.")
+    # What was counted is about the rows as they were.
+    work.forget(Ticket(folder, "tokens"))
+    asked = {**origin, "get": "", "fingerprint": before.fingerprint, "reading": asdict(reading)}
+    work.start("inspect", Ticket(folder), asked, limits=_limits(settings), tied=tied)
 
 
 def begin_settle(settings: Settings, staged_id: str, owner: str, plan: SplitPlan | None = None, *, tied: bool = False) -> None:
@@ -131,17 +143,65 @@ def begin_tokens(settings: Settings, dataset_id: str, owner: str, model: str, tr
     """
     folder = _own(settings, dataset_id, owner)
     ticket = Ticket(folder, "tokens")
-    asked = {"model": models.get(model).name, "train_on": train_on}
+    known = models.get(model)
+    asked = {"model": known.name, "train_on": train_on}
     if isinstance(work.state(ticket), Working):
         if work.arguments(ticket) == asked:
             return
         work.cancel(ticket)
-    work.start("tokens", ticket, asked, limits=_limits(settings))
+    work.start("tokens", ticket, asked, limits=_limits(settings), online=not known.local)
 
 
 def tokens_state(settings: Settings, dataset_id: str, owner: str) -> State | None:
     """Where counting stands; ``None`` when it never began for this reading. Raises ``NotFoundError``."""
     return work.state(Ticket(_own(settings, dataset_id, owner), "tokens"))
+
+
+def begin_mix(
+    settings: Settings,
+    store: Store,
+    portions: Sequence[Portion],
+    name: str,
+    owner: str,
+    plan: SplitPlan | None = None,
+    *,
+    tied: bool = False,
+) -> str:
+    """Begin to make one data set of several of this owner's, split or only checked; its id. ``settled`` records it in the end.
+
+    Raises ``NotFoundError``, ``StoreError``; what does not go together is told as the outcome.
+    """
+    ingredients = [
+        {"folder": str(_theirs(settings, store, portion.dataset_id, owner).resolve())}
+        | {"weight": portion.weight, "name": portion.name, "replay": portion.replay}
+        for portion in portions
+    ]
+    staged_id = new_id("data")
+    folder = folder_of(settings, staged_id)
+    try:
+        folder.mkdir(parents=True)
+        (folder / _NOTE).write_text(owner, encoding="utf-8")
+        write_json(folder / _ORIGIN, {"name": name, "source": "", "get": "mix"})
+        asked = {"ingredients": ingredients, "name": name, "plan": asdict(plan) if plan else None}
+        work.start("mix", Ticket(folder), asked, limits=_limits(settings), tied=tied)
+    except BaseException as error:
+        remove(folder)
+        if isinstance(error, OSError) and not isinstance(error, StoreError):
+            raise _refused(error, folder) from error
+        raise
+    return staged_id
+
+
+def look_up_hub(settings: Settings, name: str, *, token: Secret | None = None, revision: str = "") -> HubDataset:
+    """The configurations and splits of a data set on the Hub, asked by a child. Raises ``DataError``, ``StoreError``."""
+    settings.datasets.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="hub-", dir=settings.datasets) as folder:
+        asked = {"name": name, "revision": revision}
+        secret = secrets(FromHub(name, "", "", token=token))
+        ticket = work.start(
+            "look_up", Ticket(Path(folder)), asked, limits=_limits(settings), secrets=secret, online=True, tied=True
+        )
+        return hub_dataset(_stay(ticket, None))
 
 
 def state(settings: Settings, staged_id: str, owner: str) -> State | None:
@@ -321,31 +381,21 @@ def _own(settings: Settings, staged_id: str, owner: str) -> Path:
     return folder
 
 
+def _theirs(settings: Settings, store: Store, dataset_id: str, owner: str) -> Path:
+    """The folder of a data set of this owner, split or only checked."""
+    try:
+        return _own(settings, dataset_id, owner)
+    except NotFoundError:
+        # A data set of an earlier version carries no note; the store knows whose it is.
+        return folder_of(settings, store.datasets.get(dataset_id, owner).id)
+
+
 def _has_inspection(folder: Path) -> bool:
     try:
         data.reopen(folder)
     except NotFoundError:
         return False
     return True
-
-
-def _begin_reading(
-    settings: Settings, folder: Path, reading: Reading, *, fingerprint: str, copy: bool = False, tied: bool
-) -> None:
-    origin = read_json(folder / _ORIGIN) or {"source": ""}
-    in_folder = (folder / ORIGINAL).exists()
-    if not in_folder and not origin["source"]:
-        raise DataError("This data set has no file of its own to read again.", next_step="Change what it was made from.")
-    # What was counted is about the rows as they were.
-    work.forget(Ticket(folder, "tokens"))
-    asked = {
-        "name": origin["name"],
-        "source": "" if in_folder else origin["source"],
-        "copy": copy and not in_folder,
-        "fingerprint": fingerprint,
-        "reading": asdict(reading),
-    }
-    work.start("inspect", Ticket(folder), asked, limits=_limits(settings), tied=tied)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -1,4 +1,4 @@
-"""Where a file comes from: its limits, and the cheapest safe way into a folder of ours.
+"""Where rows come from: what is asked for, its limits, and the cheapest safe way into a folder of ours.
 
 Guarantees: what is no plain file, or is larger than its limit, is refused before a byte of it is read; the original is never
 changed, moved or removed; the person's name for it never becomes a path.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from studio.data.hub import HubConfiguration, HubDataset, HubSplit
 from studio.errors import DataError
-from studio.settings import Settings
-from studio.work.tasks import ORIGINAL
+from studio.settings import Secret, Settings
+from studio.work.tasks import ORIGINAL, PASTED, TOKEN
 
 #: Room that must be there for a copy and all that is made of it, in sizes of the file.
 _ROOM: Final = 4
@@ -40,7 +42,35 @@ class FromText:
     text: str
 
 
-Origin = FromFile | FromText
+@dataclass(frozen=True, slots=True)
+class FromHub:
+    """One split of a data set on the Hugging Face Hub. ``token`` is used for this one fetch and kept nowhere.
+
+    ``most_rows`` 0 means as many as the studio fetches by itself.
+    """
+
+    name: str
+    configuration: str
+    split: str
+    revision: str = ""
+    most_rows: int = 0
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """One data set in a mixture: how often its training rows come, what its rows are called, and whether it is replayed.
+
+    See ``studio.data.mix`` for what a weight and a replay are.
+    """
+
+    dataset_id: str
+    weight: float = 1.0
+    name: str = ""
+    replay: bool = False
+
+
+Origin = FromFile | FromText | FromHub
 
 
 def check(settings: Settings, source: FromFile, name: str) -> None:
@@ -71,20 +101,37 @@ def check(settings: Settings, source: FromFile, name: str) -> None:
 
 
 def bring(source: Origin, folder: Path) -> dict[str, Any]:
-    """Bring the file into the folder if that costs nothing; ``copy`` says that the child must, ``source`` from where.
+    """Bring the file into the folder if that costs nothing; else ``get`` says how the child must, and ``source`` where from.
 
     A second name for the same file (a hard link) takes no time and no room, and survives when the first one is removed. Where
-    there is no room for a copy, the file is read where it is.
+    there is no room for a copy, a file of this computer is read where it is. Raises ``OSError``.
     """
     if isinstance(source, FromText):
-        (folder / ORIGINAL).write_text(source.text, encoding="utf-8", newline="")
-        return {"source": "", "copy": False}
+        (folder / PASTED).write_text(source.text, encoding="utf-8", errors="replace", newline="")
+        return {"source": "", "get": "pasted"}
+    if isinstance(source, FromHub):
+        wanted = {"name": source.name, "configuration": source.configuration, "split": source.split}
+        return {"source": "", "get": "hub", "hub": wanted | {"revision": source.revision, "most_rows": source.most_rows}}
     path = source.path.resolve(strict=True)
     if source.in_place:
-        return {"source": str(path), "copy": False}
+        return {"source": str(path), "get": ""}
     try:
         os.link(path, folder / ORIGINAL)
     except OSError:
         room = shutil.disk_usage(folder).free > _ROOM * path.stat().st_size
-        return {"source": str(path), "copy": room or not source.by_path}
-    return {"source": "", "copy": False}
+        return {"source": str(path), "get": "copy" if room or not source.by_path else ""}
+    return {"source": "", "get": ""}
+
+
+def secrets(source: Origin) -> dict[str, str]:
+    """What the child must know and no file may: its environment."""
+    return {TOKEN: source.token.reveal()} if isinstance(source, FromHub) and source.token else {}
+
+
+def hub_dataset(found: Mapping[str, Any]) -> HubDataset:
+    """What the child said about a data set on the Hub, as a value again."""
+    configurations = tuple(
+        HubConfiguration(one["name"], tuple(HubSplit(**split) for split in one["splits"])) for one in found["configurations"]
+    )
+    fields: dict[str, Any] = {**found, "configurations": configurations}
+    return HubDataset(**fields)

@@ -134,10 +134,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 
 def _done(ticket: Ticket, task: str, arguments: dict[str, Any], teller: Teller) -> Done | Failed:
-    # After the guard: a file may be hostile, and loading the data room takes most of the time until the first byte.
-    from studio.work.tasks import TASKS
-
     try:
+        # Not at the top: loading the data room takes most of the time until the first byte, and the guard is up before.
+        from studio.work.tasks import TASKS
+
         return Done(task, TASKS[task](ticket.folder, arguments, teller))
     except StudioError as error:
         return Failed(task, error)

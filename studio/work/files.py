@@ -29,7 +29,9 @@ LOG: Final = "child.log"
 NEW: Final = "new"
 COMPLETE: Final = "complete.json"
 #: What a new result never replaces: the person's file and where it came from, whose it is, and the work itself.
-KEPT: Final = frozenset({"original", "origin.json", "staged_by.txt", "settled", "work", NEW, COMPLETE})
+KEPT: Final = frozenset(
+    {"original", "origin.json", "provenance.json", "pasted.txt", "staged_by.txt", "settled", "work", NEW, COMPLETE}
+)
 
 _REFUSED: Final = "RefusedFile"
 
@@ -201,8 +203,11 @@ def swap(folder: Path) -> None:
 
 
 def is_result(path: Path) -> bool:
-    """Whether this entry of a data set's folder came out of a task; spill folders belong to whoever reads there now."""
-    return path.name not in KEPT and not path.name.startswith("spill-")
+    """Whether this entry of a data set's folder is replaced with the next result.
+
+    Spill folders belong to whoever reads there now; counts of tokens say themselves which rows they are about.
+    """
+    return path.name not in KEPT and not path.name.startswith(("spill-", "tokens-"))
 
 
 def second_name(path: Path, target: Path) -> None:

@@ -40,6 +40,8 @@ _QUIET: Final = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONIOENCODING": "utf-8",
 }
+#: Nothing that lies on this machine asks a hub for anything.
+_OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 #: Seconds that a process which was started has to appear in its files.
 _PATIENCE: Final = 10.0
 #: Seconds that another studio has to say how a process that it began has ended.
@@ -56,14 +58,16 @@ def start(
     *,
     limits: Limits | None = None,
     secrets: Mapping[str, str] | None = None,
+    online: bool = False,
     tied: bool = False,
     program: str = "studio.work.child",
 ) -> Ticket:
     """Start a task of ``studio.work.tasks`` in a process of its own.
 
     ``arguments`` are plain values and end up in a file; ``secrets`` are environment variables of the child and are written
-    nowhere. ``tied`` work ends when this process ends. ``program`` is the module that does it (a seam for tests). Raises
-    ``DataError`` when the slot is busy, ``StoreError`` when the folder or the process cannot be made.
+    nowhere. Only ``online`` work may ask the Hub. ``tied`` work ends when this process ends. ``program`` is the module that
+    does it (a seam for tests). Raises ``DataError`` when the slot is busy, ``StoreError`` when the folder or the process
+    cannot be made.
     """
     with _starting:
         if isinstance(state(ticket), Working):
@@ -74,7 +78,7 @@ def start(
             asked = files.asked_of(task, arguments, limits or Limits(), os.getpid() if tied else None)
             files.write_json(ticket.place / files.ASKED, asked)
             command = [sys.executable, "-P", "-m", program, str(ticket.place.resolve())]
-            child = processes.spawn(command, ticket.place, environment(secrets or {}), files.LOG)
+            child = processes.spawn(command, ticket.place, environment(secrets or {}, online=online), files.LOG)
             _uncollected.add(child.pid)
             files.write_json(ticket.place / files.PROCESS, {"pid": child.pid, "started": processes.started_at(child.pid)})
         except OSError as error:
@@ -161,11 +165,11 @@ def tidy(ticket: Ticket) -> None:
         files.remove(ticket.folder / files.NEW)
 
 
-def environment(secrets: Mapping[str, str]) -> dict[str, str]:
+def environment(secrets: Mapping[str, str], *, online: bool) -> dict[str, str]:
     """What a child is started with: the little that it needs, and the secrets of this piece of work."""
     env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     path = processes.import_path()
-    return env | _QUIET | ({"PYTHONPATH": path} if path else {}) | dict(secrets)
+    return env | _QUIET | ({} if online else _OFFLINE) | ({"PYTHONPATH": path} if path else {}) | dict(secrets)
 
 
 def _ended(ticket: Ticket) -> Done | Failed | Cancelled | None:

@@ -7,6 +7,7 @@ by the task that needs them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,12 @@ from studio.work import files
 
 ORIGINAL: Final = "original"
 READING: Final = "reading.json"
+#: A pasted text as it came.
+PASTED: Final = "pasted.txt"
+#: Where rows from the Hub came from: name, revision, licence, and whether there are more.
+PROVENANCE: Final = "provenance.json"
+#: The environment variable in which a Hub token travels, for one fetch.
+TOKEN: Final = "STUDIO_HUB_TOKEN"  # noqa: S105 - the name of a variable
 _BLOCK: Final = 8 * 1024 * 1024
 
 Task = Callable[[Path, Mapping[str, Any], Watch], dict[str, Any]]
@@ -27,12 +34,10 @@ Task = Callable[[Path, Mapping[str, Any], Watch], dict[str, Any]]
 def inspect(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
     """Check every row of the data set's file.
 
-    ``name``; ``reading``; ``source``: where the file lies, if not in the folder; ``copy``: bring it into the folder first;
-    ``fingerprint``: what the file must still be, empty the first time.
+    ``name``; ``reading``; ``source``: where the file lies, if not in the folder; ``get``: how to bring it there first
+    (``copy``, ``pasted``, ``hub``); ``fingerprint``: what the file must still be, empty the first time.
     """
-    source = Path(asked["source"]) if asked["source"] else folder / ORIGINAL
-    if asked["copy"]:
-        source = _copied(source, folder / ORIGINAL, watch)
+    source = _got(folder, asked, watch)
     new = _emptied(folder)
     before = _stamp(source, asked["name"])
     reading = Reading.from_dict(asked["reading"])
@@ -53,10 +58,30 @@ def split(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any
     for result in folder.iterdir():
         if files.is_result(result) and result.is_file():
             files.second_name(result, new / result.name)
-    watch.at("splitting", 0, 0, "rows")
-    found = data.split(data.reopen(new), plan)
+    found = data.split(data.reopen(new), plan, watch=watch)
     files.complete(folder, instead=False)
     return {"rows": found.rows}
+
+
+def mix(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
+    """Make one data set of the ``ingredients``, called ``name``, by ``plan``."""
+    from studio.data.mix import Ingredient
+    from studio.data.mix import mix as mixed
+
+    plan = SplitPlan(**asked["plan"]) if asked["plan"] else None
+    sources = [Ingredient(Path(one["folder"]), one["weight"], one["name"], one["replay"]) for one in asked["ingredients"]]
+    found = mixed(_emptied(folder), sources, plan, name=asked["name"], watch=watch)
+    files.complete(folder)
+    return {"rows": found.rows}
+
+
+def look_up(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
+    """The configurations and splits of the Hub's data set ``name``; nothing is kept."""
+    from studio.data import hub
+
+    del folder
+    watch.at("asking the Hub", 0, 0, "")
+    return asdict(hub.look_up(asked["name"], token=os.environ.pop(TOKEN, ""), revision=asked["revision"]))
 
 
 def tokens(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
@@ -83,6 +108,8 @@ def export_rejected(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dic
 TASKS: Final[Mapping[str, Task]] = {
     "inspect": inspect,
     "split": split,
+    "mix": mix,
+    "look_up": look_up,
     "tokens": tokens,
     "export_clean": export_clean,
     "export_rejected": export_rejected,
@@ -98,6 +125,40 @@ def _emptied(folder: Path) -> Path:
     files.remove(new)
     new.mkdir(parents=True)
     return new
+
+
+def _got(folder: Path, asked: Mapping[str, Any], watch: Watch) -> Path:
+    """The file to read, brought into the folder where that was asked for."""
+    target = folder / ORIGINAL
+    match asked["get"]:
+        case "copy":
+            return _copied(Path(asked["source"]), target, watch)
+        case "pasted":
+            from studio.data.pasted import pasted
+
+            text = (folder / PASTED).read_text("utf-8")
+            return pasted(text, _emptied(folder)).replace(target)
+        case "hub":
+            return _fetched(folder, asked["hub"], watch).replace(target)
+        case _:
+            return Path(asked["source"]) if asked["source"] else target
+
+
+def _fetched(folder: Path, wanted: Mapping[str, Any], watch: Watch) -> Path:
+    from studio.data import hub
+
+    found = hub.fetch(
+        wanted["name"],
+        wanted["configuration"],
+        wanted["split"],
+        _emptied(folder),
+        token=os.environ.pop(TOKEN, ""),
+        revision=wanted["revision"],
+        most_rows=wanted["most_rows"] or hub.MOST_ROWS,
+        watch=watch,
+    )
+    files.write_json(folder / PROVENANCE, {**found.provenance, "rows": found.rows, "cut": found.cut})
+    return found.path
 
 
 def _copied(source: Path, target: Path, watch: Watch) -> Path:
