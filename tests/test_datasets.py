@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import replace
@@ -11,10 +12,11 @@ import pytest
 from studio import data, datasets, work
 from studio.data import Fix, Reading, SplitPlan
 from studio.errors import DataError, NotFoundError, StoreError
-from studio.origins import FromFile, FromText
-from studio.settings import Settings
+from studio.origins import FromFile, FromHub, FromText, Portion
+from studio.settings import Secret, Settings
 from studio.store import Store
 from studio.work import Cancelled, Done, Failed, Ticket, Working
+from tests.data.fake_hub import Repo, serving
 
 ANN, BOB = "ann", "bob"
 
@@ -188,6 +190,54 @@ def test_a_pasted_table_is_a_file(settings):
     text = "prompt\tcompletion\n" + "".join(f"Question {n}?\tAnswer {n}\r\n" for n in range(12))
     _, found = datasets.stage(settings, FromText(text), "pasted", ANN)
     assert (found.rows_usable, found.delimiter) == (12, "\t")
+    drawn = "| prompt | completion |\n|---|---|\n" + "".join(f"| Question {n}? | Answer {n} |\n" for n in range(12))
+    staged_id, found = datasets.stage(settings, FromText(drawn), "pasted", ANN)
+    assert next(data.canonical_rows(found)) == {"prompt": "Question 0?", "completion": "Answer 0"}
+    assert datasets.remap(settings, staged_id, ANN, {"prompt": "completion", "completion": "prompt"}).rows_usable == 12
+    with pytest.raises(DataError, match="Nothing was pasted"):
+        datasets.stage(settings, FromText(" \n"), "pasted", ANN)
+
+
+def test_rows_of_the_hub_are_fetched_by_a_child_and_the_token_is_kept_nowhere(settings, monkeypatch):
+    rows = "".join(json.dumps({"prompt": f"Question {n}?", "completion": f"Answer {n}"}) + "\n" for n in range(30))
+    token = Secret("hf_only_for_this_fetch")
+    repo = Repo({"train.jsonl": rows.encode()}, private=True, readers=frozenset({token.reveal()}))
+    with serving({"ann/faq": repo}) as (address, asked):
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        found = datasets.look_up_hub(settings, "ann/faq", token=token)
+        assert [split.name for split in found.configurations[0].splits] == ["train"]
+        source = FromHub("ann/faq", found.configurations[0].name, "train", most_rows=20, token=token)
+        staged_id, checked = datasets.stage(settings, source, "ann/faq", ANN)
+        assert checked.rows_usable == 20
+        with pytest.raises(DataError):
+            datasets.stage(settings, replace(source, token=None), "ann/faq", ANN)
+    assert {given for _, given in asked} >= {token.reveal()}
+    folder = datasets.folder_of(settings, staged_id)
+    assert json.loads((folder / "provenance.json").read_text())["cut"] is True
+    kept = [path for path in settings.home.rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if token.reveal().encode() in path.read_bytes()]
+    # What was fetched is a file like any other, and the Hub is not needed again.
+    assert datasets.remap(settings, staged_id, ANN, {"prompt": "completion", "completion": "prompt"}).rows_usable == 20
+
+
+def test_several_data_sets_are_mixed_into_one_of_the_same_owner(settings, store, csv):
+    first_id, _ = datasets.stage(settings, csv(rows=40), "first.csv", ANN)
+    datasets.settle(settings, store, first_id, ANN)
+    other = csv("second.csv", rows=0, more="".join(f"Other {n}?,Yes {n}\n" for n in range(30)))
+    second_id, _ = datasets.stage(settings, other, "second.csv", ANN)
+    portions = [Portion(first_id, name="first"), Portion(second_id, weight=0.5, name="second")]
+    with pytest.raises(NotFoundError):
+        datasets.begin_mix(settings, store, portions, "both", BOB)
+    mixed_id = datasets.begin_mix(settings, store, portions, "both", ANN)
+    assert isinstance(ended(settings, mixed_id), Done)
+    dataset = datasets.settled(settings, store, mixed_id, ANN)
+    assert {row.source for row in data.rows(dataset.train.path)} == {"first", "second"}
+    assert datasets.name_of(settings, mixed_id, ANN) == "both"
+    assert store.datasets.get(mixed_id, ANN).rows == dataset.rows
+    copy_id = datasets.again(settings, store, mixed_id, ANN)
+    with pytest.raises(DataError, match="no file of its own"):
+        datasets.remap(settings, copy_id, ANN, {"prompt": "completion", "completion": "prompt"})
 
 
 def test_the_original_is_never_changed_and_costs_no_second_copy(settings, store, csv):
