@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from studio import datasets, methods, models
+from studio import datasets, methods, models, tokens
 from studio.data import Dataset, TrainingType
 from studio.errors import NotFoundError, SettingError
 from studio.methods import Ending
@@ -116,7 +116,9 @@ def of_dataset(draft: Draft, dataset: Dataset) -> Plan:
     """Recommend for this data, then apply what the person changed."""
     facts = facts_of(dataset)
     try:
-        recommendation = recommend(facts, models.get(draft.model), draft.method)
+        model = models.get(draft.model)
+        facts = tokens.with_tokens(facts, dataset, model)
+        recommendation = recommend(facts, model, draft.method)
     except (NotFoundError, SettingError) as error:
         field = "method" if error.where == "method" else "model"
         words = f"{error.what} {error.next_step}" if field == "method" else str(error)

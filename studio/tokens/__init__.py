@@ -12,6 +12,7 @@ room loads neither torch nor the cookbook; it changes nothing but one small file
 from __future__ import annotations
 
 from studio.models.rendering import CannotRender, NoTokenizer, Rendering, Token
+from studio.tokens.facts import with_tokens
 from studio.tokens.findings import findings
 from studio.tokens.profiles import known, profile
 from studio.tokens.values import Bar, Refusal, TokenProfile
@@ -31,4 +32,5 @@ __all__ = [
     "profile",
     "views",
     "warm_up",
+    "with_tokens",
 ]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
+from pathlib import Path
 from typing import Final
 
 from studio.data import Dataset, Inspection, Watch
 from studio.data.conversations import Conversation, conversations, letters, usable_ids
+from studio.data.stage import LEFT_OUT, STAGE
 from studio.data.types import Message
 from studio.errors import DataError
 from studio.models import Model
@@ -28,6 +31,9 @@ SAMPLE_CHARACTERS: Final = 30_000_000
 _MARKS: Final = 10
 _PHASE: Final = "counting tokens"
 ALL_ANSWERS: Final = "all_assistant_messages"
+_MOST_RECENT: Final = 32
+_recent: dict[tuple[object, ...], TokenProfile] = {}
+_lock: Final = threading.Lock()
 
 
 def known(
@@ -42,12 +48,24 @@ def known(
     inspection = _inspection(source)
     if not inspection.ready:
         return None
-    form, aim = renderer or model.renderer, _aim(inspection, train_on)
-    share = _share(inspection)
-    counts = kept(kept_at(inspection, model, aim or "prompt"), identity_of(inspection, model, form, aim, share))
-    if counts is not None:
-        counts = counts.of_rows(usable_ids(inspection, 1.0 if counts.estimated else share))
-    return None if counts is None else _profile(inspection, counts, model, form, aim, max_length)
+    form, aim, share = renderer or model.renderer, _aim(inspection, train_on), _share(inspection)
+    path, identity = kept_at(inspection, model, aim or "prompt"), identity_of(inspection, model, form, aim, share)
+    # A page asks several times in a second, and nothing has changed while these files are the same.
+    files = tuple(_stamp(one) for one in (path, path.with_name(STAGE), path.with_name(LEFT_OUT)))
+    key = (path, files, identity, max_length)
+    found = _recent.get(key)
+    if found is None and files[0] is not None:
+        counts = kept(path, identity)
+        if counts is not None:
+            counts = counts.of_rows(usable_ids(inspection, 1.0 if counts.estimated else share))
+        if counts is not None:
+            found = _profile(inspection, counts, model, form, aim, max_length)
+    if found is not None and found.measured != "estimate":
+        with _lock:
+            _recent[key] = found
+            while len(_recent) > _MOST_RECENT:
+                del _recent[next(iter(_recent))]
+    return found
 
 
 def profile(
@@ -84,6 +102,15 @@ def examples_of(row: Conversation, training: str) -> tuple[tuple[Message, ...], 
     if training != "DPO":
         return (row.messages,)
     return tuple((*row.messages, Message("assistant", answer)) for answer in (row.completion, row.rejected))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes when a file does; ``None`` for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _inspection(source: Inspection | Dataset) -> Inspection:

@@ -12,12 +12,18 @@ from studio import data, models, tokens
 from studio.data import Message, Reading
 from studio.errors import DataError
 from studio.models.rendering import NoTokenizer
+from studio.recipe import facts_of, recommend
 from studio.tokens import counting, counts, profiles
 from studio.tokens.counting import OutlineDoubtedError
 from tests.tokens.conftest import CALL, WEATHER, written
 
 NANO = models.get("nano")
 ROWS = [{"prompt": f"Question {n}", "completion": "Yes " * (n + 1) + "done"} for n in range(20)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch):
+    monkeypatch.setattr(profiles, "_recent", {})
 
 
 class Watching:
@@ -31,7 +37,7 @@ class Watching:
 
 
 def lengths(inspection, target="last_assistant_message", max_length=None):
-    """What rendering each row says, row by row."""
+    """What rendering says, row by row."""
     rows = [row for batch in profiles.conversations(inspection) for row in batch]
     return [written().rendering(row.messages, target, max_length) for row in rows]
 
@@ -71,7 +77,11 @@ def test_the_second_look_reads_no_text_and_loads_nothing(inspected, monkeypatch)
     first = tokens.profile(inspection, NANO, "last_assistant_message", 32)
     for name in ("_counted", "conversations"):
         monkeypatch.setattr(profiles, name, lambda *_: pytest.fail("counted again"))
+    profiles._recent.clear()
     assert tokens.known(inspection, NANO, "last_assistant_message", 32) == first
+    monkeypatch.setattr(profiles, "kept", lambda *_: pytest.fail("read again"))
+    assert tokens.known(inspection, NANO, "last_assistant_message", 32) == first
+    monkeypatch.undo()
     assert tokens.profile(inspection, NANO, "last_assistant_message", 32) == first
     other = tokens.known(inspection, NANO, "last_assistant_message", 20)
     assert other is not None
@@ -136,6 +146,19 @@ def test_a_data_set_that_was_split_is_the_same_rows(inspected):
     inspection = inspected(ROWS)
     found = tokens.profile(inspection, NANO)
     assert tokens.known(data.split(inspection), NANO) == found
+
+
+def test_recommendations_use_counted_tokens(inspected):
+    dataset = data.split(inspected([*ROWS, {"prompt": "Why?", "completion": "word " * 300}]))
+    guessed = facts_of(dataset)
+    assert tokens.with_tokens(guessed, dataset, NANO) == guessed
+    found = tokens.profile(dataset, NANO, "all_tokens")
+    known = tokens.with_tokens(guessed, dataset, NANO)
+    assert (known.mean_tokens, known.p95_tokens, known.max_tokens) == (found.mean, found.p95, found.max)
+    # 300 words are 1,500 letters, but only about 300 tokens: the limit need not be as high as the letters suggest.
+    assert recommend(guessed, NANO).recipe.max_length == 2048
+    assert recommend(known, NANO).recipe.max_length == 512
+    assert f"{found.max:,} tokens" in recommend(known, NANO).setting("max_length").reason
 
 
 def test_progress_is_told_and_a_stop_leaves_nothing_behind(inspected, monkeypatch):
