@@ -34,9 +34,13 @@ _MARKS: Final = (
     r"""[\s\p{Z}\p{C}.,;:!?'"`\x{b4}\x{ab}\x{bb}\x{a1}\x{bf}\x{2013}\x{2014}\x{2018}-\x{201f}\x{2026}\x{2039}\x{203a}"""
     r"""\x{3001}\x{3002}\x{300c}-\x{300f}\x{ff01}\x{ff0c}\x{ff1a}\x{ff1b}\x{ff1f}]+"""
 )
-# How much of both ends of a text is looked at first, and how many folded characters of it count.
-_WINDOW: Final = 64
-_ENDS: Final = 24
+# Characters that Unicode composes with others, or replaces by others. Only texts that have some pay for being composed.
+_COMPOSED: Final = r"[\p{M}\x{1100}-\x{11ff}\x{2126}\x{212a}\x{212b}\x{f900}-\x{faff}]"
+# Both ends of a text are compared before all of it: so many of its letters, looked for in so many characters.
+_END: Final = 20
+_WINDOW: Final = 48
+# Below this many candidates, it costs less to compare them in full than to look at more ends.
+_FEW: Final = 100_000
 _FOLDED: Final = "near-duplicates: texts that are equal but for case, white space and sentence marks"
 _FULL: Final = (
     f"{_FOLDED}, or that share four fifths of their runs of five characters and all their numbers (MinHash, then compared)"
@@ -65,22 +69,20 @@ def find(stage: Path, connection: duckdb.DuckDBPyConnection, *, watch: Watch | N
     ``cluster`` is shared by rows with near-equal prompts, equal ones included; ``twin`` is the earliest row whose whole text
     the row repeats but for small changes, NULL for that row itself and for all others.
     """
-    _ends(stage, connection)
-    prompts, characters = _one(
-        connection, f"SELECT count(DISTINCT prompt_key), sum(lp) FROM {rows_of(stage)} WHERE reason IS NULL"
-    )
-    groups = _Groups()
-    for keys in _same_folded(stage, connection):
-        groups.join(*keys)
+    rows = rows_of(stage)
+    prompts, characters = _one(connection, f"SELECT count(DISTINCT prompt_key), sum(lp) FROM {rows} WHERE reason IS NULL")
     full = prompts <= MOST_PROMPTS and characters <= MOST_CHARACTERS
+    groups = _Groups()
+    for keys in _same_prompts(rows, connection):
+        groups.join(*keys)
     if full:
-        _compare_prompts(stage, connection, groups, watch)
+        _compare_prompts(rows, connection, groups, watch)
     near_prompts = _store("near_prompts", groups, connection)
     twins = _Groups()
-    for rows in _same_rows(stage, connection):
-        twins.join(*rows)
+    for ids in _same_rows(rows, connection):
+        twins.join(*ids)
     if full:
-        _compare_rows(stage, connection, twins, watch)
+        _compare_rows(rows, connection, twins, watch)
     _store("near_twins", twins, connection)
     return Near(_write(stage, connection), near_prompts, _FULL if full else _FOLDED)
 
@@ -113,60 +115,80 @@ class _Groups:
 
 
 def _folded(text: str) -> str:
-    return f"trim(lower(nfc_normalize(regexp_replace({text}, {literal(_MARKS)}, ' ', 'g'))))"
+    """SQL for the text by which prompts and answers count as the same: no marks, no case, one space between words."""
+    return _composed(text, f"lower(trim(regexp_replace({text}, {literal(_MARKS)}, ' ', 'g')))")
 
 
-def _end(text: str, length: str, side: str) -> str:
-    """SQL for the first (``left``) or last (``right``) folded characters of a text.
+def _letters(text: str) -> str:
+    """SQL for the same without any space."""
+    return _composed(text, f"lower(regexp_replace(replace({text}, ' ', ''), {literal(_MARKS)}, '', 'g'))")
 
-    They are those of the whole folded text: where a window of the text does not hold enough, all of it is folded.
+
+def _composed(text: str, folded: str) -> str:
+    some = f"CASE WHEN regexp_matches({text}, {literal(_COMPOSED)}) THEN nfc_normalize({folded}) ELSE {folded} END"
+    return f"CASE WHEN strlen({text}) > length({text}) THEN {some} ELSE {folded} END"
+
+
+def _end(text: str, side: str, rows: str, columns: str) -> str:
+    """SQL for ``columns`` of these rows and ``part``: the first (``left``) or last (``right``) letters of a text, hashed.
+
+    They are the same for all texts that fold to one: where a window of the text does not hold enough, all of it is looked at.
     """
-    window = _folded(f"{side}({text}, {_WINDOW})")
-    enough = f"length({window}) > {_ENDS} OR {length} <= {_WINDOW}"
-    return f"{side}(CASE WHEN {enough} THEN {window} ELSE {_folded(text)} END, {_ENDS})"
+    window = f"SELECT *, {side}({text}, {_WINDOW}) AS ends FROM {rows}"
+    kept = f"SELECT *, {_letters('ends')} AS kept FROM ({window})"
+    enough = f"length(kept) >= {_END} + 4 OR strlen({text}) <= {_WINDOW}"
+    ends = f"{side}(CASE WHEN {enough} THEN kept ELSE {_letters(text)} END, {_END})"
+    return f"SELECT {columns}, hash({ends}) AS part FROM ({kept})"
 
 
-def _ends(stage: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the table ``near_ends``: per kind of usable row a key of what both ends of its prompt and answers fold to."""
-    asked = f"{_end('prompt', 'lp', 'left')}, {_end('prompt', 'lp', 'right')}"
-    answered = f"{_end('answer', 'length(answer)', 'left')}, {_end('answer', 'length(answer)', 'right')}"
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE near_ends AS
-        SELECT min(row_id) AS row_id, any_value(prompt_key) AS prompt_key, any_value(asked) AS asked,
-          any_value(answered) AS answered, any_value(rest) AS rest
-        FROM (SELECT row_id, row_key, prompt_key, md5_number_lower(concat_ws(chr(31), {asked})) AS asked,
-            md5_number_lower(concat_ws(chr(31), {answered})) AS answered, {_REST} AS rest
-          FROM (SELECT *, {_ANSWER} AS answer FROM {rows_of(stage)} WHERE reason IS NULL)) GROUP BY row_key""")
-
-
-def _same_folded(stage: Path, connection: duckdb.DuckDBPyConnection) -> Iterator[list[int]]:
-    """Prompt keys whose prompts are equal when they are folded."""
-    shared = "SELECT asked FROM near_ends GROUP BY asked HAVING count(DISTINCT prompt_key) > 1"
-    first = f"SELECT min(row_id) AS row_id FROM near_ends WHERE asked IN ({shared}) GROUP BY prompt_key"
-    folded = f"SELECT prompt_key, {_folded('prompt')} AS text FROM {rows_of(stage)} SEMI JOIN ({first}) USING (row_id)"
-    query = f"""
-        SELECT list(prompt_key) FROM ({folded}) WHERE text <> '' GROUP BY md5_number(text) HAVING count(*) > 1"""
+def _same_prompts(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[list[int]]:
+    """Prompt keys whose prompts fold to the same text."""
+    usable = f"(SELECT row_id, prompt_key AS kind, prompt FROM {rows} WHERE reason IS NULL)"
+    first = _end("prompt", "left", usable, "row_id, kind")
+    _candidates(connection, f"SELECT min(row_id) AS row_id, kind, any_value(part) AS part FROM ({first}) GROUP BY kind")
+    _refine(connection, rows, "prompt", "right")
+    texts = f"SELECT kind, {_folded('prompt')} AS text FROM {rows} JOIN near_candidates USING (row_id)"
+    query = f"SELECT list(kind) FROM ({texts}) WHERE text <> '' GROUP BY md5_number(text) HAVING count(*) > 1"
     yield from (keys for (keys,) in connection.execute(query).fetchall())
 
 
-def _same_rows(stage: Path, connection: duckdb.DuckDBPyConnection) -> Iterator[list[int]]:
-    """Ids of rows that are equal when they are folded."""
-    shared = "SELECT asked, answered, rest FROM near_ends GROUP BY ALL HAVING count(*) > 1"
-    some = f"SELECT row_id, rest FROM near_ends SEMI JOIN ({shared}) USING (asked, answered, rest)"
+def _same_rows(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[list[int]]:
+    """Ids of rows that fold to the same text, with the rest in common. One row of each kind of exact copies is looked at."""
+    kinds = f"SELECT min(row_id) AS row_id, row_key AS kind, any_value(prompt_key) AS prompt_key FROM {rows}"
+    asked = "hash(coalesce(cluster, prompt_key)) AS part"
+    kinds = f"{kinds} WHERE reason IS NULL GROUP BY row_key"
+    _candidates(connection, f"SELECT row_id, kind, {asked} FROM ({kinds}) LEFT JOIN near_prompts USING (prompt_key)")
+    _refine(connection, rows, _ANSWER, "left")
+    _refine(connection, rows, _ANSWER, "right")
     # A text of nothing but marks folds to nothing; then the text itself counts.
     prompt = f"coalesce(nullif({_folded('prompt')}, ''), prompt)"
     answer = f"coalesce(nullif({_folded(_ANSWER)}, ''), {_ANSWER})"
-    texts = f"SELECT row_id, rest, md5_number(concat({prompt}, chr(31), {answer})) AS text"
+    texts = f"SELECT row_id, md5_number(concat_ws(chr(31), {prompt}, {answer}, {_REST})) AS text"
     query = f"""
-        SELECT list(row_id) FROM ({texts} FROM {rows_of(stage)} JOIN ({some}) USING (row_id))
-        GROUP BY rest, text HAVING count(*) > 1"""
+        SELECT list(row_id) FROM ({texts} FROM {rows} JOIN near_candidates USING (row_id)) GROUP BY text HAVING count(*) > 1"""
     yield from (ids for (ids,) in connection.execute(query).fetchall())
 
 
-def _compare_prompts(stage: Path, connection: duckdb.DuckDBPyConnection, groups: _Groups, watch: Watch | None) -> None:
+def _candidates(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Make the table ``near_candidates`` of those rows (``row_id, kind, part``) whose part several kinds share."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE near_parts AS {query}")
+    shared = "SELECT part FROM near_parts GROUP BY part HAVING count(*) > 1"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE near_candidates AS FROM near_parts SEMI JOIN ({shared}) USING (part)")
+    connection.execute("DROP TABLE near_parts")
+
+
+def _refine(connection: duckdb.DuckDBPyConnection, rows: str, text: str, side: str) -> None:
+    """Keep those candidates that share this end of a text as well, when there are many."""
+    if _one(connection, "SELECT count(*) FROM near_candidates")[0] > _FEW:
+        texts = f"(SELECT row_id, kind, part AS before, {text} AS text FROM {rows} JOIN near_candidates USING (row_id))"
+        ends = _end("text", side, texts, "row_id, kind, before")
+        _candidates(connection, f"SELECT row_id, kind, hash(before, part) AS part FROM ({ends})")
+
+
+def _compare_prompts(rows: str, connection: duckdb.DuckDBPyConnection, groups: _Groups, watch: Watch | None) -> None:
     """Join the prompts that are alike."""
-    first = "SELECT min(row_id) AS row_id FROM near_ends GROUP BY prompt_key"
-    query = f"SELECT prompt_key, {_folded('prompt')} FROM {rows_of(stage)} SEMI JOIN ({first}) USING (row_id) ORDER BY row_id"
+    first = f"SELECT min(row_id) AS row_id FROM {rows} WHERE reason IS NULL GROUP BY prompt_key"
+    query = f"SELECT prompt_key, {_folded('prompt')} FROM {rows} SEMI JOIN ({first}) USING (row_id) ORDER BY row_id"
     found = connection.execute(query).fetchall()
     keys, texts = [key for key, _ in found], [text for _, text in found]
     del found
@@ -176,17 +198,19 @@ def _compare_prompts(stage: Path, connection: duckdb.DuckDBPyConnection, groups:
             groups.join(keys[one], keys[other])
 
 
-def _compare_rows(stage: Path, connection: duckdb.DuckDBPyConnection, twins: _Groups, watch: Watch | None) -> None:
+def _compare_rows(rows: str, connection: duckdb.DuckDBPyConnection, twins: _Groups, watch: Watch | None) -> None:
     """Join the rows whose prompts are equal or alike, whose answers are alike, and that have the rest in common."""
-    asked = "coalesce(cluster, prompt_key)"
-    grouped = f"SELECT row_id, {asked} AS asked, rest FROM near_ends LEFT JOIN near_prompts USING (prompt_key)"
-    some = f"SELECT * FROM ({grouped}) QUALIFY count(*) OVER (PARTITION BY asked, rest) > 1"
-    letters = _one(connection, f"SELECT sum(lp + coalesce(lc, 0)) FROM {rows_of(stage)} SEMI JOIN ({some}) USING (row_id)")[0]
+    kinds = (
+        f"SELECT min(row_id) AS row_id, any_value(prompt_key) AS prompt_key FROM {rows} WHERE reason IS NULL GROUP BY row_key"
+    )
+    asked = f"SELECT row_id, coalesce(cluster, prompt_key) AS asked FROM ({kinds}) LEFT JOIN near_prompts USING (prompt_key)"
+    some = f"SELECT * FROM ({asked}) QUALIFY count(*) OVER (PARTITION BY asked) > 1"
+    letters = _one(connection, f"SELECT sum(lp + coalesce(lc, 0)) FROM {rows} JOIN ({some}) USING (row_id)")[0]
     if letters > MOST_CHARACTERS:
         return
     query = f"""
-        SELECT row_id, md5_number_lower(concat(asked, chr(31), rest)), {_folded("prompt")}, {_folded(_ANSWER)}
-        FROM {rows_of(stage)} JOIN ({some}) USING (row_id) ORDER BY row_id"""
+        SELECT row_id, md5_number_lower(concat_ws(chr(31), asked, {_REST})), {_folded("prompt")}, {_folded(_ANSWER)}
+        FROM {rows} JOIN ({some}) USING (row_id) ORDER BY row_id"""
     found = connection.execute(query).fetchall()
     prompts, answers = (Likeness([row[place] for row in found], watch) for place in (2, 3))
     for one, other in answers.proposed([row[1] for row in found]):
