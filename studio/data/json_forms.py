@@ -52,10 +52,13 @@ def form_records(source: Source, container: Container) -> Iterator[Record]:
     """The rows of a table by columns, by index or with a list of names."""
     reader = _table_by_columns if container.packing == "columns" else _table_by_index
     reader = _table_with_names if container.packing == "split" else reader
+    line = container.line
     try:
-        yield from reader(source, container)
+        for record in reader(source, container):
+            line = record[0]
+            yield record
     except Malformed:
-        yield container.line, "file_cut_off", b""
+        yield line, "file_cut_off", b""
 
 
 def unwrapped(records: Iterable[Record], inner: str) -> Iterator[Record]:

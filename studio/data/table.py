@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import duckdb
+import orjson
 
 from studio.data.types import Container, Finding, Format
 
@@ -80,7 +81,8 @@ def values(texts: Sequence[str]) -> Iterator[dict[str, object]]:
     """The objects among some JSON texts."""
     for text in texts:
         try:
-            value = json.loads(text)
+            # Half a surrogate pair, which Python's reader lets through, is no text for the database.
+            value = orjson.loads(text) if "\\u" in text else json.loads(text)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
