@@ -307,6 +307,21 @@ def test_facts_of_a_split_data_set(tmp_path):
     assert recipe.facts_of(dataset) == DataFacts(70, 20, 10, mean_chars=140.0, p95_chars=280, max_chars=420)
     chat = replace(inspection, shape=replace(inspection.shape, kind="messages"))
     assert recipe.facts_of(replace(dataset, inspection=chat)).multi_turn
+    pairs = replace(inspection, shape=replace(inspection.shape, kind="preference", training="DPO"))
+    assert recipe.facts_of(replace(dataset, inspection=pairs)).training == "DPO"
+    assert recipe.facts_of(replace(dataset, inspection=replace(inspection, shape=None))).training == "SL"
+
+
+@pytest.mark.parametrize(("training", "words"), [("DPO", "better and a worse answer"), ("RL", "right answer or a score")])
+def test_data_that_cannot_be_trained_on_yet_is_refused_with_a_way_out(training, words):
+    facts = DataFacts(train_rows=320, validation_rows=40, test_rows=40, training=training)
+    (problem,) = [problem for problem in recipe.validate(PLAIN, facts) if problem.field == "method"]
+    assert words in problem.message
+    assert "choose that where the file is checked" in problem.message
+    with pytest.raises(SettingError, match=words) as caught:
+        recipe.recommend(facts, PLAIN.model)
+    assert caught.value.where == "method"
+    assert not [problem for problem in recipe.validate(PLAIN, replace(facts, training="SL")) if problem.field == "method"]
 
 
 def test_yaml_is_meant_for_people():
