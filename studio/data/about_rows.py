@@ -6,19 +6,19 @@ finding is about prompts or labels instead of rows, its sentence says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
-from studio.data.conditions import OUTLIER_TIMES, condition
+from studio.data.conditions import OUTLIER_LEAST, OUTLIER_TIMES, condition
 from studio.data.db import literal
 from studio.data.fixes import LEFT_OUT
 from studio.data.judges import LAST_NOT_ASSISTANT, NOT_JUDGED
 from studio.data.near import Near
-from studio.data.offers import offers, unended_offers
+from studio.data.offers import Sample, offers, samples, unended_offers
 from studio.data.sentences import DOUBTS, OTHER_REASON, PERSONAL_KINDS, REASONS, counted, rows, share
 from studio.data.stage import rows_of
 from studio.data.types import SHOWN_LINES, Finding, Severity, Shape
@@ -37,7 +37,22 @@ _IMBALANCE: Final = 0.9
 _SCRIPT_SHARE: Final = 0.01
 # Rewards and references are only held to the form that most of them have.
 _MOST: Final = 0.5
+# Quotation marks as word processors write them.
+_CURLY: Final = "\u201c\u201d\u201e"
+_CURLY_STEP: Final = (
+    "Curly quotation marks (\u201c and \u201d) do not hold a cell together. Replace them by straight ones, or export the file"
+    " again."
+)
 _QUOTED: Final = ("missing_field", "empty_value", "wrong_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The rows of one condition: how many, the first lines, and the number of the first row."""
+
+    count: int
+    lines: tuple[int, ...]
+    first: int
 
 
 class Rows:
@@ -52,12 +67,34 @@ class Rows:
         """The only row of an answer."""
         return self.connection.execute(query).fetchone() or ()
 
-    def finding(self, code: str, severity: Severity, message: str, next_step: str = "", *, count: int | None = None) -> Finding:
+    def seen(self, codes: Iterable[str]) -> dict[str, Seen]:
+        """The rows of several findings in one pass; codes without rows are left out."""
+        holds = {code: condition(code, self.stage) for code in codes}
+        wanted = ", ".join(
+            f"count(*) FILTER ({one}), min(line, {SHOWN_LINES}) FILTER ({one}), min(row_id) FILTER ({one})"
+            for one in holds.values()
+        )
+        found = self.one(f"SELECT {wanted} FROM {self.all}")
+        parts = zip(holds, found[::3], found[1::3], found[2::3], strict=True)
+        return {code: Seen(count, tuple(lines), first) for code, count, lines, first in parts if count}
+
+    def finding(
+        self,
+        code: str,
+        severity: Severity,
+        message: str,
+        next_step: str = "",
+        *,
+        count: int | None = None,
+        seen: Seen | None = None,
+        sample: Sample | None = None,
+    ) -> Finding:
         """A finding about the rows of its condition, with their lines, an example and the fixes on offer."""
-        holds = condition(code, self.stage)
-        found, lines = self.one(f"SELECT count(*), min(line, {SHOWN_LINES}) FROM {self.all} WHERE {holds}")
-        fixes, example = offers(code, found, self.stage, self.connection)
-        return Finding(code, severity, found if count is None else count, tuple(lines), message, next_step, example, fixes)
+        about = seen or self.seen([code])[code]
+        row = sample or samples([about.first], self.stage, self.connection)[about.first]
+        fixes, example = offers(code, about.count, row, self.stage, self.connection)
+        number = about.count if count is None else count
+        return Finding(code, severity, number, about.lines, message, next_step, example, fixes)
 
 
 def set_aside(data: Rows) -> Iterator[Finding]:
@@ -71,28 +108,34 @@ def set_aside(data: Rows) -> Iterator[Finding]:
         end = "." if code == LEFT_OUT else f", and {'was' if count == 1 else 'were'} set aside."
         fixes = unended_offers(LAST_NOT_ASSISTANT, data.stage, data.connection) if code == "bad_conversation" else ()
         message = words.sentence(count, end, detail=named)
-        yield Finding(code, words.severity, count, tuple(lines), message, words.next_step, raw or "", fixes)
+        curly = code in ("wrong_column_count", "bad_quotes") and any(sign in (raw or "") for sign in _CURLY)
+        next_step = _CURLY_STEP if curly else words.next_step
+        yield Finding(code, words.severity, count, tuple(lines), message, next_step, raw or "", fixes)
 
 
 def doubts(data: Rows) -> Iterator[Finding]:
-    """What may be wrong with the texts of usable rows: one pass over all marks, then a look at the rows of each that holds."""
-    holds = {code: condition(code, data.stage) for code in DOUBTS}
-    counts = ", ".join(f"count(*) FILTER ({one})" for one in holds.values())
+    """What may be wrong with the texts of usable rows: one pass over all marks, then a look at one row of each that holds."""
     kinds = ", ".join(f"count(*) FILTER (m_{kind})" for kind in PERSONAL_KINDS)
-    found = data.one(f"SELECT {counts}, {kinds} FROM {data.all}")
-    personal = [name for name, count in zip(PERSONAL_KINDS.values(), found[len(holds) :], strict=True) if count]
-    for code, count in zip(holds, found[: len(holds)], strict=True):
-        if count:
-            words = DOUBTS[code]
-            yield data.finding(code, words.severity, words.sentence(count, kinds=_listed(personal)), words.next_step)
+    personal = [
+        name for name, count in zip(PERSONAL_KINDS.values(), data.one(f"SELECT {kinds} FROM {data.all}"), strict=True) if count
+    ]
+    found = data.seen(DOUBTS)
+    texts = samples([seen.first for seen in found.values()], data.stage, data.connection)
+    for code, seen in found.items():
+        words = DOUBTS[code]
+        message = words.sentence(seen.count, kinds=_listed(personal))
+        yield data.finding(code, words.severity, message, words.next_step, seen=seen, sample=texts[seen.first])
 
 
 def copies(data: Rows, near: Near) -> Iterator[Finding]:
     """Exact copies and near-duplicates."""
-    count = data.one(f"SELECT count(*) - count(DISTINCT row_key) FROM {data.usable}")[0]
+    firsts = f"SELECT row_key, min(row_id) AS first FROM {data.usable} GROUP BY row_key HAVING count(*) > 1"
+    others = f"FROM {data.all} JOIN ({firsts}) USING (row_key) WHERE reason IS NULL AND row_id <> first"
+    count, lines, first = data.one(f"SELECT count(*), min(line, {SHOWN_LINES}), min(row_id) {others}")
     if count:
         message = f"{rows(count, 'is an exact copy', 'are exact copies')} of an earlier row."
-        yield data.finding("duplicates", "warning", message, "One of each is kept for training.")
+        seen = Seen(count, tuple(lines), first)
+        yield data.finding("duplicates", "warning", message, "One of each is kept for training.", seen=seen)
     if near.rows:
         message = f"{rows(near.rows, 'repeats', 'repeat')} an earlier row with small changes."
         yield data.finding("near_duplicates", "warning", message, "Keep one of each, unless the difference matters.")
@@ -100,10 +143,11 @@ def copies(data: Rows, near: Near) -> Iterator[Finding]:
 
 def pairs(data: Rows) -> Iterator[Finding]:
     """Pairs that also stand the other way round."""
-    count = data.one(f"SELECT count(*) FROM {data.all} WHERE {condition('contradicting_pairs', data.stage)}")[0]
-    if count:
-        message = f"{rows(count, 'prefers', 'prefer')} an answer that another row with the same prompt calls the worse one."
-        yield data.finding("contradicting_pairs", "warning", message, "Decide which is better, or leave these rows out.")
+    for code, seen in data.seen(["contradicting_pairs"]).items():
+        message = (
+            f"{rows(seen.count, 'prefers', 'prefer')} an answer that another row with the same prompt calls the worse one."
+        )
+        yield data.finding(code, "warning", message, "Decide which is better, or leave these rows out.", seen=seen)
 
 
 def rewards(data: Rows, shape: Shape) -> Iterator[Finding]:
@@ -129,7 +173,7 @@ def rewards(data: Rows, shape: Shape) -> Iterator[Finding]:
         yield Finding("label_column", "warning", max(bad, 1), (), message, "Check that the column means this.")
 
 
-def answers(data: Rows) -> Iterator[Finding]:
+def answers(data: Rows, shape: Shape) -> Iterator[Finding]:
     """What the answers have in common: all the same, a few labels, several ways of writing, a few very long ones."""
     total, shortest, longest, p95 = data.one(f"SELECT count(lc), min(lc), max(lc), quantile_disc(lc, 0.95) FROM {data.usable}")
     if total < 2:
@@ -137,14 +181,14 @@ def answers(data: Rows) -> Iterator[Finding]:
     if shortest == longest and _one_answer(data):
         message = "All answers are the same, so the model would only learn to repeat one text."
         yield data.finding("identical_completions", "warning", message, "Check that the right column is the answer.")
-    elif longest <= _LONGEST_LABEL:
+    elif longest <= _LONGEST_LABEL and shape.training == "SL":
         yield from _labels(data, total)
     yield from _scripts(data)
-    if p95 and data.one(f"SELECT count(*) FROM {data.all} WHERE {condition('length_outliers', data.stage)}")[0]:
-        finding = data.finding("length_outliers", "info", "")
-        what = f"more than {OUTLIER_TIMES} times as long as 95 of 100 others"
-        message = f"{rows(finding.count, 'has', 'have')} an answer {what}."
-        yield replace(finding, message=message, next_step="Check that nothing was pasted together by mistake.")
+    if longest > max(OUTLIER_LEAST, OUTLIER_TIMES * p95):
+        for code, seen in data.seen(["length_outliers"]).items():
+            what = f"more than {OUTLIER_TIMES} times as long as 95 of 100 others"
+            message = f"{rows(seen.count, 'has', 'have')} an answer {what}."
+            yield data.finding(code, "info", message, "Check that nothing was pasted together by mistake.", seen=seen)
 
 
 def _one_answer(data: Rows) -> bool:
@@ -196,8 +240,8 @@ def amount(data: Rows, total: int, usable: int) -> Iterator[Finding]:
         )
         yield Finding("no_usable_rows" if total else "no_rows", "error", total, (), message, next_step)
         return
-    grouped = f"SELECT count(DISTINCT row_key) AS answers FROM {data.usable} GROUP BY prompt_key"
-    prompts, repeated = data.one(f"SELECT count(*), count(*) FILTER (answers > 1) FROM ({grouped})")
+    grouped = f"SELECT min(row_key) <> max(row_key) AS several FROM {data.usable} GROUP BY prompt_key"
+    prompts, repeated = data.one(f"SELECT count(*), count(*) FILTER (several) FROM ({grouped})")
     if repeated:
         what = f"{counted(repeated, 'prompt')} {'has' if repeated == 1 else 'have'} several different answers"
         message = f"{what}. They stay together when the rows are split."

@@ -87,7 +87,7 @@ def _about_usable(rows: Rows, shape: Shape, near: Near) -> list[Finding]:
         *about_rows.doubts(rows),
         *(about_rows.pairs(rows) if shape.training == "DPO" else ()),
         *about_rows.rewards(rows, shape),
-        *about_rows.answers(rows),
+        *about_rows.answers(rows, shape),
     ]
 
 

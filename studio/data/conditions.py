@@ -65,7 +65,7 @@ def _near(stage: Path) -> str:
 
 
 def _many_answers(stage: Path) -> str:
-    groups = f"SELECT prompt_key FROM {_usable(stage)} GROUP BY prompt_key HAVING count(DISTINCT row_key) > 1"
+    groups = f"SELECT prompt_key FROM {_usable(stage)} GROUP BY prompt_key HAVING min(row_key) <> max(row_key)"
     return f"reason IS NULL AND prompt_key IN ({groups})"
 
 

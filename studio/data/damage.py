@@ -32,9 +32,17 @@ def undamaged(text: str) -> str:
     byte = f"CASE WHEN unicode(one) < 256 THEN unicode(one) ELSE 127 + strpos({literal(_WINDOWS)}, one) END"
     code = f"list_transform(string_split(run, ''), lambda one: lpad(to_hex({byte}), 2, '0'))"
     again = f"decode(unhex(array_to_string({code}, '')))"
+    # The longest runs first, so that none is torn apart by a shorter one that begins like it.
+    runs = f"list_distinct(regexp_extract_all(whole, {literal(DAMAGED)}))"
+    runs = f"list_reverse_sort(list_transform({runs}, lambda run: {{'size': strlen(run), 'old': run, 'new': {again}}}))"
     for _ in range(3):
-        # The longest runs first, so that none is torn apart by a shorter one that begins like it.
-        runs = f"list_distinct(regexp_extract_all({text}, {literal(DAMAGED)}))"
-        runs = f"list_reverse_sort(list_transform({runs}, lambda run: {{'size': strlen(run), 'old': run, 'new': {again}}}))"
-        text = f"list_reduce({runs}, lambda rest, one: replace(rest, one.old, one.new), {text})"
+        text = named(text, f"list_reduce({runs}, lambda rest, one: replace(rest, one.old, one.new), whole)")
     return text
+
+
+def named(text: str, expression: str) -> str:
+    """SQL for an expression over a text that it calls ``whole``.
+
+    The text is written and worked out once, however often the expression uses it, so that repairs can be nested.
+    """
+    return f"list_transform([{text}], lambda whole: {expression})[1]"

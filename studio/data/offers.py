@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -58,18 +59,45 @@ _ENCODINGS: Final = ("cp1252", "cp1250", "cp1251", "mac-roman", "cp932", "gb1803
 _MOST_ENCODINGS: Final = 3
 
 
-def offers(code: str, count: int, stage: Path, connection: duckdb.DuckDBPyConnection) -> tuple[tuple[FixOffer, ...], str]:
-    """The fixes for the rows of a finding, and a text of the first of these rows."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The texts of one row: its prompt first, then its answers, then the rest; for conversations also each turn."""
+
+    texts: tuple[str, ...]
+    turns: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """Prompt and answers as one text."""
+        return "\n".join(self.texts)
+
+
+def samples(ids: Sequence[int], stage: Path, connection: duckdb.DuckDBPyConnection) -> dict[int, Sample]:
+    """The texts of these rows."""
+    if not ids:
+        return {}
+    wanted = ", ".join(str(int(ident)) for ident in sorted(set(ids)))
+    turns = "list_transform(coalesce(messages, []), lambda m: m.content)"
+    query = f"SELECT row_id, [{', '.join(_TEXTS)}], {turns} FROM {rows_of(stage)} WHERE row_id IN ({wanted})"
+    found = connection.execute(query).fetchall()
+    return {ident: Sample(tuple(filter(None, texts)), tuple(filter(None, turns))) for ident, texts, turns in found}
+
+
+def offers(
+    code: str, count: int, sample: Sample, stage: Path, connection: duckdb.DuckDBPyConnection
+) -> tuple[tuple[FixOffer, ...], str]:
+    """The fixes for so many rows of a finding, and a text of the first of these rows, whose texts are the ``sample``."""
+    example = _without_keys(_cut(sample.shown, 0), connection)
     found: list[FixOffer] = []
     for ident in OFFERED.get(code, ()):
         fix = Fix(ident, code if ident == "leave_out" else "")
         if ident in TURN_FIXES:
             concerned, before, after = _turns(fix, code, stage, connection)
         else:
-            concerned, (before, after) = count, _texts(fix, code, stage, connection)
+            concerned, (before, after) = count, _texts(fix, sample, connection) or (example, "")
         if concerned:
             found.append(FixOffer(fix, label(fix), concerned, before, after, asks(fix)))
-    return tuple(found), found[0].before if found else _example(code, stage, connection)
+    return tuple(found), found[0].before if found else example
 
 
 def unended_offers(detail: str, stage: Path, connection: duckdb.DuckDBPyConnection) -> tuple[FixOffer, ...]:
@@ -108,32 +136,27 @@ def encoding_offers(source: Source, words: str) -> tuple[FixOffer, ...]:
     return tuple(found[:_MOST_ENCODINGS])
 
 
-def _texts(fix: Fix, code: str, stage: Path, connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:
-    """The text that a fix changes in the first row of a finding, before and after; or all of the row, when it is left out."""
+def _texts(fix: Fix, sample: Sample, connection: duckdb.DuckDBPyConnection) -> tuple[str, str] | None:
+    """The first text of a row that a fix changes, before and after; None when the fix leaves the row out."""
     repaired = repaired_text(fix, "text")
     if repaired is None:
-        return _example(code, stage, connection), ""
-    turns = "list_transform(coalesce(messages, []), lambda m: m.content)"
-    every = f"list_concat([{', '.join(_TEXTS)}], {turns})"
-    first = f"SELECT {every} AS texts FROM {rows_of(stage)} WHERE {condition(code, stage)} ORDER BY row_id LIMIT 1"
-    query = f"""
-        SELECT text, after, {hits("secrets", "text")} FROM (
-          SELECT text, {repaired} AS after FROM (SELECT unnest(texts) AS text FROM ({first}))) WHERE after <> text LIMIT 1"""
-    found = connection.execute(query).fetchone()
+        return None
+    texts = f"SELECT text, {repaired} AS after FROM (SELECT unnest($1::VARCHAR[]) AS text)"
+    found = connection.execute(f"{texts} WHERE after <> text LIMIT 1", [[*sample.texts, *sample.turns]]).fetchone()
     if found is None:
-        return _example(code, stage, connection), ""
-    before, after, keys = found
+        return None
+    before, after = found
     same = next((place for place, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), 0)
     start = max(0, same - _AROUND)
-    return _shortened(_cut(before, start), keys), _cut(after, start)
+    return _without_keys(_cut(before, start), connection), _cut(after, start)
 
 
-def _example(code: str, stage: Path, connection: duckdb.DuckDBPyConnection) -> str:
-    """The prompt and the answers of the first row of a finding."""
-    text = "concat_ws(chr(10), prompt, completion, rejected, reference)"
-    first = f"SELECT {text} AS text FROM {rows_of(stage)} WHERE {condition(code, stage)} ORDER BY row_id LIMIT 1"
-    found = connection.execute(f"SELECT text, {hits('secrets', 'text')} FROM ({first})").fetchone()
-    return _shortened(_cut(found[0], 0), found[1]) if found else ""
+def _without_keys(text: str, connection: duckdb.DuckDBPyConnection) -> str:
+    """The text with only the beginning of each key of a program."""
+    found = connection.execute(f"SELECT {hits('secrets', '$1::VARCHAR')}", [text]).fetchone()
+    for key in found[0] if found else ():
+        text = text.replace(key["text"], key["text"][:_KEY_SHOWN] + "…")
+    return text
 
 
 def _turns(fix: Fix, code: str, stage: Path, connection: duckdb.DuckDBPyConnection) -> tuple[int, str, str]:
@@ -181,10 +204,3 @@ def _written(turns: Sequence[tuple[str, str]]) -> str:
 def _cut(text: str, start: int) -> str:
     piece = text[start : start + _SHOWN]
     return f"{'…' if start else ''}{piece}{'…' if len(text) > start + _SHOWN else ''}"
-
-
-def _shortened(text: str, keys: Sequence[Mapping[str, str]]) -> str:
-    """The text with only the beginning of each key."""
-    for key in keys:
-        text = text.replace(key["text"], key["text"][:_KEY_SHOWN] + "…")
-    return text

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from studio.data.damage import DAMAGED
+from studio.data.damage import DAMAGED, named
 from studio.data.db import literal
 
 # Control characters of ASCII (but tab and line ends) and of Latin-1 (but the line end of mainframes).
@@ -210,7 +210,7 @@ def masked(code: str, text: str) -> str:
     """SQL for the text with a stand-in for each hit. Twice, because neighbours of hits may be shared."""
     stand_in = literal(PATTERNS[code].stand_in)
     for _ in range(2):
-        text = f"list_reduce({hits(code, text)}, lambda rest, h: replace(rest, h.text, {stand_in}), {text})"
+        text = named(text, f"list_reduce({hits(code, 'whole')}, lambda rest, h: replace(rest, h.text, {stand_in}), whole)")
     return text
 
 
@@ -231,8 +231,8 @@ def without_tokens(text: str) -> str:
     """
     for gap in ("", " "):
         text = f"regexp_replace({text}, {literal(_TOKENS)}, {literal(gap)}, 'g')"
-        borders = f"regexp_matches({text}, {literal(_BORDERS)})"
-        text = f"CASE WHEN {borders} THEN regexp_replace({text}, '</?s>', {literal(gap)}, 'g') ELSE {text} END"
+        borders = f"regexp_matches(whole, {literal(_BORDERS)})"
+        text = named(text, f"CASE WHEN {borders} THEN regexp_replace(whole, '</?s>', {literal(gap)}, 'g') ELSE whole END")
     return text
 
 
