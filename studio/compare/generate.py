@@ -198,9 +198,7 @@ def questions(settings: Settings, plan: Plan) -> tuple[Question, ...]:
         return hashlib.sha256(f"{plan.seed}:{row.prompt_id}".encode()).digest()
 
     chosen = sorted(heapq.nsmallest(plan.max_prompts, _rows(dataset), key=drawn), key=lambda row: row.line)
-    # The seal is the one that the split wrote: SHA-256 over the sorted ids of the held-out rows.
-    found = hashlib.sha256("\n".join(sorted(data.prompt_ids(dataset.test.path))).encode()).hexdigest()
-    if not chosen or found != plan.held_out_seal:
+    if not chosen or data.held_out_seal(dataset) != plan.held_out_seal:
         raise DataError(
             "The held-out rows are not the ones that were put aside when this data set was split.",
             where=str(dataset.test.path),

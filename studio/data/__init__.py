@@ -16,7 +16,7 @@ from studio.data.columns import groupable
 from studio.data.export import canonical_rows, spreadsheet_safe, write_rejected, write_usable
 from studio.data.intake import inspect, reopen
 from studio.data.mix import Ingredient, mix
-from studio.data.parts import PLANS, default_plan, load, split
+from studio.data.parts import PLANS, default_plan, held_out_seal, load, split
 from studio.data.report import refusal_report, report
 from studio.data.stage import rows_of
 from studio.data.stored import CONVERSATION_COLUMNS, export_jsonl, prompt_ids, rows, turns_of
@@ -75,6 +75,7 @@ __all__ = [
     "default_plan",
     "export_jsonl",
     "groupable",
+    "held_out_seal",
     "inspect",
     "load",
     "mix",

@@ -50,7 +50,7 @@ _MOST_STRATA: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What came out, in numbers. The tables are ``kept`` (row_id, prompt_key) and ``prompts`` (prompt_key, component, part).
+    """What came out, in numbers. The tables are ``kept`` (row_id, prompt_key) and ``components``.
 
     ``moved`` counts prompts that a correction moved, ``giants`` those that stayed in train because there were too many rows of
     them, ``components`` how many there are and ``largest`` the rows of the largest. ``strata`` has prompts by stratum and part.
@@ -65,15 +65,23 @@ class Assignment:
     strata: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
 
 
+def rule(plan: SplitPlan, key: str) -> str:
+    """SQL for the part on which a key falls."""
+    test, validation = round(plan.test * _BUCKETS / 100), _BUCKETS - round(plan.validation * _BUCKETS / 100)
+    bucket = f"{key} % {_BUCKETS}"
+    return f"CASE WHEN {bucket} < {test} THEN 'test' WHEN {bucket} >= {validation} THEN 'validation' ELSE 'train' END"
+
+
 def keep_one_of_each(rows: str, connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the table ``kept``: the first of all exact copies of a usable row."""
+    """Make the table ``kept``: the first of all exact copies of a usable row. Also the type of ``part`` in all tables."""
+    connection.execute(f"CREATE TYPE part_name AS ENUM ({', '.join(literal(part) for part in PARTS)})")
     connection.execute(f"""
-        CREATE TEMP TABLE kept AS SELECT min(row_id) AS row_id, min(line) AS line, any_value(prompt_key) AS prompt_key
+        CREATE TEMP TABLE kept AS SELECT min(row_id) AS row_id, any_value(prompt_key) AS prompt_key
         FROM {rows} WHERE reason IS NULL GROUP BY row_key""")
 
 
 def assign(plan: SplitPlan, connection: duckdb.DuckDBPyConnection, where: str, *, pinned: bool = False) -> Assignment:
-    """Make the table ``prompts`` from ``kept``, ``labels``, ``groups`` (see ``studio.data.links``), ``strata`` and ``pins``.
+    """Make the table ``components`` from ``kept``, ``labels``, ``groups`` (see ``studio.data.links``), ``strata`` and ``pins``.
 
     ``strata`` (row_id, stratum) is there when the plan is stratified, ``pins`` (prompt_key, part, replayed) when
     ``pinned``: the parts that prompts have already. The strictest pin of a component counts (test, then validation, then
@@ -95,15 +103,27 @@ def assign(plan: SplitPlan, connection: duckdb.DuckDBPyConnection, where: str, *
     if plan.stratify:
         _even_out(plan, connection)
     _fill(plan, connection, where, pinned=pinned)
-    connection.execute("""
-        CREATE TEMP TABLE prompts AS SELECT prompt_key, component, part
-        FROM (SELECT DISTINCT prompt_key FROM kept) LEFT JOIN labels USING (prompt_key)
-        JOIN components ON component = coalesce(label, prompt_key)""")
     moved, giants = _numbers(
         connection, "SELECT sum(prompts) FILTER (part <> by_rule), sum(prompts) FILTER (giant) FROM components"
     )
     strata = _by_stratum(connection) if plan.stratify else {}
     return Assignment(total, prompts, components, largest, giants, moved, strata)
+
+
+def list_prompts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the table ``prompts`` (prompt_key, part) of all prompts, after ``assign``."""
+    connection.execute("""
+        CREATE TEMP TABLE prompts AS SELECT prompt_key, part
+        FROM (SELECT DISTINCT prompt_key FROM kept) LEFT JOIN labels USING (prompt_key)
+        JOIN components ON component = coalesce(label, prompt_key)""")
+
+
+def place_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the table ``placed`` (row_id, part) of all kept rows, after ``assign``, and let go of what it is made of."""
+    connection.execute("""
+        CREATE TEMP TABLE placed AS SELECT row_id, part FROM kept LEFT JOIN labels USING (prompt_key)
+        JOIN components ON component = coalesce(label, prompt_key) WHERE part IS NOT NULL""")
+    connection.execute("DROP TABLE components; DROP TABLE kept")
 
 
 def _numbers(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
@@ -127,7 +147,8 @@ def _make_sizes(plan: SplitPlan, connection: duckdb.DuckDBPyConnection, *, pinne
     rows = "kept JOIN strata USING (row_id)" if plan.stratify else "kept"
     connection.execute(f"""
         CREATE TEMP TABLE sizes AS
-        SELECT component, coalesce(smallest, component) AS place, n, prompts, stratum, NULL::VARCHAR AS pin, false AS pinned
+        SELECT component, coalesce(smallest, component) AS place, n::UINTEGER AS n, prompts::UINTEGER AS prompts,
+          stratum, NULL::VARCHAR AS pin, false AS pinned
         FROM (
           SELECT coalesce(label, prompt_key) AS component, count(*) AS n, count(DISTINCT prompt_key) AS prompts,
             {stratum} AS stratum FROM {rows} LEFT JOIN labels USING (prompt_key) GROUP BY component)
@@ -147,12 +168,13 @@ def _make_sizes(plan: SplitPlan, connection: duckdb.DuckDBPyConnection, *, pinne
 def _make_components(plan: SplitPlan, total: int, connection: duckdb.DuckDBPyConnection) -> None:
     """Make ``components``: each with its part by the rule (``by_rule``), which corrections may change (``part``)."""
     giant = max(_NEVER_GIANT, int(total * min(plan.test, plan.validation) / 100))
-    test, validation = round(plan.test * _BUCKETS / 100), _BUCKETS - round(plan.validation * _BUCKETS / 100)
+    # Narrow columns: there may be millions of them, and the memory is needed for writing.
     connection.execute(f"""
         CREATE TEMP TABLE components AS SELECT *, by_rule AS part FROM (
-          SELECT *, CASE WHEN pinned THEN pin WHEN giant THEN 'train' WHEN bucket < {test} THEN 'test'
-            WHEN bucket >= {validation} THEN 'validation' ELSE 'train' END AS by_rule
-          FROM (SELECT *, place % {_BUCKETS} AS bucket, n > {giant} AND NOT pinned AS giant FROM sizes))""")
+          SELECT component, (place % {_BUCKETS})::USMALLINT AS bucket, n, prompts, stratum, pinned, giant,
+            (CASE WHEN pinned THEN pin WHEN giant THEN 'train' ELSE {rule(plan, "place")} END)::part_name AS by_rule
+          FROM (SELECT *, n > {giant} AND NOT pinned AS giant FROM sizes))""")
+    connection.execute("DROP TABLE sizes")
 
 
 def _even_out(plan: SplitPlan, connection: duckdb.DuckDBPyConnection) -> None:
@@ -172,7 +194,7 @@ def _even_out(plan: SplitPlan, connection: duckdb.DuckDBPyConnection) -> None:
 
     # The lowest buckets are test and the highest validation, so that as few as possible cross a border.
     connection.execute(f"""
-        UPDATE components SET part = evened.part FROM (
+        UPDATE components SET part = evened.part::part_name FROM (
           SELECT component, CASE WHEN total < {FEWEST} THEN part WHEN low <= test THEN 'test'
             WHEN high <= least(validation, total - test - 1) THEN 'validation' ELSE 'train' END AS part
           FROM (SELECT component, part, stratum,

@@ -168,9 +168,9 @@ def make_doses(sources: Sequence[Source], rows: str, connection: duckdb.DuckDBPy
             ELSE (chance < weight)::INTEGER END::INTEGER AS wanted,
           greatest(wanted, (row_number() OVER (PARTITION BY source, part ORDER BY chance, row_id) = 1)::INTEGER) AS times
         FROM (
-          SELECT row_id, kept.line, part, source, place, weight, row_key,
+          SELECT row_id, line, part, source, place, weight, row_key,
             CASE WHEN part = 'train' THEN {_ROW_CHANCE} ELSE {_PROMPT_CHANCE} END AS chance
-          FROM kept JOIN prompts USING (prompt_key) JOIN (SELECT row_id, x0 AS source, row_key FROM {rows}) USING (row_id)
+          FROM kept JOIN prompts USING (prompt_key) JOIN (SELECT row_id, line, x0 AS source, row_key FROM {rows}) USING (row_id)
           JOIN weights USING (source) WHERE part IS NOT NULL)""")
 
 

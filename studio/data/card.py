@@ -168,7 +168,7 @@ def _markdown(facts: Mapping[str, Any]) -> str:
             ["value", "train", "validation", "test"],
             [(value or "(the others)", *(f"{found[part]:,}" for part in parts)) for value, found in split["strata"].items()],
         ),
-        f"The test part is sealed: `{facts['test_seal']}` (SHA-256 over the sorted ids of its rows).",
+        f"The test part is sealed: `{facts['test_seal']}` (SHA-256 over the sorted keys of its prompts).",
         "## Length in characters",
         _table(
             ["", "median", "95 %", "longest", "all"],

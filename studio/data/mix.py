@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from studio.data import blend
-from studio.data.assign import assign, keep_one_of_each
+from studio.data.assign import assign, keep_one_of_each, list_prompts
 from studio.data.card import write_card
 from studio.data.columns import ordering, value_of
 from studio.data.db import connect, disk_errors
@@ -89,6 +89,7 @@ def mix(
         if plan.stratify:
             blend.make_strata(rows, value_of(plan.stratify, inspection), connection)
         done = assign(plan, connection, title, pinned=True)
+        list_prompts(connection)
         blend.make_doses(sources, rows, connection)
         order = "" if plan.order in ("", blend.SOURCE) else ordering(plan.order, inspection, rows, connection)
         sql = blend.write_parts(rows, inspection, plan, order, row_bytes, connection, watch)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import duckdb
 
-from studio.data.assign import PARTS, Assignment, PartName, assign, keep_one_of_each
+from studio.data.assign import PARTS, Assignment, PartName, assign, keep_one_of_each, place_rows
 from studio.data.card import write_card
 from studio.data.columns import ordering, value_of
 from studio.data.db import connect, disk_errors, literal
@@ -32,7 +32,7 @@ from studio.data.leaks import in_order, verified
 from studio.data.links import Ties, tie
 from studio.data.near import NEAR
 from studio.data.stage import STAGE, rows_of
-from studio.data.stored import ids, stored, write
+from studio.data.stored import ids, reading, stored, write
 from studio.data.types import Dataset, Inspection, Part, SplitPlan, TrainingType, Watch
 from studio.errors import DataError, NotFoundError, StoreError
 
@@ -87,6 +87,7 @@ def split(
         if plan.stratify:
             _make_strata(rows, value_of(plan.stratify, inspection), connection)
         done = assign(plan, connection, inspection.file_name)
+        place_rows(connection)
         sql = _write_parts(rows, inspection, plan, training, connection, watch)
         _tell(watch, "verifying the parts", inspection.rows_usable, inspection)
         counts = verified(folder, done.rows, connection, training=training, near=near, group=group)
@@ -157,8 +158,20 @@ def load(folder: Path) -> Dataset:
 
 
 def seal_of(path: Path, connection: duckdb.DuckDBPyConnection) -> str:
-    """SHA-256 over the sorted ids of the test rows: the same held-out prompts give the same seal, in any order."""
-    return hashlib.sha256("\n".join(sorted(ids(path, connection))).encode()).hexdigest()
+    """SHA-256 over the sorted keys of the test prompts: the same held-out prompts give the same seal, in any order."""
+    return _sealed(prompt for prompt, *_ in (ident.split("-") for ident in ids(path, connection)))
+
+
+def held_out_seal(dataset: Dataset) -> str:
+    """The seal of the test part as it lies on disk now; ``details["test_seal"]`` is what it was when it was written."""
+    # The first version sealed the whole ids.
+    of_prompts = int(dataset.details["format"]) > 1
+    with reading(dataset.test.path) as connection:
+        return seal_of(dataset.test.path, connection) if of_prompts else _sealed(ids(dataset.test.path, connection))
+
+
+def _sealed(keys: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
 
 
 def _row_bytes(inspection: Inspection) -> int:
@@ -186,31 +199,55 @@ def _write_parts(
     connection: duckdb.DuckDBPyConnection,
     watch: Watch | None,
 ) -> dict[PartName, str]:
-    """Write the three parts; returns the SQL that made each."""
-    folder, row_bytes = inspection.folder, _row_bytes(inspection)
-    connection.execute("CREATE TEMP TABLE placed AS SELECT row_id, line, part FROM kept JOIN prompts USING (prompt_key)")
-    if plan.order:
-        value = ordering(plan.order, inspection, rows, connection)
-        connection.execute(f"""
-            CREATE TEMP TABLE turns AS SELECT row_id, row_number() OVER (ORDER BY value NULLS LAST, row_id) AS turn
-            FROM (SELECT row_id, {value} AS value FROM {rows} SEMI JOIN (FROM placed WHERE part = 'train') USING (row_id))""")
+    """Write the three parts from ``placed``; returns the SQL that made each."""
     written: dict[PartName, str] = {}
     for part in PARTS:
-        path, in_turn = folder / f"{part}.parquet", part == "train" and bool(plan.order)
-        turns, of_turn = (" JOIN turns USING (row_id)", ", turn") if in_turn else ("", "")
-        chosen = f"{rows} s JOIN placed p USING (row_id){turns} WHERE p.part = {literal(part)}"
-        query = stored(f"(SELECT s.* REPLACE (p.line AS line){of_turn} FROM {chosen})", training, len(inspection.extras))
-        query += " ORDER BY turn" if in_turn else ""
-        size = _size(connection, part)
-        write(query, path, connection, row_bytes, watch=watch, rows=size)
-        if not in_turn and not in_order(path, connection):
-            query += " ORDER BY row_id"
-            write(query, path, connection, row_bytes, watch=watch, rows=size)
-        written[part] = query
+        if part == "train" and plan.order:
+            written[part] = _write_in_turn(rows, inspection, plan.order, training, connection, watch)
+        else:
+            written[part] = _write_in_order(part, rows, inspection, training, connection, watch)
     return written
 
 
-def _size(connection: duckdb.DuckDBPyConnection, part: PartName) -> int:
+def _write_in_turn(
+    rows: str,
+    inspection: Inspection,
+    order: str,
+    training: TrainingType,
+    connection: duckdb.DuckDBPyConnection,
+    watch: Watch | None,
+) -> str:
+    """Write the training rows as a curriculum; sorted by their keys first, so that little is held of rows that wait."""
+    value = ordering(order, inspection, rows, connection)
+    connection.execute(f"""
+        CREATE TEMP TABLE turns AS SELECT row_id, row_number() OVER (ORDER BY value NULLS LAST, row_id) AS turn
+        FROM (SELECT row_id, {value} AS value FROM {rows} SEMI JOIN (FROM placed WHERE part = 'train') USING (row_id))""")
+    query = stored(f"(SELECT * FROM {rows} JOIN turns USING (row_id))", training, len(inspection.extras)) + " ORDER BY turn"
+    size = _size("train", connection)
+    write(query, inspection.folder / "train.parquet", connection, _row_bytes(inspection), watch=watch, rows=size)
+    return query
+
+
+def _write_in_order(
+    part: PartName,
+    rows: str,
+    inspection: Inspection,
+    training: TrainingType,
+    connection: duckdb.DuckDBPyConnection,
+    watch: Watch | None,
+) -> str:
+    """Write a part in the order of the stage."""
+    path, size = inspection.folder / f"{part}.parquet", _size(part, connection)
+    chosen = f"(SELECT s.* FROM {rows} s SEMI JOIN (FROM placed WHERE part = {literal(part)}) USING (row_id))"
+    query = stored(chosen, training, len(inspection.extras))
+    write(query, path, connection, _row_bytes(inspection), watch=watch, rows=size)
+    if not in_order(path, connection):
+        query += " ORDER BY row_id"
+        write(query, path, connection, _row_bytes(inspection), watch=watch, rows=size)
+    return query
+
+
+def _size(part: PartName, connection: duckdb.DuckDBPyConnection) -> int:
     found = connection.execute(f"SELECT count(*) FROM placed WHERE part = {literal(part)}").fetchone()
     return found[0] if found else 0
 
