@@ -21,6 +21,8 @@ __all__ = ["PARTS", "chosen", "normal", "plainly_named", "recognise", "tokens", 
 
 # Earlier ones are the stronger evidence. The exact ones of all come before any that only resemble.
 _EXACTLY = (preferences.exactly, rewards.exactly, supervised.exactly)
+# A form that fewer rows have than this share of the best is not what the file is about.
+_HALF = 0.5
 _RESEMBLING = (preferences.resembling, rewards.resembling, supervised.resembling, supervised.plain_text)
 
 
@@ -30,13 +32,22 @@ def recognise(names: Iterable[str], rows: Sequence[Mapping[str, object]] = ()) -
     Names alone are enough for a first guess; with rows their contents decide too.
     """
     view = View(names, rows)
-    for look in (*_EXACTLY, *_RESEMBLING):
-        shape = look(view)
-        if shape:
-            twice = view.twice(column for _, column in shape.columns)
-            why = shape.why + (" Another column has the same name but for its case." if twice else "")
-            return replace(shape, exact=shape.exact and not twice, why=why)
-    return None
+    shape = _fitting(view)
+    if shape is None:
+        return None
+    shape = supervised.with_others(view, shape)
+    twice = view.twice(column for _, column in shape.columns)
+    why = shape.why + (" Another column has the same name but for its case." if twice else "")
+    return replace(shape, exact=shape.exact and not twice, why=why)
+
+
+def _fitting(view: View) -> Shape | None:
+    """The first form that fits, unless most rows lack what it needs and another form fits them."""
+    found = [shape for look in _EXACTLY if (shape := look(view))]
+    if not found or view.cover(found[0]) < _HALF:
+        found += [shape for look in _RESEMBLING if (shape := look(view))]
+    enough = max((view.cover(shape) for shape in found), default=0.0) * _HALF
+    return next((shape for shape in found if view.cover(shape) >= enough), None)
 
 
 def unknown(names: Iterable[str], rows: Sequence[Mapping[str, object]] = ()) -> tuple[str, str, str]:
@@ -85,8 +96,8 @@ def chosen(mapping: Mapping[str, str], columns: Sequence[str], rows: Sequence[Ma
 
 
 def plainly_named(shape: Shape) -> bool:
-    """Whether every column is spelled as the form itself spells it, so that there is nothing to tell about the mapping."""
-    return all(spelled_as_is(shape.kind, part, column) for part, column in shape.columns)
+    """Whether every column is sure and spelled as the form itself spells it: there is nothing to tell about the mapping."""
+    return shape.exact and all(spelled_as_is(shape.kind, part, column) for part, column in shape.columns)
 
 
 def _renamed(kind: Kind, picked: Mapping[str, str]) -> dict[str, str]:

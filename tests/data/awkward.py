@@ -247,6 +247,7 @@ PAIRS = (
         "better_answers_alone",
         choice,
         mapping={"prompt": "prompt", "completion": "chosen"},
+        outcome="accepted",
         first={"prompt": "Question 0?", "completion": "Better 0."},
     ),
 )
@@ -533,6 +534,66 @@ CHATS = (
         line=12,
         last=chat(user("q"), bot("r")),
     ),
+    Case(
+        "mixed_names",
+        lambda n: told(n, "prompt", *(("completion",) if n % 2 else ("response",))),
+        kind="mixed",
+        first=FIRST_PAIR,
+    ),
+    Case(
+        "mixed_guesses",
+        lambda n: told(n, "prompt", "completion") if n % 2 else told(n, "question", "answer"),
+        kind="mixed",
+        first=FIRST_PAIR,
+        exact=False,
+    ),
+    Case(
+        "a_few_strays",
+        pair,
+        [choice(20), {"prompt": "x", "reward": 1}],
+        reasons={"missing_field": 2},
+        line=11,
+        first=FIRST_PAIR,
+    ),
+    Case(
+        "guanaco",
+        lambda n: {"text": f"### Human: Question {n}?### Assistant: Answer {n}."},
+        kind="messages",
+        first=FIRST_CHAT,
+        exact=False,
+    ),
+    Case(
+        "chatml_in_text",
+        lambda n: {
+            "text": "<|im_start|>system\nBe kind.<|im_end|>\n"
+            f"<|im_start|>user\nQuestion {n}?<|im_end|>\n<|im_start|>assistant\nAnswer {n}.<|im_end|>\n"
+        },
+        kind="messages",
+        first=chat(system("Be kind."), user("Question 0?"), bot("Answer 0.")),
+        exact=False,
+    ),
+    Case(
+        "llama_in_text",
+        lambda n: {"text": f"<s>[INST] Question {n}? [/INST] Answer {n}. </s>"},
+        kind="messages",
+        first=FIRST_CHAT,
+        exact=False,
+    ),
+    Case(
+        "alpaca_in_text",
+        lambda n: {"text": f"### Instruction:\nQuestion {n}?\n\n### Response:\nAnswer {n}."},
+        kind="messages",
+        first=FIRST_CHAT,
+        exact=False,
+    ),
+    Case(
+        "questions_in_text",
+        lambda n: {"text": f"Q: Question {n}?\nA: Answer {n}."},
+        kind="messages",
+        first=FIRST_CHAT,
+        exact=False,
+    ),
+    Case("german", lambda n: told(n, "Frage", "Antwort"), exact=False, first=FIRST_PAIR, cells=True),
     Case("plain_text", lambda n: {"text": f"A text about {n}."}, kind="text", outcome="rejected"),
 )
 
@@ -850,6 +911,7 @@ REWARDS = (
         "chosen_as_supervised",
         lambda n: {"question": f"{n} + 1?", "answer": f"That is it.\n#### {n + 1}"},
         mapping={"prompt": "question", "completion": "answer"},
+        outcome="accepted",
         first={"prompt": "0 + 1?", "completion": "That is it.\n#### 1"},
     ),
 )

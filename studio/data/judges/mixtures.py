@@ -12,21 +12,23 @@ _NOTHING = {"converted": "false", "odd_turns": "false"}
 
 
 def mixtures(shape: Shape, mended: Mended) -> Ruling:
-    """The ruling of the first form that a row has something of; a row of no form is judged as the first."""
-    forms: list[tuple[str, Ruling]] = []
+    """The ruling of the first form that a row has, or else has something of; a row of no form is judged as the first."""
+    forms: list[tuple[tuple[str, ...], Ruling]] = []
     for part, p in (("messages", "c_"), ("conversations", "s_")):
         if shape.column(part):
-            forms.append((_has(part), conversation(p, part, shape, mended)))
+            forms.append(((part,), conversation(p, part, shape, mended)))
     if shape.column("prompt") and shape.column("completion"):
-        forms.append((f"{_has('prompt')} OR {_has('completion')}", with_lists("prompt", "completion", shape, mended)))
+        forms.append((("prompt", "completion"), with_lists("prompt", "completion", shape, mended)))
     if shape.column("instruction") and shape.column("output"):
-        forms.append((f"{_has('instruction')} OR {_has('output')}", instructions(shape)))
+        forms.append((("instruction", "output"), instructions(shape)))
     first = forms[0][1]
     names = {name: None for _, ruling in forms for name in ruling.gives}
 
     def chosen(of: list[str], otherwise: str) -> str:
-        cases = " ".join(f"WHEN {condition} THEN {one}" for (condition, _), one in zip(forms, of, strict=True))
-        return f"CASE {cases} ELSE {otherwise} END"
+        pairs = [(parts, one) for (parts, _), one in zip(forms, of, strict=True)]
+        whole = [f"WHEN {' AND '.join(_has(part) for part in parts)} THEN {one}" for parts, one in pairs]
+        some = [f"WHEN {' OR '.join(_has(part) for part in parts)} THEN {one}" for parts, one in pairs if len(parts) > 1]
+        return f"CASE {' '.join([*whole, *some])} ELSE {otherwise} END"
 
     def given(name: str) -> str:
         nothing = _NOTHING.get(name, "NULL")

@@ -111,9 +111,13 @@ def _before(shape: Shape, system: str) -> list[str]:
     joined = f"CASE WHEN {repeated} THEN own ELSE list_concat({asked}, own) END"
     final = with_system("joined", system)
     steps = [f"{own} AS own", f"CASE WHEN {chats} THEN {joined} END AS joined"]
-    if shape.column("tools"):
+    tools = "tools_text" if shape.column("tools") else ""
+    if not tools and shape.column("prompt"):
+        # OpenAI's preference form keeps the tools beside the messages of the prompt.
+        tools = "(CASE WHEN prompt_type = 'OBJECT' THEN json_extract(prompt_text, '$.tools')::VARCHAR END)"
+    if tools:
         steps.append(f"CASE WHEN joined IS NOT NULL THEN {final} END AS untooled")
-        final = with_tools("untooled", "tools_text")
+        final = with_tools("untooled", tools)
     return [*steps, f"CASE WHEN joined IS NOT NULL THEN {final} END AS before"]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from studio.data.db import literal
 from studio.data.judges.rules import NESTED, SCALARS, blank
-from studio.data.shapes.contents import SPEAKERS
+from studio.data.shapes.contents import SCRIPT_ROLES, SCRIPTS
 
 #: What is told about a conversation whose last turn is not the one to learn from.
 LAST_NOT_ASSISTANT = "the last message is not by the assistant"
@@ -183,13 +183,19 @@ def _list(place: Place) -> str:
 
 
 def _script(place: Place) -> str:
-    """SQL for the turns of a text in which Human and Assistant are written out."""
-    marked, names = f"(chr(10) || chr(10) || {place.text})", literal(SPEAKERS)
-    split = f"string_split_regex({marked}, {literal(SPEAKERS.replace('(', '(?:') + ' ?')})"
-    role = "CASE z[1] WHEN 'Human' THEN 'user' ELSE 'assistant' END"
-    turns = f"""list_transform(list_zip(regexp_extract_all({marked}, {names}, 1), {split}[2:]),
-        lambda z: {{'role': {role}, 'content': z[2], 'more': NULL::VARCHAR}})"""
-    return f"WHEN {place.kind} = 'VARCHAR' AND regexp_matches({marked}, {names}) AND {blank(split + '[1]')} THEN {turns}"
+    """SQL for the turns of a text in which the speakers are written out."""
+    marked = f"(chr(10) || chr(10) || {place.text})"
+    return " ".join(_styled(place.kind, marked, speaker, behind) for speaker, behind in SCRIPTS)
+
+
+def _styled(kind: str, marked: str, speaker: str, behind: str) -> str:
+    """SQL for the turns of a text in one style of writing speakers out."""
+    split = f"string_split_regex({marked}, {literal(speaker)})"
+    names = " ".join(f"WHEN {literal(name)} THEN {literal(role)}" for name, role in SCRIPT_ROLES.items())
+    said = f"regexp_replace(z[2], {literal(behind + '$')}, '')" if behind else "z[2]"
+    turn = f"{{'role': CASE lower(z[1]) {names} ELSE lower(z[1]) END, 'content': {said}, 'more': NULL::VARCHAR}}"
+    turns = f"list_transform(list_zip(regexp_extract_all({marked}, {literal(speaker)}, 1), {split}[2:]), lambda z: {turn})"
+    return f"WHEN {kind} = 'VARCHAR' AND regexp_matches({marked}, {literal(speaker)}) AND {blank(split + '[1]')} THEN {turns}"
 
 
 def _items(p: str) -> str:

@@ -26,13 +26,34 @@ THUMBS_DOWN = (
     *("disliked", "negative", "-1", "\N{THUMBS DOWN SIGN}", "downvote"),
 )
 _PLAIN_FLAGS = frozenset({"0", "1", "yes", "no", "y", "n", "positive", "negative", "good", "bad"})
-#: How the speakers of a transcript are marked in one text.
-SPEAKERS = r"\n\n(Human|Assistant):"
+#: How the speakers of a written-out conversation are marked in one text: a pattern with the speaker in its only group, and what
+#: else the style puts behind each turn. Every text of a style begins with a speaker.
+SCRIPTS: tuple[tuple[str, str], ...] = (
+    (r"\n\n(Human|Assistant): ?", ""),
+    (r"\n*###? ?(Human|Assistant|User|System|Instruction|Response): ?\n?", r"\s*"),
+    (r"<\|im_start\|>(system|user|assistant|tool)\n", r"(?:<\|im_end\|>)?\s*"),
+    (r"(?:<s>)?\s*(\[/?INST\]) ?", r"\s*(?:</s>)?\s*"),
+    (r"(?:^|\n)+(User|Human|Question|Q|Assistant|AI|Bot|Answer|A): ?", r"\s*"),
+)
+#: Who is meant by the words in ``SCRIPTS``, in lower case.
+SCRIPT_ROLES = {
+    "human": "user",
+    "instruction": "user",
+    "[inst]": "user",
+    "question": "user",
+    "q": "user",
+    "response": "assistant",
+    "[/inst]": "assistant",
+    "answer": "assistant",
+    "a": "assistant",
+    "ai": "assistant",
+    "bot": "assistant",
+}
 
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*(?:[eE][-+]?\d+)?%?")
 _CHECKABLE = re.compile(r"####\s*\S|\\boxed\{")
 _LETTER = re.compile(r"[^\W\d_]")
-_SPEAKER = re.compile(SPEAKERS)
+_SPEAKERS = tuple(re.compile(speaker) for speaker, _ in SCRIPTS)
 _ROLE_KEYS = ("role", "from")
 _CONTENT_KEYS = ("content", "value", "tool_calls", "function_call")
 
@@ -79,7 +100,7 @@ def look(values: Sequence[object]) -> Look:
         chat=len(chats) / len(filled),
         sharegpt=share(lambda turns: any("from" in turn for turn in turns), chats),
         asks=share(lambda turns: str(_first(turns[-1], _ROLE_KEYS) or "").lower() in ("user", "human"), chats),
-        transcript=share(lambda value: isinstance(value, str) and len(_SPEAKER.findall("\n\n" + value)) > 1),
+        transcript=share(lambda value: isinstance(value, str) and _is_script(value)),
         solution=share(lambda value: isinstance(value, str) and _CHECKABLE.search(value)),
         ground_truth=share(lambda value: isinstance(found := parsed(value), dict) and "ground_truth" in found),
         distinct=len({json.dumps(value, sort_keys=True, default=str) for value in filled}),
@@ -133,6 +154,16 @@ def shared_start(pairs: Sequence[tuple[object, object]]) -> float:
     texts = [(one.split(), two.split()) for one, two in pairs if isinstance(one, str) and isinstance(two, str)]
     told = [(one, two) for one, two in texts if one and two]
     return sum(one[:2] == two[:2] and len(one) > 2 < len(two) for one, two in told) / len(told) if told else 0.0
+
+
+def _is_script(text: str) -> bool:
+    """A conversation written out: it begins with a speaker, and another one answers."""
+    for speaker in _SPEAKERS:
+        marked = "\n\n" + text.strip()
+        spoken = [SCRIPT_ROLES.get(name.lower(), name.lower()) for name in speaker.findall(marked)]
+        if {"user", "assistant"} <= set(spoken) and not speaker.split(marked)[0].strip():
+            return True
+    return False
 
 
 def _is_text(value: object) -> bool:

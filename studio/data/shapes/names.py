@@ -69,10 +69,25 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "prompt": (
         *("prompt", "question", "query", "instruction", "problem", "request", "input", "user", "human", "source"),
         *("message", "ask", "text", "sentence", "review", "comment", "email", "ticket", "document", "article", "passage"),
+        *("frage", "eingabe", "pregunta", "domanda", "pergunta", "vraag", "pytanie", "вопрос", "问题", "質問", "질문"),
     ),
     "completion": (
         *("completion", "response", "answer", "output", "reply", "solution", "assistant", "bot", "target"),
-        *("translation", "summary", "label", "category", "class", "sentiment", "intent", "topic", "tag"),
+        *("antwort", "ausgabe", "réponse", "reponse", "respuesta", "risposta", "resposta", "antwoord", "odpowiedź", "ответ"),
+        *(
+            "回答",
+            "答案",
+            "답변",
+            "translation",
+            "summary",
+            "label",
+            "category",
+            "class",
+            "sentiment",
+            "intent",
+            "topic",
+            "tag",
+        ),
     ),
 }
 _GOOD = frozenset(

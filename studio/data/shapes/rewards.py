@@ -30,7 +30,8 @@ def _with_reward(view: View) -> Shape | None:
     reward, name = view.own(own["reward"]), view.own(own["reward_name"])
     prompt, exact = _prompt(view, {reward, name})
     completion = view.own(own["completion"])
-    if not prompt or not (reward or (name and not completion and not _reference(view))):
+    compared = completion or _reference(view) or view.own(("answer",))
+    if not prompt or not (reward or (name and not compared)):
         return None
     found = {
         "prompt": prompt,
@@ -46,11 +47,13 @@ def _with_reward(view: View) -> Shape | None:
 def _with_reference(view: View) -> Shape | None:
     """An answer to compare with, or tests to pass, beside a prompt and no answer to copy."""
     own = OWN["rl_answer"]
-    reference, test = _reference(view), view.own(own["test"])
-    prompt, exact = _prompt(view, {reference, test})
+    test, name = view.own(own["test"]), view.own(own["reward_name"])
+    # An answer beside the name of a reward is what that reward compares with.
+    reference = _reference(view) or (view.own(("answer",)) if name else None)
+    prompt, exact = _prompt(view, {reference, test, name})
     if not prompt or not (reference or test) or view.own(OWN["prompt_completion"]["completion"]):
         return None
-    found = {"prompt": prompt, "answer": reference, "test": test, "reward_name": view.own(own["reward_name"])}
+    found = {"prompt": prompt, "answer": reference, "test": test, "reward_name": name}
     why = f'"{reference or test}" is what an attempt is checked against.'
     return _shape("rl_answer", {**found, "system": view.own(own["system"])}, exact=exact, why=why)
 

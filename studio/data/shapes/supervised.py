@@ -17,6 +17,10 @@ from studio.data.types import Kind, Shape
 _FORMS: tuple[Kind, ...] = ("messages", "sharegpt", "prompt_completion", "alpaca")
 _TEXTS = ("text", "texts", "content", "body", "document", "article", "passage", "story", "paragraph", "raw text")
 _ASKS = ("prompt", "question", "instruction", "problem", "query", "messages")
+# Where a second pair of columns, or a second conversation, stands in a mixture.
+_SECOND = {"prompt": "instruction", "completion": "output", "messages": "conversations"}
+# Fewer rows than this share are rows with something missing, not a form of their own.
+_FEW = 0.1
 # Added to the rank of a column whose values are numbers or flags.
 _NO_TEXT = 200
 
@@ -46,6 +50,29 @@ def resembling(view: View) -> Shape | None:
         why = f'The column "{named[0]}" holds conversations.'
         return _guess(view, _chat_kind(view, named[0]), {"messages": named[0]}, why, doubtful=len(named) > 1)
     return _sounding(view) or _sounding_chat(view)
+
+
+def with_others(view: View, shape: Shape) -> Shape:
+    """The shape, or a mixture with a second supervised form that the rows without what the first one needs have."""
+    left = [row for row, has in zip(view.rows, view.covered(shape), strict=True) if not has]
+    if shape.kind not in _FORMS or len(left) < max(2, _FEW * len(view.rows)):
+        return shape
+    rest = View([column for column in view.columns if any(view.has(row, (column,)) for row in left)], left)
+    other = exactly(rest) or resembling(rest)
+    if other is None or other.kind not in _FORMS or rest.cover(other) < MOST:
+        return shape
+    columns, taken = dict(shape.columns), dict(other.columns)
+    for part, column in taken.items():
+        name = _SECOND.get(part, part) if part in columns else part
+        if name in columns and columns[name] != column:
+            return shape
+        columns[name] = column
+    kept = tuple((part, column) for part, column in columns.items() if part in PARTS["mixed"][1])
+    pairs = (shape.columns, other.columns)
+    held = " others ".join(" and ".join(f'"{column}"' for _, column in found) + "," for found in pairs)
+    exact = shape.exact and other.exact
+    why = f"Some rows have {held} so each row is read in its own form."
+    return Shape("mixed", kept, exact, why, "SL", method_why("mixed", sure=exact))
 
 
 def plain_text(view: View) -> Shape | None:

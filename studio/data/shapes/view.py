@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from studio.data.shapes.contents import MOST, Look, blank, look
+from studio.data.shapes.forms import PARTS
 from studio.data.shapes.names import normal
+from studio.data.types import Shape
 
 
 class View:
@@ -48,6 +50,19 @@ class View:
     def has(self, row: Mapping[str, object], columns: Iterable[str]) -> bool:
         """Whether the row has something in each of these columns."""
         return not any(blank(row.get(column)) for column in columns)
+
+    def cover(self, shape: Shape) -> float:
+        """The share of rows that have what the shape needs; all of them when there are no rows to look at."""
+        filled = self.covered(shape)
+        return sum(filled) / len(filled) if filled else 1.0
+
+    def covered(self, shape: Shape) -> list[bool]:
+        """Per row, whether it has what the shape needs."""
+        columns = dict(shape.columns)
+        needed = [columns[part] for part in PARTS[shape.kind][0] if part in columns]
+        if shape.kind == "mixed":
+            return [any(self.has(row, (column,)) for column in columns.values()) for row in self.rows]
+        return [self.has(row, needed) for row in self.rows]
 
     def late(self, columns: Iterable[str]) -> bool:
         """Whether the table has these columns, but no sampled row has the key of one of them."""
