@@ -21,7 +21,9 @@ from typing import Final, Literal, cast, get_args
 
 from studio.compare.dealing import deal, draw
 from studio.compare.giveaways import shown
+from studio.data.types import messages_from
 from studio.errors import NotFoundError, RunError, SettingError
+from studio.models.rendering import spoken
 from studio.store import CHOICES, AnswerRow, Choice, ComparisonRow, DealRow, RaterRow, SessionRow, Side, Store, VoteRow
 
 Guess = Literal["left", "right", "unsure"]
@@ -306,8 +308,8 @@ def answer_pairs(answers: Sequence[AnswerRow]) -> dict[str, tuple[AnswerRow, Ans
 
 
 def messages_of(answer: AnswerRow) -> tuple[Message, ...]:
-    """The prompt of an answer, turn by turn."""
-    return tuple(Message(turn["role"], turn["content"]) for turn in json.loads(answer.prompt_json))
+    """The prompt of an answer, turn by turn, tool calls in words."""
+    return tuple(Message(turn.role, spoken(turn)) for turn in messages_from(json.loads(answer.prompt_json)))
 
 
 def labels(invited: Sequence[RaterRow]) -> dict[str, str]:

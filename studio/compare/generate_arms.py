@@ -83,12 +83,12 @@ class Questioner:
         if params is None:
             return None
         answer = Message("assistant", question.reference, question.more)
-        scored, weights = self._template.example((*question.messages, answer), "last_assistant_message")
-        at = tuple(i for i, weight in enumerate(weights.tolist()) if weight > 0 and i > 0)
+        scored, counted = self._template.example((*question.messages, answer), "last_assistant_message")
+        at = tuple(place for place, counts in enumerate(counted) if counts)
         if at and uses_tools([answer]):
             # Shown and measured as a model writes it: the call is part of the answer's text.
             ids = scored.to_ints()
-            question = replace(question, reference=self.text([ids[i] for i in at]))
+            question = replace(question, reference=self.text([ids[place] for place in at]))
         # Scoring a prompt also samples one token.
         return Prepared(question, prompt, params, scored, at if scored.length < self._context else ())
 

@@ -25,7 +25,6 @@ from studio.models.lineup import Model
 
 if TYPE_CHECKING:
     import tinker
-    import torch
 
     from studio.data.types import Message
 
@@ -35,6 +34,10 @@ WITHOUT_TOOLS: Final = frozenset({"role_colon", "llama3"})
 _THINKING: Final = "think>"
 #: Seconds that the hub may take to answer at all.
 _PATIENCE: Final = 3.0
+#: Formats with a place for thinking aloud. The others get the answer alone, as they are asked for it in use.
+WITH_THINKING: Final = frozenset(
+    {"qwen3", "deepseekv3_thinking", "kimi_k2", "gpt_oss_no_sysprompt", "gpt_oss_medium_reasoning"}
+)
 _TOOL_KEYS: Final = frozenset({"tools", "functions", "tool_calls", "function_call", "tool_call_id"})
 
 
@@ -178,11 +181,16 @@ class Template:
             front, rest = self._conversation(messages)
             return self.renderer.build_generation_prompt([*front, *rest])
 
-    def example(self, messages: Sequence[Message], train_on: str) -> tuple[tinker.ModelInput, torch.Tensor]:
-        """All tokens of a conversation, and the weight of each in the loss (0 or 1). Raises ``CannotRender``."""
+    def example(self, messages: Sequence[Message], train_on: str) -> tuple[tinker.ModelInput, list[bool]]:
+        """All tokens of a conversation, and for each whether the loss counts it. Raises ``CannotRender``.
+
+        The loss of a token is counted where the model predicts it, one position earlier in the datum; the first token of all is
+        predicted by nothing, so it is never trained.
+        """
         conversation, what = self._to_train(messages, train_on)
         with _in_words():
-            return self.renderer.build_supervised_example(conversation, train_on_what=what)
+            whole, weights = self.renderer.build_supervised_example(conversation, train_on_what=what)
+        return whole, [place > 0 and weight > 0 for place, weight in enumerate(weights.tolist())]
 
     def datum(self, messages: Sequence[Message], train_on: str, max_length: int | None) -> tinker.Datum:
         """What the training loop is given, by the cookbook's own data pipeline. Raises ``CannotRender``."""
@@ -193,14 +201,9 @@ class Template:
             return conversation_to_datum(conversation, self.renderer, max_length, what)
 
     def rendering(self, messages: Sequence[Message], train_on: str, max_length: int | None = None) -> Rendering:
-        """The conversation token by token. Raises ``CannotRender``.
-
-        The loss of a token is counted where the model predicts it, one position earlier in the datum; the first token of all is
-        predicted by nothing, so it is never trained.
-        """
-        whole, weights = self.example(messages, train_on)
-        marks = [position > 0 and weight > 0 for position, weight in enumerate(weights.tolist())]
-        return Rendering(self._tokens(whole.to_ints(), marks, max_length), max_length)
+        """The conversation token by token. Raises ``CannotRender``."""
+        whole, trained = self.example(messages, train_on)
+        return Rendering(self._tokens(whole.to_ints(), trained, max_length), max_length)
 
     def prompt_rendering(self, messages: Sequence[Message], max_length: int | None = None) -> Rendering:
         """The prompt that an answer is sampled from, token by token; nothing in it is trained. Raises ``CannotRender``."""
@@ -272,7 +275,7 @@ class Template:
                 next_step="Leave these rows out, or choose a model that can call tools, such as one of the Qwen3 family.",
             )
         tools = next((found for found in map(_tools, messages) if found), [])
-        turns = _turns(messages)
+        turns = _turns(messages, thinking=self.renderer_name in WITH_THINKING)
         if not tools:
             return [], turns
         with _in_words():
@@ -284,6 +287,15 @@ class Template:
 def uses_tools(messages: Sequence[Message]) -> bool:
     """Whether a tool is offered, called or answering anywhere in the conversation."""
     return any(turn.role == "tool" or (turn.more and not _TOOL_KEYS.isdisjoint(extras(turn))) for turn in messages)
+
+
+def spoken(message: Message) -> str:
+    """What a turn says, for people: its text, and the tools that it calls with what they are given."""
+    try:
+        calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in _calls(extras(message))]
+    except CannotRender:
+        calls = []
+    return "\n".join(part for part in (message.content, *calls) if part)
 
 
 def risky(messages: Sequence[Message]) -> bool:
@@ -325,7 +337,7 @@ def _weight(message: Message) -> int:
     return 0 if weight in (0, "0", False) else 1
 
 
-def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def _turns(messages: Sequence[Message], *, thinking: bool) -> list[dict[str, Any]]:
     from tinker_cookbook.renderers import ToolCall
 
     names: dict[str, str] = {}
@@ -333,6 +345,9 @@ def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
     for message in messages:
         more = extras(message)
         turn: dict[str, Any] = {"role": message.role, "content": message.content}
+        thought = more.get("reasoning_content") or more.get("thinking")
+        if thinking and message.role == "assistant" and isinstance(thought, str):
+            turn["content"] = [{"type": "thinking", "thinking": thought}, {"type": "text", "text": message.content}]
         if calls := _calls(more):
             turn["tool_calls"] = [ToolCall.model_validate(call) for call in calls]
             names.update({call["id"]: call["function"]["name"] for call in calls if call["id"]})

@@ -117,10 +117,10 @@ class Counter:
         try:
             if not self._train_on:
                 return self._template.prompt(turns).length, ()
-            whole, weights = self._template.example(turns, self._train_on)
+            whole, trained = self._template.example(turns, self._train_on)
         except CannotRender as refusal:
             return refusal
-        return whole.length, _spans(weights.tolist())
+        return whole.length, _spans(trained)
 
     def _check(self, turns: _Turns, counted: Counted) -> None:
         self._since_check += 1
@@ -154,17 +154,17 @@ class Counter:
         quick.heard = {}
         try:
             turns = [Message(role, text) for role, text in zip(roles, texts, strict=True)]
-            whole, weights = self._template.example(turns, self._train_on)
+            whole, trained = self._template.example(turns, self._train_on)
             heard = quick.heard
         except CannotRender:
             return None
         finally:
             quick.heard = None
-        marks, at = [weight > 0 for weight in weights.tolist()], 0
         chunks: list[_Chunk] = []
+        at = 0
         for chunk in whole.chunks:
             ids = tuple(int(one) for one in getattr(chunk, "tokens", ()))
-            here = marks[at : at + len(ids)]
+            here = trained[at : at + len(ids)]
             at += len(ids)
             lead = here.index(True) if True in here else None
             if lead is not None and not all(here[lead:]):
@@ -242,8 +242,7 @@ def _by_outline(quick: QuickTokenizer, outlined: Sequence[tuple[int, _Turns, tup
 
 
 def _extend(spans: list[int], start: int, end: int) -> None:
-    """Add a stretch that is trained; nothing predicts the first token of all, so it never is."""
-    start = max(1, start)
+    """Add a stretch that is trained."""
     if start >= end:
         return
     if spans and spans[-1] == start:
@@ -252,9 +251,9 @@ def _extend(spans: list[int], start: int, end: int) -> None:
         spans += (start, end)
 
 
-def _spans(weights: Sequence[float]) -> tuple[int, ...]:
+def _spans(trained: Sequence[bool]) -> tuple[int, ...]:
     spans: list[int] = []
-    for place, weight in enumerate(weights):
-        if weight > 0:
+    for place, mark in enumerate(trained):
+        if mark:
             _extend(spans, place, place + 1)
     return tuple(spans)

@@ -234,6 +234,16 @@ def test_thinking_aloud_in_a_format_without_is_refused_in_words():
     assert rendering.risky(turns)
 
 
+@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize("key", ["reasoning_content", "thinking"])
+def test_thoughts_beside_an_answer_are_learned_where_the_format_has_a_place_for_them(renderer, key):
+    turns = (Message("user", "2+2?"), Message("assistant", "Four", more(**{key: "two and two"})))
+    found = written(renderer).rendering(turns, "last_assistant_message")
+    taught = "".join(token.text for token in found.tokens if token.trained)
+    assert "Four" in taught
+    assert ("two and two" in taught) == ("two and two" in found.text) == (renderer in rendering.WITH_THINKING)
+
+
 def test_an_empty_conversation_is_refused():
     with pytest.raises(CannotRender):
         written().rendering((), "last_assistant_message")
