@@ -12,7 +12,7 @@ from typing import Final
 
 from studio.data.db import literal, readable
 from studio.data.fixes import LEFT_OUT
-from studio.data.marks import CODES
+from studio.data.marks import CODES, NOT_CHECKABLE
 from studio.data.patterns import PERSONAL
 from studio.data.stage import rows_of
 
@@ -29,7 +29,7 @@ _SINGLE: Final[dict[str, str]] = {
     "non_text_value": "reason IS NULL AND converted",
     "odd_turn_order": "reason IS NULL AND odd_turns",
     "decimal_comma": "reason IS NULL AND detail = 'decimal_comma'",
-    "answer_not_checkable": r"reason IS NULL AND NOT regexp_matches(reference, '[0-9]|####|\\boxed')",
+    "answer_not_checkable": NOT_CHECKABLE,
     "label_column": "reason = 'thumbs_down'",
     "identical_completions": "reason IS NULL",
     "constant_reward": "reason IS NULL",

@@ -19,6 +19,7 @@ from typing import Final
 from studio.data import encoding as encodings
 from studio.data.damage import undamaged
 from studio.data.db import literal
+from studio.data.judges import answer_of, prompt_of
 from studio.data.marks import ROW_CONDITIONS
 from studio.data.patterns import (
     PATTERNS,
@@ -28,7 +29,7 @@ from studio.data.patterns import (
     without_invisible,
     without_tokens,
 )
-from studio.data.types import Fix, Reading, Shape
+from studio.data.types import Fix, FixOffer, Inspection, Reading, Shape
 from studio.errors import DataError
 
 _Sql = Callable[[str], str]
@@ -101,6 +102,11 @@ def fixed(reading: Reading, fix: Fix) -> Reading:
 def undone(reading: Reading) -> Reading:
     """The reading without its last fix."""
     return replace(reading, fixes=reading.fixes[:-1])
+
+
+def available(inspection: Inspection) -> tuple[FixOffer, ...]:
+    """Every fix that the findings of a file offer, errors first."""
+    return tuple(offer for finding in inspection.findings for offer in finding.fixes)
 
 
 def opened(reading: Reading) -> Reading:
@@ -209,16 +215,24 @@ def _listed(fix: Fix) -> tuple[str, tuple[tuple[int, int], ...]]:
 
 def _rewritten(rows: str, fix: Fix) -> str:
     kinds, repair = _TEXTS[fix.id]
-    # The cheap pattern first; a text without it stays as it is.
-    needed = f" AND regexp_matches({{}}, {literal('|'.join(PATTERNS[kind].hint for kind in kinds))})" if kinds else ""
+    hint = literal("|".join(PATTERNS[kind].hint for kind in kinds))
 
     def after(text: str) -> str:
-        return f"CASE WHEN reason IS NULL{needed.format(text)} THEN {repair(text)} ELSE {text} END"
+        # The cheap pattern first; a text without it stays as it is.
+        needed = f" AND regexp_matches({text}, {hint})" if kinds else ""
+        return f"CASE WHEN reason IS NULL{needed} THEN {repair(text)} ELSE {text} END"
 
     more = "m.more" if fix.id == "strip_space" else after("m.more")
     turn = f"{{'role': m.role, 'content': {after('m.content')}, 'more': {more}}}"
     columns = [f"{after(column)} AS {column}" for column in ("system", "prompt", "completion", "rejected", "reference")]
-    return f"SELECT * REPLACE ({', '.join(columns)}, list_transform(messages, lambda m: {turn}) AS messages) FROM ({rows})"
+    changed = f"SELECT * REPLACE ({', '.join(columns)}, list_transform(messages, lambda m: {turn}) AS messages) FROM ({rows})"
+    # What a conversation says as one text follows from its turns.
+    chat, whole = "reason IS NULL AND messages IS NOT NULL", "messages[-1].role = 'assistant' AND rejected IS NULL"
+    return f"""
+        SELECT * REPLACE (CASE WHEN {chat} THEN CASE WHEN {whole} THEN {prompt_of("messages[:-2]")}
+            ELSE {prompt_of("messages")} END ELSE prompt END AS prompt,
+          CASE WHEN {chat} AND {whole} THEN {answer_of("messages")} ELSE completion END AS completion)
+        FROM ({changed})"""
 
 
 def _emptied(rows: str) -> str:

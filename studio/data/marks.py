@@ -95,6 +95,8 @@ _ALL_TEXTS: Final = f"""CASE
         WHEN messages IS NULL THEN concat_ws(chr(10), system, prompt, completion, rejected, reference)
         WHEN rejected IS NULL THEN concat_ws(chr(10), {_TURNS}, reference)
         ELSE concat_ws(chr(10), {_TURNS}, completion, rejected, reference) END"""
+#: A reference without a number and without the signs that tell where the result stands.
+NOT_CHECKABLE: Final = r"reason IS NULL AND NOT regexp_matches(reference, '[0-9]|####|\\boxed')"
 #: Which rows a finding is about, for findings that one judged row decides by itself: SQL over canonical columns.
 ROW_CONDITIONS: Final[dict[str, str]] = {
     **{code: f"CASE WHEN reason IS NULL THEN {found(code, _ALL_TEXTS)} END" for code in PATTERNS if code not in PERSONAL},
@@ -103,6 +105,7 @@ ROW_CONDITIONS: Final[dict[str, str]] = {
     "odd_turn_order": "odd_turns",
     "non_text_value": "converted",
     "decimal_comma": "reason IS NULL AND detail = 'decimal_comma'",
+    "answer_not_checkable": NOT_CHECKABLE,
 }
 #: The codes of all marks; the column of each is ``m_`` and its code.
 CODES: Final = (*PATTERNS, *_PLAIN)

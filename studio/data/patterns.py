@@ -225,15 +225,16 @@ def without_invisible(text: str) -> str:
 
 
 def without_tokens(text: str) -> str:
-    """SQL for the text without the markers of chat templates.
+    """SQL for the text without the markers of chat templates, and without the space that they leave at its ends.
 
     What is left may join to a new marker, once; that one gives way to a space, which no marker holds.
     """
+    bare = "whole"
     for gap in ("", " "):
-        text = f"regexp_replace({text}, {literal(_TOKENS)}, {literal(gap)}, 'g')"
+        bare = f"regexp_replace({bare}, {literal(_TOKENS)}, {literal(gap)}, 'g')"
         borders = f"regexp_matches(whole, {literal(_BORDERS)})"
-        text = named(text, f"CASE WHEN {borders} THEN regexp_replace(whole, '</?s>', {literal(gap)}, 'g') ELSE whole END")
-    return text
+        bare = named(bare, f"CASE WHEN {borders} THEN regexp_replace(whole, '</?s>', {literal(gap)}, 'g') ELSE whole END")
+    return named(text, rf"CASE WHEN {bare} = whole THEN whole ELSE regexp_replace({bare}, '^\s+|\s+$', '', 'g') END")
 
 
 def _hits(code: str, text: str) -> str:
