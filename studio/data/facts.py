@@ -12,10 +12,14 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+_Letters = np.ndarray[tuple[int], np.dtype[np.uint8]]
+_Places = np.ndarray[tuple[int], np.dtype[np.int64]]
 _LINE_FEED, _RETURN = 10, 13
+_WHITE = (9, 10, 11, 12, 13, 32)
 _STAND_INS = re.compile(b"\xef\xb7[\x90-\x94]")
 # Lines of at most this length are looked at for being blank.
 _SHORT = 64
+_MOST_LOOKED_AT = 20_000
 # Longest UTF-8 sequence less one: what may be missing at the end of a block.
 _HELD = 3
 
@@ -24,7 +28,7 @@ _HELD = 3
 class Facts:
     """``lines`` by line feeds (and the last one without), ``longest`` in bytes without its line feed.
 
-    ``blank``: a line of up to 64 bytes holds nothing but white space. ``carriage``: carriage returns stand nowhere, only before
+    ``blank``: a line of up to 64 bytes may hold nothing but white space. ``carriage``: carriage returns stand nowhere, only before
     line feeds, or elsewhere too (then an editor may count other lines). ``nul``: zero bytes. ``units``: the separators 0x1e or
     0x1f. ``stand_ins``: characters that our working files use as signs.
     """
@@ -47,7 +51,7 @@ class Scan:
         self._size, self._feeds, self._last, self._longest = 0, 0, -1, 0
         self._returns, self._pairs, self._blank, self._nul, self._units = 0, 0, False, False, False
         self._ascii, self._utf8, self._stand_ins = True, True, False
-        self._held, self._before = b"", 0
+        self._held, self._before, self._tail = b"", 0, b""
 
     def add(self, block: bytes) -> None:
         """The next block."""
@@ -60,7 +64,7 @@ class Scan:
             self._ascii = False
             self._prove(block)
         self._size += len(block)
-        self._before = block[-1]
+        self._before, self._tail = block[-1], (self._tail + block[-_SHORT:])[-_SHORT:]
 
     def facts(self) -> Facts:
         """All that was proved."""
@@ -90,38 +94,31 @@ class Scan:
         lengths = np.diff(feeds + self._size, prepend=self._last) - 1
         self._longest = max(self._longest, int(lengths.max()))
         if not self._blank:
-            short = np.flatnonzero(lengths <= _SHORT)
-            self._blank = bool(len(short)) and self._some_blank(block, letters, feeds, lengths, short)
+            first = self._tail[-_SHORT:] + block[: int(feeds[0])]
+            self._blank = int(lengths[0]) <= _SHORT and not first[len(first) - int(lengths[0]) :].strip()
+            self._blank = self._blank or _some_blank(block, letters, feeds[1:], lengths[1:])
         self._feeds += len(feeds)
         self._last = self._size + int(feeds[-1])
 
-    def _some_blank(
-        self,
-        block: bytes,
-        letters: np.ndarray[tuple[int], np.dtype[np.uint8]],
-        feeds: np.ndarray[tuple[int], np.dtype[np.int64]],
-        lengths: np.ndarray[tuple[int], np.dtype[np.int64]],
-        short: np.ndarray[tuple[int], np.dtype[np.int64]],
-    ) -> bool:
-        """Whether one of the short lines is blank. Lines are looked at one by one only where their first sign is white."""
-        if np.any(lengths[short] == 0):
-            return True
-        starts = feeds[short] - lengths[short]
-        # A line that began in the block before has its start there; it counts as blank when the rest of it is.
-        starts = np.maximum(starts, 0)
-        white = short[np.isin(letters[starts], (9, 11, 12, 13, 32))]
-        return any(not block[max(0, int(feeds[place] - lengths[place])) : int(feeds[place])].strip() for place in white)
-
     def _prove(self, block: bytes) -> None:
-        if not self._stand_ins and b"\xef" in block:
-            edge = self._held + block[:_HELD]
-            self._stand_ins = _STAND_INS.search(block) is not None or _STAND_INS.search(edge) is not None
         if not self._utf8:
             return
         whole = self._held + block
+        self._stand_ins = self._stand_ins or (b"\xef" in whole and _STAND_INS.search(whole) is not None)
         cut = len(whole) - _unfinished(whole)
         self._utf8 = _is_utf8(whole[:cut])
         self._held = whole[cut:]
+
+
+def _some_blank(block: bytes, letters: _Letters, feeds: _Places, lengths: _Places) -> bool:
+    """Whether one of the lines that end here is blank, or too many begin with white space to look at each."""
+    short = np.flatnonzero(lengths <= _SHORT)
+    if not len(short):
+        return False
+    white = short[np.isin(letters[feeds[short] - lengths[short]], _WHITE)]
+    if len(white) > _MOST_LOOKED_AT:
+        return True
+    return any(not block[int(feeds[place] - lengths[place]) : int(feeds[place])].strip() for place in white)
 
 
 def _unfinished(block: bytes) -> int:

@@ -26,7 +26,7 @@ from studio.data.db import disk_errors
 from studio.data.facts import Facts, Scan
 from studio.data.types import RefusedFile, Watch
 from studio.data.unpack import unpack, unpacked_head
-from studio.errors import DataError
+from studio.errors import DataError, StudioError
 
 CHUNK = 1 << 20
 #: How much of the file decides about encoding, container and dialect.
@@ -110,14 +110,14 @@ def survey(path: Path, name: str, folder: Path, *, encoding: str = "", watch: Wa
     ``encoding`` is taken as it is when a person chose one. Raises ``RefusedFile`` for what is no table, and ``DataError`` when
     the file cannot be opened or read, or changes meanwhile.
     """
-    chosen = encodings.named(encoding) if encoding else ""
-    with _opened(path, name) as file:
-        return _Survey(path, name, folder, file, chosen, watch).run()
+    chosen, shown = encodings.named(encoding) if encoding else "", _shown(name)
+    with _opened(path, shown) as file:
+        return _Survey(path, shown, folder, file, chosen, watch).run()
 
 
 def glance(path: Path, name: str, *, encoding: str = "") -> Source:
     """What the first part of the file says: no fingerprint, and facts about the sample only. Nothing is written."""
-    chosen = encodings.named(encoding) if encoding else ""
+    chosen, name = encodings.named(encoding) if encoding else "", _shown(name)
     with _opened(path, name) as file:
         stamp = _stamp(file)
         head, tail = _ends(file, stamp[0])
@@ -125,7 +125,7 @@ def glance(path: Path, name: str, *, encoding: str = "") -> Source:
         packed = head.startswith(refusals.GZIP)
         if packed:
             head, size = unpacked_head(file, SAMPLE + 1, name), SAMPLE + 1
-            _refuse_inside(head, name)
+            _refuse_inside(head, b"", name)
             complete = len(head) < size
         else:
             complete = stamp[0] <= len(head)
@@ -195,16 +195,16 @@ class _Survey:
             with target.open("rb") as file:
                 unpacked = _stamp(file)[0]
                 head, tail = _ends(file, unpacked)
-                _refuse_inside(head, self._name)
-                refusals.refuse_magic(head, tail, self._name)
+                _refuse_inside(head, tail, self._name)
                 return self._text(file, target, head, unpacked, "gzip", lambda _: None)
         return self._text(self._file, self._path, head, size, "", self._digest.update)
 
     def _text(self, file: BinaryIO, path: Path, head: bytes, size: int, packed: str, hashed: Callable[[bytes], None]) -> Source:
         if head.startswith(refusals.PARQUET):
-            for block in self._blocks(file, size, hashed):
-                del block
-            return self._source(path, size, "", "", packed, is_parquet=True)
+            with _copied(path, self._folder / WORKING_FILES[1]) as (known, out):
+                for block in self._blocks(file, size, hashed):
+                    out(block)
+            return self._source(known, size, "", "", packed, is_parquet=True)
         found, sample = _sampled(head, self._chosen, self._name, final=size <= len(head))
         scan = Scan()
         for block in self._blocks(file, size, hashed):
@@ -212,7 +212,7 @@ class _Survey:
         facts = scan.facts()
         if not self._chosen and facts.utf8 and found not in ("utf-8", "utf-8-sig") and not encodings.marked(head):
             found = found if encodings.wide(head) else "utf-8"
-        if found in ("utf-8", "utf-8-sig") and facts.utf8 and not facts.stand_ins:
+        if found in ("utf-8", "utf-8-sig") and facts.utf8 and not facts.stand_ins and _nameable(path):
             return self._source(path, size, found, sample, packed, facts, start=_start(head, found))
         if not self._chosen and found == "utf-8":
             found = _voted(file, found)
@@ -228,6 +228,8 @@ class _Survey:
                 yield block
                 pending.result()
                 done += len(block)
+                if done > size:
+                    break
                 told(done)
         if done != size:
             raise _changed(self._name)
@@ -311,7 +313,9 @@ def _sampled(head: bytes, chosen: str, name: str, *, final: bool) -> tuple[str, 
     return ("utf-8-sig" if found == "utf-8" and head.startswith(codecs.BOM_UTF8) else found), text
 
 
-def _refuse_inside(head: bytes, name: str) -> None:
+def _refuse_inside(head: bytes, tail: bytes, name: str) -> None:
+    """Raise ``RefusedFile`` when something else than text or Parquet was packed."""
+    refusals.refuse_magic(head, tail, name)
     if head.startswith(refusals.GZIP):
         raise RefusedFile(
             "compressed_file",
@@ -358,6 +362,11 @@ def _cut_line(line: bytes) -> bytes:
     return _text_of(line[:_KEPT], final=False).encode() + CUT + b"\n"
 
 
+def _shown(name: str) -> str:
+    """The name as text: a file may be called anything, but half a character can be neither shown nor stored."""
+    return name.encode("utf-8", "replace").decode()
+
+
 def _start(head: bytes, encoding: str) -> int:
     return len(codecs.BOM_UTF8) if encoding in ("utf-8", "utf-8-sig") and head.startswith(codecs.BOM_UTF8) else 0
 
@@ -370,6 +379,21 @@ def _ends(file: BinaryIO, size: int) -> tuple[bytes, bytes]:
     tail = file.read(refusals.LOOKED_AT) if size > SAMPLE else b""
     file.seek(0)
     return head, tail
+
+
+def _nameable(path: Path) -> bool:
+    """Whether the database can be told this path."""
+    return str(path) == _shown(str(path))
+
+
+@contextmanager
+def _copied(path: Path, target: Path) -> Generator[tuple[Path, Callable[[bytes], object]]]:
+    """The path itself, or, when the database cannot be told it, a copy that is filled piece by piece."""
+    if _nameable(path):
+        yield path, lambda _: None
+        return
+    with disk_errors(target.name), target.open("wb") as out:
+        yield target, out.write
 
 
 def _stamp(file: BinaryIO) -> tuple[int, int, int]:
@@ -410,7 +434,7 @@ def _opened(path: Path, name: str) -> Generator[BinaryIO]:
 def _reading(path: Path, name: str) -> Generator[None]:
     try:
         yield
-    except DataError:
+    except StudioError:
         raise
     except FileNotFoundError as error:
         raise DataError("This file does not exist.", where=name, next_step=f"Check the path: {path}") from error
