@@ -41,6 +41,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("ui", "serve the studio in the browser", "serving"),
     Verb("samples", "list the sample data sets", "data"),
     Verb("validate", "check every row of a file", "data"),
+    Verb("split", "split a file into train, validation and test, with a data card", "splitting"),
+    Verb("mix", "mix several files or data sets into one", "splitting"),
     Verb("recommend", "recommend every setting, with its reason", "data"),
     Verb("train", "train on a file or a sample data set", "training"),
     Verb("runs", "list the runs", "training"),

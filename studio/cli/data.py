@@ -229,7 +229,8 @@ def take_in(
             raise
 
 
-def _require_trainable(found: Inspection, name: str) -> None:
+def require_ready(found: Inspection, name: str) -> None:
+    """Raise ``DataError`` for columns that were only guessed at, and when no row can be used."""
     if found.needs_confirmation and found.shape is not None:
         guess = ", ".join(f"{part}={column}" for part, column in found.shape.columns)
         confirmed = " ".join(f"--column {shlex.quote(f'{part}={column}')}" for part, column in found.shape.columns)
@@ -243,6 +244,10 @@ def _require_trainable(found: Inspection, name: str) -> None:
             where=name,
             next_step=(worst.next_step if worst else "") or "Run validate on the file to see every finding.",
         )
+
+
+def _require_trainable(found: Inspection, name: str) -> None:
+    require_ready(found, name)
     if found.shape is not None and found.shape.training != "SL":
         raise DataError(
             f"This file holds {fitting.HOLDS[found.shape.training]}, and this version trains supervised only.",

@@ -70,6 +70,8 @@ def sample(asked: argparse.Namespace, settings: Settings, output: Output) -> int
     prompt = sys.stdin.read() if asked.prompt == "-" else asked.prompt
     store = Store(settings.database)
     try:
+        # Asked first: nobody should wait for an answer that cannot be stamped.
+        learned = generate.was_trained_on(settings, store, asked.target, prompt)
         text = generate.sample_once(
             settings,
             store,
@@ -81,8 +83,10 @@ def sample(asked: argparse.Namespace, settings: Settings, output: Output) -> int
         )
     finally:
         store.close()
-    output.result({"target": asked.target, "prompt": prompt, "answer": text})
+    output.result({"target": asked.target, "prompt": prompt, "answer": text, "trained_on": learned})
     output.say(text)
+    if learned:
+        output.say("\nThis run was trained on this very prompt, so the answer shows what it memorised.")
     return 0
 
 
