@@ -15,13 +15,20 @@ from typing import Final
 
 from studio.data.db import literal
 
-_SIGN: Final = r"[\x{80}-\x{bf}€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+# The signs that the bytes 128 to 143, 144 to 159 and 160 to 191 show as.
+_LOW: Final = r"\x{80}-\x{8f}€‚ƒ„…†‡ˆ‰Š‹ŒŽ"
+_MIDDLE: Final = r"\x{90}-\x{9f}‘’“”•–—˜™š›œžŸ"
+_HIGH: Final = r"\x{a0}-\x{bf}"
+_SIGN: Final = f"[{_LOW}{_MIDDLE}{_HIGH}]"
+# One damaged letter of any language, as well-formed UTF-8 has them.
+_LETTER: Final = (
+    f"(?:[Â-ß]{_SIGN}|à[{_HIGH}]{_SIGN}|[á-ìîï]{_SIGN}{_SIGN}|í[{_LOW}{_MIDDLE}]{_SIGN}"
+    f"|ð[{_MIDDLE}{_HIGH}]{_SIGN}{_SIGN}|[ñ-ó]{_SIGN}{_SIGN}{_SIGN}|ô[{_LOW}]{_SIGN}{_SIGN})"
+)
 #: A run of damaged letters.
 DAMAGED: Final = (
-    rf"Ã[\x{{80}}-\x{{bf}}ƒ„†‡ˆ‰Š‹ŒŽ•˜™š›œžŸ]|[a-z][ÃÄÅ]{_SIGN}|[ÃÄÅ]{_SIGN}[a-z]|Â[\x{{80}}-\x{{bf}}]"
+    rf"{_LETTER}{{2,}}|Ã[\x{{80}}-\x{{bf}}ƒ„†‡ˆ‰Š‹ŒŽ•˜™š›œžŸ]|[a-z][ÃÄÅ]{_SIGN}|[ÃÄÅ]{_SIGN}[a-z]|Â[\x{{80}}-\x{{bf}}]"
     rf"|â[\x{{80}}-\x{{9f}}€‚ƒ„…†‡ˆ‰‹‘’“”•–—˜™›]{_SIGN}|ï»¿|ð[Ÿ\x{{9f}}]{_SIGN}{_SIGN}"
-    rf"|(?:[ÐÑ]{_SIGN}){{2,}}|(?:[ÎÏ]{_SIGN}){{2,}}|(?:[ØÙ]{_SIGN}){{2,}}|(?:×{_SIGN}){{2,}}"
-    rf"|(?:[ãä-é]{_SIGN}{_SIGN}){{2,}}|(?:à[¤¥¸¹]{_SIGN}){{2,}}"
 )
 # The bytes 128 to 159 of Windows-1252, in order; those without a character stand for themselves, as in Latin-1.
 _WINDOWS: Final = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ"

@@ -148,7 +148,7 @@ def _texts(fix: Fix, sample: Sample, connection: duckdb.DuckDBPyConnection) -> t
     before, after = found
     same = next((place for place, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), 0)
     start = max(0, same - _AROUND)
-    return _without_keys(_cut(before, start), connection), _cut(after, start)
+    return _without_keys(_cut(before, start), connection), _without_keys(_cut(after, start), connection)
 
 
 def _without_keys(text: str, connection: duckdb.DuckDBPyConnection) -> str:

@@ -19,19 +19,16 @@ def chats(*conversations):
     ("messages", "code", "words"),
     [
         ("text", "bad_conversation", "not a list"),
-        ({"role": "user"}, "bad_conversation", "not a list"),
         ([], "bad_conversation", "empty"),
-        ([1, 2], "bad_conversation", "no role"),
+        ([1, 2], "bad_conversation", "not an object"),
         ([{"content": "x"}, ANSWER], "bad_conversation", "no role"),
         ([{"role": "wizard", "content": "x"}, ANSWER], "bad_conversation", "unknown role"),
         ([USER, {"role": "assistant"}], "bad_conversation", "is empty"),
         ([USER, {"role": "assistant", "content": " \u200b"}], "bad_conversation", "is empty"),
         ([USER], "bad_conversation", "no answer"),
-        ([USER, ANSWER, USER], "bad_conversation", "nothing to learn"),
+        ([USER, ANSWER, USER], "bad_conversation", "not by the assistant"),
         ([ANSWER], "bad_conversation", "no message by the user"),
-        ([{"role": "user", "content": [{"type": "image_url"}]}, ANSWER], "wrong_type", "plain text"),
-        ([USER, {"role": "assistant", "content": None, "tool_calls": [{}]}, ANSWER], "unsupported_tools", "tool calls"),
-        ([USER, {"role": "tool", "content": "1"}, ANSWER], "unsupported_tools", "tool calls"),
+        ([{"role": "user", "content": [{"type": "image_url"}]}, ANSWER], "images_not_supported", "images"),
         (None, "empty_value", "messages"),
         ("", "empty_value", "messages"),
     ],
@@ -46,7 +43,7 @@ def test_each_kind_of_bad_conversation_is_named(desk, messages, code, words):
 
 def test_conversations_keep_every_turn(desk):
     system = {"role": "developer", "content": "Be brief."}
-    found = desk(chats([USER, ANSWER], [system, USER, ANSWER, {"role": " User", "content": "Bye"}, ANSWER]), "x.jsonl")
+    found = desk(chats([USER, ANSWER], [system, USER, ANSWER, {"role": "user", "content": "Bye"}, ANSWER]), "x.jsonl")
     assert [(ask, answer) for _, ask, answer in found.rows] == [
         ("Hi", "Hello"),
         ("User: Hi\n\nAssistant: Hello\n\nUser: Bye", "Hello"),
@@ -138,11 +135,9 @@ def test_a_column_named_twice_must_be_chosen(desk):
     assert desk(content, mapping={"prompt": "prompt", "completion": "completion (2)"}).rows[0] == (2, "q0", "b0")
 
 
-def test_pairs_of_answers_are_refused_with_a_way_out(desk):
+def test_the_better_answers_of_pairs_can_be_chosen_alone(desk):
     content = json.dumps({"prompt": "a", "chosen": "good", "rejected": "bad"}) + "\n"
-    found = desk(content * 3, "x.jsonl")
-    assert found.inspection.outcome == "rejected"
-    assert found.codes == {"unsupported_format": 1}
+    assert desk(content, "x.jsonl").inspection.shape.training == "DPO"
     assert desk(content, "x.jsonl", mapping={"prompt": "prompt", "completion": "chosen"}).rows == [(1, "a", "good")]
 
 
