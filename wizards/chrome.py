@@ -87,12 +87,17 @@ def address(draft: Draft, before: Draft | None, leave: str = "", back: str = "")
         hidden=True,
         data_serial=time.time_ns(),
         data_query=draft.to_query(),
-        data_push="yes" if before is not None and (before.step, before.run) != (draft.step, draft.run) else "no",
+        data_push="yes" if before is not None and _place(before) != _place(draft) else "no",
         data_step=draft.step,
         data_title=f"{TITLES[draft.step]} · Tuning Fork",
         data_leave=leave or None,
         data_back=back or None,
     )
+
+
+def _place(draft: Draft) -> tuple[str, ...]:
+    """What the browser's way back goes through: steps, runs, data, and what is looked at."""
+    return (draft.step, draft.run, draft.dataset, draft.view)
 
 
 def fault(error: Exception) -> Html:

@@ -2,7 +2,7 @@
 
 Guarantees: every row has been checked before anything is shown; columns that were guessed are confirmed by the person before
 they are split; work on a file never holds the page up, and a reload or a second tab shows the same. What the step looks like is
-in ``wizards.desk``; what a press does, in ``wizards.data_acts``.
+in ``wizards.desk``; what a press does, in ``data_acts`` and ``data_bringing``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from wizards import data_acts, widgets
+from wizards import data_acts, data_bringing, widgets
 from wizards.data_reading import read
 from wizards.desk import bring, page
 from wizards.shell import Action, Context, StepParts, Visit
@@ -51,7 +51,7 @@ def build(ctx: Context) -> StepParts:
     actions = [
         Action(
             upload.upload,
-            lambda visit, _, path: data_acts.uploaded(ctx, visit, path),
+            lambda visit, _, path: data_bringing.uploaded(ctx, visit, path),
             inputs=(upload,),
             phase="Taking the file in",
         )

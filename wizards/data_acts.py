@@ -1,24 +1,24 @@
-"""What each press and each edit on the data step does.
+"""What each press and each edit on the data step does, once there is data.
 
-Guarantees: work on a file is begun, not done, here; a small file is waited for a moment so that no bar flickers by; what cannot
-be done raises an error that says why and what to do next; a token is handed on in memory and never part of a draft.
+Guarantees: looking changes the address and nothing else; work on a file is begun, not done, here; what cannot be done raises an
+error that says why and what to do next. How data comes is in ``data_bringing``.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
-from studio import data, datasets, origins, samples
+from studio import data, datasets, fitting
 from studio.data import Fix, Inspection, Reading, SplitPlan, desk, fixes
-from studio.errors import DataError, NotFoundError
+from studio.errors import DataError
 from studio.recipe import FIELDS
-from studio.work import Failed, Working
-from wizards import forms
+from studio.work import Working
+from wizards import data_bringing, forms
+from wizards.data_bringing import Act, wait
 from wizards.data_reading import plan_of, shares_of
+from wizards.desk import mapping
 from wizards.desk.findings import safe_fixes
 from wizards.desk.view import View
 from wizards.desk.words import parts_of
@@ -26,55 +26,10 @@ from wizards.draft import Draft
 from wizards.plan import dataset_of
 from wizards.shell import Context, Said, Visit
 
-#: Seconds that a press waits for the work that it began, before the page shows how far it is.
-_PATIENCE: Final = 2.5
-_BETWEEN_LOOKS: Final = 0.05
-
-
-def uploaded(ctx: Context, visit: Visit, path: str | None) -> Draft:
-    """A file has arrived."""
-    if path is None:
-        return visit.draft
-    source = Path(path)
-    return _brought(ctx, visit, origins.FromFile(source), source.name)
-
-
-def _brought(ctx: Context, visit: Visit, origin: origins.Origin, name: str) -> Draft:
-    """Begin to read it. What was brought before and never split is let go."""
-    staged_id = datasets.begin_stage(ctx.settings, origin, name, visit.owner)
-    draft = _with_dataset(visit.draft, staged_id)
-    _wait(ctx, visit, staged_id)
-    return draft
-
-
-def _with_dataset(draft: Draft, dataset_id: str) -> Draft:
-    return replace(draft, dataset=dataset_id, mapping=(), changes=(), view="")
-
-
-def _wait(ctx: Context, visit: Visit, staged_id: str) -> None:
-    """Until the work is done, or a moment has passed. A first reading that failed is an error here, and is let go."""
-    end = time.monotonic() + _PATIENCE
-    while True:
-        at = datasets.state(ctx.settings, staged_id, visit.owner)
-        if isinstance(at, Failed):
-            _let_go(ctx, visit, staged_id)
-            raise at.error
-        if not isinstance(at, Working) or time.monotonic() > end:
-            return
-        time.sleep(_BETWEEN_LOOKS)
-
-
-def _let_go(ctx: Context, visit: Visit, staged_id: str) -> None:
-    """Remove a file that was never read to the end."""
-    try:
-        datasets.find(ctx.settings, staged_id, visit.owner)
-    except NotFoundError:
-        datasets.dismiss(ctx.settings, staged_id, visit.owner)
-
 
 def _read_again(ctx: Context, visit: Visit, reading: Reading) -> None:
     datasets.begin_reading(ctx.settings, visit.draft.dataset, visit.owner, reading)
-    _wait(ctx, visit, visit.draft.dataset)
+    wait(ctx, visit, visit.draft.dataset)
 
 
 def pressed(ctx: Context, visit: Visit, said: Said) -> Draft:
@@ -110,52 +65,10 @@ def _viewing(visit: Visit, view: View) -> Draft:
     return replace(visit.draft, view=view.to_text())
 
 
-# --- bringing ----------------------------------------------------------------------------------------------------------------
-
-
-def _sample(ctx: Context, visit: Visit, name: str) -> Draft:
-    file = samples.sample(name).file
-    return _brought(ctx, visit, origins.FromFile(file), file.name)
-
-
-def _earlier(ctx: Context, visit: Visit, dataset_id: str) -> Draft:
-    return _with_dataset(visit.draft, ctx.store.datasets.get(dataset_id, visit.owner).id)
-
-
-def _another(ctx: Context, visit: Visit, _: str) -> Draft:
-    """Back to the beginning. The studio sweeps away what was never split some days later, so the way back works until then."""
-    del ctx
-    return _with_dataset(visit.draft, "")
-
-
-def _again(ctx: Context, visit: Visit, _: str) -> Draft:
-    """A data set that is split already is opened as a new one, to divide or repair it in another way."""
-    return _with_dataset(visit.draft, datasets.again(ctx.settings, ctx.store, visit.draft.dataset, visit.owner))
-
-
-def _paste(ctx: Context, visit: Visit, value: str) -> Draft:
-    text = forms.sent(value).get("text", "")
-    if not text.strip():
-        raise DataError(
-            "There is nothing to read yet.", where="Paste a table", next_step="Paste your rows into the field first."
-        )
-    return _brought(ctx, visit, origins.FromText(text), "Pasted rows")
-
-
-def _path(ctx: Context, visit: Visit, value: str) -> Draft:
-    named = forms.sent(value).get("path", "").strip().strip("\"'")
-    if not ctx.settings.paths_allowed:
-        raise DataError("Files are not read by path here.", next_step="Upload the file.")
-    if not named:
-        raise DataError("No path was given.", next_step="Type the path of the file, such as /home/you/examples.jsonl.")
-    path = Path(named).expanduser()
-    return _brought(ctx, visit, origins.FromFile(path, by_path=True), path.name)
-
-
 # --- looking -----------------------------------------------------------------------------------------------------------------
 
 
-def _open(name: str) -> Callable[[Context, Visit, str], Draft]:
+def _open(name: str) -> Act:
     """An act that changes one thing of the view."""
 
     def act(ctx: Context, visit: Visit, value: str) -> Draft:
@@ -269,7 +182,21 @@ def _fix_safe(ctx: Context, visit: Visit, _: str) -> Draft:
 
 
 def _better(ctx: Context, visit: Visit, _: str) -> Draft:
-    return _fixed(ctx, visit, (Fix("better_answers"),))
+    """Learn from good answers alone: the better ones of pairs, or the right ones of tasks, as examples."""
+    inspection = datasets.find(ctx.settings, visit.draft.dataset, visit.owner)
+    if inspection.shape is None or inspection.shape.training == "DPO":
+        return _fixed(ctx, visit, (fitting.BETTER_ANSWERS,))
+    prompt, answer = inspection.shape.column("prompt"), mapping.answer_of(inspection.shape)
+    if not prompt or not answer:
+        raise DataError("No column holds good answers.", next_step="Add a column with a good answer to each question.")
+    return _chosen(ctx, visit, "prompt_completion", {"prompt": prompt, "completion": answer})
+
+
+def _leave_out(ctx: Context, visit: Visit, value: str) -> Draft:
+    """One row less, by hand."""
+    if not value.isdecimal():
+        return visit.draft
+    return _fixed(ctx, visit, (Fix("leave_out_rows", fixes.rows_value("by_hand", (int(value),))),))
 
 
 def _fixed(ctx: Context, visit: Visit, wanted: tuple[Fix, ...]) -> Draft:
@@ -319,7 +246,7 @@ def _split(ctx: Context, visit: Visit, _: str) -> Draft:
     inspection = datasets.find(ctx.settings, draft.dataset, visit.owner)
     plan = plan_of(View.from_text(draft.view), inspection, data.groupable(inspection))
     datasets.begin_settle(ctx.settings, draft.dataset, visit.owner, plan)
-    _wait(ctx, visit, draft.dataset)
+    wait(ctx, visit, draft.dataset)
     if isinstance(datasets.state(ctx.settings, draft.dataset, visit.owner), Working):
         return draft
     datasets.settled(ctx.settings, ctx.store, draft.dataset, visit.owner)
@@ -336,13 +263,8 @@ def _continue(ctx: Context, visit: Visit, _: str) -> Draft:
     return visit.draft.at("settings")
 
 
-_ACTS: Final[Mapping[str, Callable[[Context, Visit, str], Draft]]] = {
-    "sample": _sample,
-    "earlier": _earlier,
-    "another": _another,
-    "again": _again,
-    "paste": _paste,
-    "path": _path,
+_ACTS: Final[Mapping[str, Act]] = {
+    **data_bringing.ACTS,
     "way": _open("way"),
     "tab": _open("tab"),
     "page": lambda _, visit, value: _page(visit, value),
@@ -354,6 +276,7 @@ _ACTS: Final[Mapping[str, Callable[[Context, Visit, str], Draft]]] = {
     "fix": _fix,
     "fix-safe": _fix_safe,
     "better": _better,
+    "leave-out": _leave_out,
     "undo": _undo,
     "plan": _plan,
     "shares": _shares,

@@ -7,7 +7,7 @@ import pytest
 
 from studio import datasets, samples
 from studio.errors import DataError, NotFoundError
-from wizards import data_acts, data_reading
+from wizards import data_acts, data_bringing, data_reading
 from wizards.desk import bring, division, page
 from wizards.desk.view import View
 from wizards.draft import Draft
@@ -29,7 +29,7 @@ def walk(ctx, visit):
             self.draft = visit().draft
 
         def upload(self, path):
-            self.draft = data_acts.uploaded(ctx, visit(self.draft), str(path))
+            self.draft = data_bringing.uploaded(ctx, visit(self.draft), str(path))
             return self.settle()
 
         def press(self, name, value=""):
@@ -308,9 +308,9 @@ def test_a_repair_is_made_shown_and_taken_back(ctx, visit, walk, csv):
 
 
 def test_work_is_shown_with_a_way_to_stop_and_stopping_leads_back(ctx, visit, walk, csv, monkeypatch):
-    monkeypatch.setattr(data_acts, "_PATIENCE", 0.0)
+    monkeypatch.setattr(data_bringing, "_PATIENCE", 0.0)
     big = csv(many(60_000), name="big.csv")
-    walk.draft = data_acts.uploaded(ctx, visit(walk.draft), str(big))
+    walk.draft = data_bringing.uploaded(ctx, visit(walk.draft), str(big))
     now = walk.now
     assert now.work is not None
     assert not now.empty

@@ -105,7 +105,7 @@ def _hub() -> Html:
         forms.field(
             "Configuration", forms.text("tf-hub-config", name="config", placeholder="the usual one"), ident="tf-hub-config"
         ),
-        forms.field("Split", forms.text("tf-hub-split", "train", name="split"), ident="tf-hub-split"),
+        forms.field("Split", forms.text("tf-hub-split", name="split", placeholder="train"), ident="tf-hub-split"),
         forms.field(
             "Access token",
             forms.text("tf-hub-token", kind="password", name="token", placeholder="only for private data"),
@@ -116,7 +116,7 @@ def _hub() -> Html:
     return forms.form(
         "hub",
         tag("div", *fields, cls="tf-fields"),
-        forms.send("Fetch and check"),
+        forms.send("Fetch and check", phase="Asking the Hub"),
         tag("p", "This is the only act here that asks another computer: huggingface.co.", cls="tf-field-note"),
         label="From the Hugging Face Hub",
     )

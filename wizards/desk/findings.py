@@ -176,7 +176,7 @@ def _finding(finding: Finding, *, changeable: bool) -> Html:
         if finding.lines
         else None
     )
-    best, others = (finding.fixes[0], finding.fixes[1:]) if finding.fixes and changeable else (None, ())
+    best, others = _ways(finding) if changeable else (None, ())
     return tag(
         "div",
         widgets.pill(_kind(finding), _SIGNS[finding.severity]),
@@ -187,7 +187,7 @@ def _finding(finding: Finding, *, changeable: bool) -> Html:
             tag("p", finding.next_step) if finding.next_step else None,
             _change(best) if best is not None and best.before else _sample(finding),
             tag("div", _fix_button(best, finding.code) if best is not None else None, show, cls="tf-finding-acts"),
-            _others(others, finding.code),
+            _others(others, finding.code, "Another way" if best is not None else "Read it differently"),
         ),
         cls="tf-finding",
     )
@@ -220,11 +220,18 @@ def _fix_button(offer: FixOffer, code: str) -> Html:
     return widgets.join((button, look))
 
 
-def _others(offers: Sequence[FixOffer], code: str) -> Html | None:
+def _ways(finding: Finding) -> tuple[FixOffer | None, tuple[FixOffer, ...]]:
+    """The repair to put first, and the others. Another encoding is only for those who see that this one is wrong."""
+    if not finding.fixes or finding.fixes[0].fix.id == "encoding":
+        return None, finding.fixes
+    return finding.fixes[0], finding.fixes[1:]
+
+
+def _others(offers: Sequence[FixOffer], code: str, label: str) -> Html | None:
     if not offers:
         return None
     items = (
         tag("li", _change(offer) if offer.before else None, tag("div", _fix_button(offer, code), cls="tf-finding-acts"))
         for offer in offers
     )
-    return widgets.more("Another way", tag("ul", *items, cls="tf-other-fixes"), keep=f"fixes-{code}")
+    return widgets.more(label, tag("ul", *items, cls="tf-other-fixes"), keep=f"fixes-{code}")

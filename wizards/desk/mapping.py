@@ -100,21 +100,29 @@ def _other_training(now: Screen) -> Html | None:
     shape = now.inspection.shape if now.inspection is not None else None
     if shape is None or shape.training == "SL" or now.dataset is not None:
         return None
-    what = (
-        "Your file shows for each question a better and a worse answer."
-        if shape.training == "DPO"
-        else "Your file holds questions whose answers are to be judged."
-    )
+    if shape.training == "DPO":
+        what = "Your file shows for each question a better and a worse answer."
+        instead = "It can learn from the better answers alone. That teaches what good looks like, but not what to avoid."
+    elif answer_of(shape):
+        what = "Your file holds questions whose answers are to be judged."
+        instead = "It can learn from the answers in the file as examples, whatever points they got."
+    else:
+        what = "Your file holds questions, and no answers to learn from."
+        instead = "Add a column with a good answer to each question."
     return tag(
         "div",
         widgets.notice(
             what,
-            next_step=f"{_TRAINING[shape.training]} would fit best; this version cannot do it yet. It can learn from the "
-            "better answers alone. That teaches what good looks like, but not what to avoid.",
+            next_step=f"{_TRAINING[shape.training]} would fit best; this version cannot do it yet. {instead}",
             state="warn",
         ),
         cls="tf-other-training",
     )
+
+
+def answer_of(shape: Shape) -> str | None:
+    """The column whose texts could be learned as answers, in a file that was made for another training."""
+    return shape.column("answer") or shape.column("completion")
 
 
 def _example(example: Example | None) -> Html | None:

@@ -36,7 +36,7 @@ _PHASES: Final[dict[Tab, str]] = {
 def drawn(now: Screen) -> str:
     """Names what is on screen beside the progress, so that a heartbeat redraws only what has changed."""
     stamp = "" if now.inspection is None else f"{now.inspection.fixes}{now.inspection.rows_usable}{now.inspection.shape}"
-    counting = now.seen is not None and now.seen.counting is not None
+    counting = None if now.seen is None else now.seen.counting
     return f"{now.id}:{crc32(stamp.encode())}:{now.work is not None}:{counting}:{now.dataset is not None}:{now.problem}"
 
 
@@ -103,14 +103,12 @@ def _acts(now: Screen) -> Html:
     if inspection is None or not splittable(inspection):
         return tag("div", other, cls="tf-acts")
     if inspection.shape is not None and inspection.shape.training != "SL":
-        better = widgets.button(
-            "Learn from the better answers alone",
-            "better",
-            kind="primary",
-            sign="arrow",
-            disabled=busy,
-            phase="Reading the rows anew",
-        )
+        shape, words = inspection.shape, "Learn from the better answers alone"
+        if shape.training == "RL":
+            if not mapping.answer_of(shape):
+                return tag("div", other, cls="tf-acts")
+            words = "Learn from the answers as examples"
+        better = widgets.button(words, "better", kind="primary", sign="arrow", disabled=busy, phase="Reading the rows anew")
         return tag("div", better, other, cls="tf-acts")
     label = "The columns are right: split and continue" if inspection.needs_confirmation else "Split and continue"
     split = widgets.button(label, "split", kind="primary", sign="arrow", phase="Splitting your rows", disabled=busy)

@@ -36,7 +36,7 @@ def tab(now: Screen) -> Html:
             _learning(seen),
             _statistics(seen),
             tag("h3", "One row", cls="tf-seen-head"),
-            _picker(seen),
+            _picker(seen, changeable=now.dataset is None and now.work is None),
             _row(seen, inspection),
         )
     )
@@ -113,9 +113,21 @@ def _cut(profile: TokenProfile) -> Html | None:
     )
 
 
-def _picker(seen: Seen) -> Html | None:
+def _picker(seen: Seen, *, changeable: bool) -> Html | None:
     if seen.row is None:
         return None
+    out = (
+        widgets.button(
+            "Leave this row out",
+            "leave-out",
+            value=str(seen.row.row_id),
+            kind="quiet",
+            sign="cross",
+            phase="Leaving the row out",
+        )
+        if changeable and not seen.row.reason
+        else None
+    )
     return tag(
         "nav",
         widgets.button(
@@ -143,6 +155,7 @@ def _picker(seen: Seen) -> Html | None:
             phase="Opening the row",
         ),
         widgets.button("Back to the rows", "tab", value="rows", kind="quiet"),
+        out,
         cls="tf-pages",
         aria_label="Choose a row",
     )

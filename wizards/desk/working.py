@@ -12,6 +12,15 @@ from wizards import widgets
 from wizards.desk.words import size
 from wizards.widgets import Html, tag
 
+_PHASES: Final = {
+    "starting": "Starting",
+    "copying the file": "Copying the file",
+    "fetching": "Fetching from the Hub",
+    "staging": "Checking every row",
+    "checking": "Putting together what was found",
+    "near-duplicates": "Looking for rows that are nearly the same",
+    "splitting": "Dividing the rows",
+}
 #: Milliseconds between two looks.
 PULSE: Final = 500
 
@@ -29,7 +38,11 @@ class Work:
     total: int = 0
     unit: str = ""
     speed: float = 0.0
-    stopping: bool = False
+
+
+def phase(name: str) -> str:
+    """What is being done, in words."""
+    return _PHASES.get(name, f"{name[:1].upper()}{name[1:]}")
 
 
 def amount(count: float, unit: str) -> str:
@@ -43,7 +56,8 @@ def told(now: Work) -> str:
     """How far and how fast, in one line."""
     parts: list[str] = []
     if now.total:
-        parts.append(f"{amount(now.done, now.unit)} of {amount(now.total, now.unit)}")
+        done = f"{now.done:,}" if now.unit == "rows" else amount(now.done, now.unit)
+        parts.append(f"{done} of {amount(now.total, now.unit)}")
     elif now.done:
         parts.append(amount(now.done, now.unit))
     if now.speed >= 1:
@@ -53,7 +67,7 @@ def told(now: Work) -> str:
 
 def bar(now: Work, seen: str) -> Html:
     """Progress with a button that stops it. It beats, so that the page asks again."""
-    label = "Stopping" if now.stopping else f"{now.phase[:1].upper()}{now.phase[1:]}"
+    label = phase(now.phase)
     meter = tag(
         "div",
         tag("span", style=f"width:{100 * now.done / now.total:.1f}%" if now.total else "width:100%"),
@@ -65,7 +79,7 @@ def bar(now: Work, seen: str) -> Html:
         aria_valuenow=str(now.done) if now.total else None,
         aria_valuetext=told(now) or None,
     )
-    stop = widgets.button("Stop", "stop", kind="secondary", sign="cross", disabled=now.stopping)
+    stop = widgets.button("Stop", "stop", kind="secondary", sign="cross")
     return tag(
         "section",
         tag("div", tag("p", tag("strong", label), cls="tf-work-phase"), stop, cls="tf-part-head"),
