@@ -28,9 +28,9 @@ _HELD = 3
 class Facts:
     """``lines`` by line feeds (and the last one without), ``longest`` in bytes without its line feed.
 
-    ``blank``: a line of up to 64 bytes may hold nothing but white space. ``carriage``: carriage returns stand nowhere, only before
-    line feeds, or elsewhere too (then an editor may count other lines). ``nul``: zero bytes. ``units``: the separators 0x1e or
-    0x1f. ``stand_ins``: characters that our working files use as signs.
+    ``blank``: a line of up to 64 bytes may hold nothing but white space. ``carriage``: carriage returns stand nowhere, only
+    before line feeds, or elsewhere too (then an editor may count other lines). ``nul``: zero bytes. ``units``: the separators
+    0x1e or 0x1f. ``stand_ins``: characters that our working files use as signs.
     """
 
     lines: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import tempfile
@@ -221,16 +222,23 @@ def test_a_full_disk_says_so_and_leaves_the_file_alone(tmp_path, monkeypatch):
             data.inspect(source, "a.csv", tmp_path / "dataset")
 
     def full(path, *args, **options):
-        if path.name == "records.txt":
+        if path.name in ("records.txt", "text.dat", "unpacked.dat") and "w" in args[0]:
             raise OSError(28, "No space left on device")
         return opened(path, *args, **options)
 
     opened = Path.open
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(StoreError, match="disk is full") as refused:
-        data.inspect(source, "a.csv", tmp_path / "dataset")
-    assert refused.value.next_step
-    assert source.read_text() == "prompt,completion\na,b\n"
+    # What cannot be read directly is laid out in a working file first; so is what is packed or in another encoding.
+    for content in (
+        b"prompt,completion\n\n \na,b\n",
+        "prompt,completion\né,b\n".encode("cp1252"),
+        gzip.compress(b"prompt,completion\na,b\n"),
+    ):
+        source.write_bytes(content)
+        with pytest.raises(StoreError, match="disk is full") as refused:
+            data.inspect(source, "a.csv", tmp_path / "dataset")
+        assert refused.value.next_step
+        assert source.read_bytes() == content
 
 
 def test_a_full_disk_while_the_database_writes(tmp_path, monkeypatch):
@@ -243,15 +251,8 @@ def test_nothing_is_left_behind(desk):
     found = desk("prompt,completion\n" + "".join(f"q{number},a\n" for number in range(12)))
     data.split(found.inspection)
     names = {path.name for path in found.inspection.folder.iterdir()}
-    assert names == {
-        "stage.parquet",
-        "stage.json",
-        "inspection.json",
-        "train.parquet",
-        "validation.parquet",
-        "test.parquet",
-        "dataset.json",
-    }
+    assert {"stage.parquet", "inspection.json", "train.parquet", "validation.parquet", "test.parquet", "dataset.json"} <= names
+    assert not {name for name in names if name.endswith((".part", ".dat", ".txt", ".tmp")) or name.startswith("spill")}
 
 
 def test_what_is_missing_is_named(tmp_path):

@@ -292,7 +292,7 @@ def test_values_that_are_no_text(desk):
         (bytes(range(256)) * 20, "not_text"),
         (b"[]", "no_rows"),
         (b'["a", "b"]', "rows_not_objects"),
-        (b"{'prompt': 'a', 'completion': 'b'}\n{'prompt': 'c', 'completion': 'd'}\n", "broken_json"),
+        (b'{"prompt" "a"}\n{"prompt" "b"}\n', "broken_json"),
     ],
 )
 def test_refusals_say_what_and_what_next(desk, content, code):
@@ -342,7 +342,7 @@ def test_a_row_too_long_for_anything_costs_itself_only(desk, monkeypatch):
 def test_a_file_that_is_one_endless_row_is_refused(desk, monkeypatch):
     for module in ("source", "json_records", "csv_records"):
         monkeypatch.setattr(f"studio.data.{module}.LONGEST", 1 << 20)
-    for content in ("x," * (2 << 20), json.dumps([{"prompt": "a", "completion": "x" * (6 << 20)}]), "[" * (2 << 20)):
+    for content in ("x" * (4 << 20), json.dumps([{"prompt": "a", "completion": "x" * (6 << 20)}]), "[" * (2 << 20)):
         with pytest.raises(data.RefusedFile) as refused:
             desk(content, "x.json")
         assert refused.value.code == "too_big_row"
