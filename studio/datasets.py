@@ -256,8 +256,9 @@ def settled(settings: Settings, store: Store, staged_id: str, owner: str) -> Dat
     """
     folder = _own(settings, staged_id, owner)
     dataset = data.load(folder)
-    if not (folder / _SETTLED).exists():
-        (folder / _SETTLED).touch()
+    # The mark first: what is marked is never swept nor changed, and if the store refuses now, the next call records it.
+    (folder / _SETTLED).touch()
+    if not _is_recorded(store, staged_id, owner):
         try:
             store.datasets.add(
                 staged_id,
@@ -267,9 +268,10 @@ def settled(settings: Settings, store: Store, staged_id: str, owner: str) -> Dat
                 fingerprint=dataset.inspection.fingerprint,
                 manifest_json=json.dumps(dict(dataset.details), ensure_ascii=False),
             )
-        except BaseException:
-            (folder / _SETTLED).unlink(missing_ok=True)
-            raise
+        except StoreError:
+            # A second tab may have been faster.
+            if not _is_recorded(store, staged_id, owner):
+                raise
     return dataset
 
 
@@ -388,6 +390,14 @@ def _theirs(settings: Settings, store: Store, dataset_id: str, owner: str) -> Pa
     except NotFoundError:
         # A data set of an earlier version carries no note; the store knows whose it is.
         return folder_of(settings, store.datasets.get(dataset_id, owner).id)
+
+
+def _is_recorded(store: Store, dataset_id: str, owner: str) -> bool:
+    try:
+        store.datasets.get(dataset_id, owner)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _has_inspection(folder: Path) -> bool:

@@ -89,6 +89,20 @@ def kill(pid: int) -> None:
             os.kill(pid, signal.SIGTERM)
 
 
+def free_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that may still be used: what the machine has free, or less where a container (its control group) allows less."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        most = int((group / "memory.max").read_text("ascii"))
+        used = int((group / "memory.current").read_text("ascii"))
+        stat = dict(line.split() for line in (group / "memory.stat").read_text("ascii").splitlines())
+    except (OSError, ValueError):
+        # No control group, another system, or a group without a limit ("max").
+        return free
+    # Pages of files that nobody used lately are dropped when memory is wanted.
+    return max(0, min(free, most - used + int(stat.get("inactive_file", "0"))))
+
+
 def describe_end(code: int | None) -> str:
     """One sentence on how a process ended. ``code`` is ``Popen.returncode``, or ``None`` when nobody could collect it."""
     if code is None:

@@ -70,6 +70,24 @@ def test_an_upload_is_checked_while_the_page_goes_on(settings, store, csv):
     assert datasets.load(settings, store, staged_id, ANN).plan.name == "mine"
 
 
+def test_what_the_store_refused_is_recorded_by_the_next_call(settings, store, csv, monkeypatch):
+    staged_id, _ = datasets.stage(settings, csv(), "good.csv", ANN)
+    add = type(store.datasets).add
+    calls = []
+
+    def refuse_once(self, *args, **named):
+        calls.append(args)
+        if len(calls) == 1:
+            raise StoreError("The disk is full.")
+        return add(self, *args, **named)
+
+    monkeypatch.setattr(type(store.datasets), "add", refuse_once)
+    with pytest.raises(StoreError, match="disk is full"):
+        datasets.settle(settings, store, staged_id, ANN)
+    assert datasets.settled(settings, store, staged_id, ANN).rows == 60
+    assert store.datasets.get(staged_id, ANN).rows == 60
+
+
 def test_nobody_sees_or_ends_what_another_added(settings, store, csv):
     staged_id, _ = datasets.stage(settings, csv(), "good.csv", ANN)
     for forbidden in (

@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn
 
 import psutil
 
+from studio import processes
 from studio.errors import DataError, StoreError, StudioError
 from studio.work import files
 from studio.work.files import Done, Failed, Limits, Progress, Ticket
@@ -66,7 +67,7 @@ class Guard:
 
     def __init__(self, ticket: Ticket, task: str, limits: Limits, parent: int | None) -> None:
         self._ticket, self._task, self._limits, self._parent = ticket, task, limits, parent
-        free = int(_SHARE_OF_FREE_MEMORY * psutil.virtual_memory().available)
+        free = int(_SHARE_OF_FREE_MEMORY * processes.free_memory())
         self.memory = max(_LEAST_MEMORY, min(limits.memory_bytes or free, free))
         self._process = psutil.Process()
         self._began = time.monotonic()

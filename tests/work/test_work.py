@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from studio import work
+from studio import processes, work
 from studio.data import RefusedFile
 from studio.errors import DataError, NotFoundError, StoreError, StudioError
 from studio.work import Cancelled, Done, Failed, Limits, Progress, Ticket, Working, files
@@ -250,7 +250,7 @@ def elsewhere(code, *words):
 START = """
 import sys
 from pathlib import Path
-from studio import work
+from studio import processes, work
 from studio.work import Ticket
 ticket, asked, tied = Ticket(Path(sys.argv[1])), {"to": int(sys.argv[2])}, sys.argv[3] == "tied"
 work.start("count", ticket, asked, program="tests.work.misbehaving", tied=tied)
@@ -258,7 +258,7 @@ work.start("count", ticket, asked, program="tests.work.misbehaving", tied=tied)
 STATE = """
 import sys
 from pathlib import Path
-from studio import work
+from studio import processes, work
 from studio.work import Ticket
 print(type(work.state(Ticket(Path(sys.argv[1])))).__name__)
 """
@@ -355,3 +355,13 @@ def test_every_error_can_travel():
     plain = files.state_of(files.outcome_of(Failed("x", StudioError("what"))))
     assert isinstance(plain, Failed)
     assert type(plain.error) is StudioError
+
+
+def test_a_container_may_have_less_memory_than_its_machine(tmp_path):
+    whole = processes.free_memory(tmp_path)
+    assert whole > 0
+    for name, text in (("memory.max", "700"), ("memory.current", "500"), ("memory.stat", "anon 100\ninactive_file 50\n")):
+        (tmp_path / name).write_text(text)
+    assert processes.free_memory(tmp_path) == 250
+    (tmp_path / "memory.max").write_text("max")
+    assert processes.free_memory(tmp_path) > 1_000_000
