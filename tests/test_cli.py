@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from studio.cli import VERBS, main, parser
@@ -181,6 +185,35 @@ def test_an_encoding_that_is_named_is_used(home: list[str], tmp_path: Path, caps
     assert main(["validate", str(file), "--json", "--encoding", "cp1250", "--rows", str(out), *home]) == 0
     assert json.loads(capsys.readouterr().out)["encoding"] == "cp1250"
     assert json.loads(out.read_text().splitlines()[0])["completion"] == "Będzie jutro; źródło 0"
+
+
+def test_an_interrupted_check_leaves_no_process_and_no_file(tmp_path: Path, home: list[str]):
+    file = tmp_path / "large.csv"
+    file.write_text("prompt,completion\n" + "".join(f"Question {n}?,Answer {n}\n" for n in range(1_000_000)))
+    (tmp_path / "scratch").mkdir()
+    command = [sys.executable, "-m", "studio", "validate", str(file), *home]
+    terminal = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path / "scratch")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "scratch").glob("*/datasets/*/work/rows/progress.json")):
+        assert time.monotonic() < deadline
+        assert terminal.poll() is None
+        time.sleep(0.02)
+    terminal.send_signal(signal.SIGINT)
+    said = terminal.communicate(timeout=30)
+    assert terminal.returncode == 130
+    assert "Traceback" not in said[1]
+    assert not list((tmp_path / "scratch").iterdir())
+    left = [
+        one.pid for one in psutil.process_iter(["cmdline"]) if any(str(tmp_path) in word for word in one.info["cmdline"] or [])
+    ]
+    assert not [pid for pid in left if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_person_reads_what_is_wrong_and_what_to_do(good: Path, home: list[str], capsys: pytest.CaptureFixture[str]):
