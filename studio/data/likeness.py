@@ -1,8 +1,8 @@
 """How alike texts are, by the share of their pieces that agree, and which pairs of many texts are worth comparing.
 
-Guarantees: ``like`` compares two texts in full and never by a sketch; texts with other numbers are never alike; the same texts
-in the same order give the same pairs. ``proposed`` may miss a pair that is alike (about one in five hundred at the border,
-fewer above it) and may propose pairs that are not.
+Guarantees: ``like`` compares two texts in full and never by a sketch; texts with other numbers or signs are never alike; the
+same texts in the same order give the same pairs. ``proposed`` may miss a pair that is alike (about one in five hundred at the
+border, fewer above it) and may propose pairs that are not.
 
 A piece is a run of five characters. Long runs that more than a tenth of all texts share are a template ("Translate into
 French:"); pieces inside a template do not count, or all rows of a task would be alike.
@@ -42,7 +42,8 @@ _ROWS: Final = 6
 # Pairs whose sketches agree less than this are not compared: four standard deviations below what counts as alike.
 _SKETCHED: Final = 0.65
 _BATCH: Final = 500_000
-_NUMBER: Final = re.compile(r"\d+")
+# Numbers, and signs that are no letters: other ones make another question ("C" and "C#", 17 + 25 and 17 - 25).
+_TELLING: Final = re.compile(r"\d+|[^\w\s]")
 
 
 class Likeness:
@@ -57,8 +58,8 @@ class Likeness:
         self._template: _Hashes = values[counts > max(_TEMPLATE_LEAST, _TEMPLATE_SHARE * len(sample))]
 
     def like(self, one: str, other: str) -> bool:
-        """Whether the texts have the same numbers and at least four fifths of their pieces in common."""
-        if _NUMBER.findall(one) != _NUMBER.findall(other):
+        """Whether the texts have the same numbers and signs, and at least four fifths of their pieces in common."""
+        if _TELLING.findall(one) != _TELLING.findall(other):
             return False
         first, second = (np.unique(self._pieces([text])[0]) for text in (one, other))
         common = len(np.intersect1d(first, second, assume_unique=True))
@@ -68,7 +69,7 @@ class Likeness:
         """Pairs of places in the texts that are probably alike, each once. ``kinds``: only texts of one kind are paired."""
         if len(self._texts) < 2:
             return
-        numbers = np.fromiter((hash(tuple(_NUMBER.findall(text))) for text in self._texts), np.int64, len(self._texts))
+        numbers = np.fromiter((hash(tuple(_TELLING.findall(text))) for text in self._texts), np.int64, len(self._texts))
         labels = np.array(kinds or [0] * len(self._texts), np.uint64)
         sketches, empty = self._sketches()
         seen: set[tuple[int, int]] = set()

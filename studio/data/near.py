@@ -1,8 +1,8 @@
 """Near-duplicates: rows that say the same with small changes, found among all rows and never by a sample.
 
 Guarantees: two prompts are joined only when they are equal but for case, white space and sentence marks, or when their texts
-were compared and at least four fifths of their pieces agree, with the same numbers in the same order; a template that many rows
-share does not count as likeness; the same rows give the same clusters, in every run and on any number of cores.
+were compared and at least four fifths of their pieces agree, with the same numbers and signs in the same order; a template
+that many rows share does not count as likeness; the same rows give the same clusters, in every run and on any number of cores.
 
 Pieces are runs of five characters, so that it works in every language. MinHash only proposes pairs; each is compared in full
 before it counts. Files above the limits below are compared by the first rule alone, and ``Near.rule`` says so.
@@ -119,6 +119,11 @@ def _folded(text: str) -> str:
     return _composed(text, f"lower(trim(regexp_replace({text}, {literal(_MARKS)}, ' ', 'g')))")
 
 
+def _shown(text: str) -> str:
+    """SQL for the folded text; a text of nothing but marks folds to nothing, and then counts as it is."""
+    return f"coalesce(nullif({_folded(text)}, ''), {text})"
+
+
 def _letters(text: str) -> str:
     """SQL for the same without any space."""
     return _composed(text, f"lower(regexp_replace(replace({text}, ' ', ''), {literal(_MARKS)}, '', 'g'))")
@@ -160,10 +165,7 @@ def _same_rows(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[lis
     _candidates(connection, f"SELECT row_id, kind, {asked} FROM ({kinds}) LEFT JOIN near_prompts USING (prompt_key)")
     _refine(connection, rows, _ANSWER, "left")
     _refine(connection, rows, _ANSWER, "right")
-    # A text of nothing but marks folds to nothing; then the text itself counts.
-    prompt = f"coalesce(nullif({_folded('prompt')}, ''), prompt)"
-    answer = f"coalesce(nullif({_folded(_ANSWER)}, ''), {_ANSWER})"
-    texts = f"SELECT row_id, md5_number(concat_ws(chr(31), {prompt}, {answer}, {_REST})) AS text"
+    texts = f"SELECT row_id, md5_number(concat_ws(chr(31), {_shown('prompt')}, {_shown(_ANSWER)}, {_REST})) AS text"
     query = f"""
         SELECT list(row_id) FROM ({texts} FROM {rows} JOIN near_candidates USING (row_id)) GROUP BY text HAVING count(*) > 1"""
     yield from (ids for (ids,) in connection.execute(query).fetchall())
@@ -188,7 +190,7 @@ def _refine(connection: duckdb.DuckDBPyConnection, rows: str, text: str, side: s
 def _compare_prompts(rows: str, connection: duckdb.DuckDBPyConnection, groups: _Groups, watch: Watch | None) -> None:
     """Join the prompts that are alike."""
     first = f"SELECT min(row_id) AS row_id FROM {rows} WHERE reason IS NULL GROUP BY prompt_key"
-    query = f"SELECT prompt_key, {_folded('prompt')} FROM {rows} SEMI JOIN ({first}) USING (row_id) ORDER BY row_id"
+    query = f"SELECT prompt_key, {_shown('prompt')} FROM {rows} SEMI JOIN ({first}) USING (row_id) ORDER BY row_id"
     found = connection.execute(query).fetchall()
     keys, texts = [key for key, _ in found], [text for _, text in found]
     del found
@@ -209,7 +211,7 @@ def _compare_rows(rows: str, connection: duckdb.DuckDBPyConnection, twins: _Grou
     if letters > MOST_CHARACTERS:
         return
     query = f"""
-        SELECT row_id, md5_number_lower(concat_ws(chr(31), asked, {_REST})), {_folded("prompt")}, {_folded(_ANSWER)}
+        SELECT row_id, md5_number_lower(concat_ws(chr(31), asked, {_REST})), {_shown("prompt")}, {_shown(_ANSWER)}
         FROM {rows} JOIN ({some}) USING (row_id) ORDER BY row_id"""
     found = connection.execute(query).fetchall()
     prompts, answers = (Likeness([row[place] for row in found], watch) for place in (2, 3))
