@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from studio import models, samples
+from studio import datasets, models, samples
 from studio.errors import SettingError
-from wizards import card, data, settings, shell
+from wizards import card, settings, shell
 from wizards.draft import Draft
 from wizards.plan import plan
 from wizards.shell import Said
@@ -15,8 +15,10 @@ from wizards.shell import Said
 @pytest.fixture
 def ready(ctx, visit):
     """A draft with a sample that has been split."""
-    staged = data.pressed(ctx, visit(), Said("sample", samples.samples()[0].name))
-    return data.pressed(ctx, visit(staged), Said("split"))
+    sample = samples.samples()[0]
+    staged_id, _ = datasets.stage(ctx.settings, sample.file, sample.file.name, "ann")
+    datasets.settle(ctx.settings, ctx.store, staged_id, "ann")
+    return replace(visit().draft, dataset=staged_id).at("settings")
 
 
 @pytest.fixture
