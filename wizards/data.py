@@ -34,8 +34,7 @@ def build(ctx: Context) -> StepParts:
         now = read(ctx, visit)
         drawn = page.drawn(now)
         # A heartbeat that finds what is on screen already leaves it alone: somebody may be typing there.
-        same = bool(visit.seen) and visit.seen == drawn
-        if same:
+        if visit.seen == drawn:
             return (*(gr.skip() for _ in range(5)), page.work(now), gr.skip(), gr.skip())
         return (
             page.top(now),
@@ -43,7 +42,7 @@ def build(ctx: Context) -> StepParts:
             gr.update(value=None),
             bring.note(now) if now.empty else "",
             bring.start(now) if now.empty else "",
-            page.work(now),
+            page.work(now, visit.seen),
             page.above(now),
             page.tabs(now),
         )

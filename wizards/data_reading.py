@@ -87,7 +87,7 @@ def _ended(now: Screen, *, stopped: bool) -> Screen:
 
 def _work(at: Working, name: str) -> Work:
     now = at.progress
-    return Work(name, now.phase, now.done, now.total, now.unit, now.per_second)
+    return Work(name, now.phase, now.done, now.total, now.unit, now.per_second, at.task)
 
 
 def _start(ctx: Context, visit: Visit, base: Screen) -> Screen:

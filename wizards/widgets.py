@@ -328,6 +328,11 @@ def heartbeat(milliseconds: int, seen: str = "") -> Html:
     return tag("span", hidden=True, data_tick=milliseconds, data_seen=seen or None)
 
 
+def onward(pick: str) -> Html:
+    """Presses itself as soon as it is on the page, once: for work that the person has asked to go on from."""
+    return tag("span", hidden=True, data_onward=pick)
+
+
 _PANEL_SCRIPT: Final = """
 element.addEventListener('click', (event) => {
   const b = event.target.closest('[data-pick]');
@@ -358,6 +363,8 @@ element.addEventListener('change', (event) => {
 let last = Date.now();
 const beat = () => {
   if (!element.isConnected) { clearInterval(clock); document.removeEventListener('visibilitychange', wake); return; }
+  const on = element.querySelector('[data-onward]');
+  if (on) { const name = on.dataset.onward; on.remove(); trigger('pick', {name, value: ''}); return; }
   const t = element.querySelector('[data-tick]');
   if (!t || document.hidden || element.offsetParent === null) return;
   if (Date.now() - last < Number(t.dataset.tick)) return;

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from studio.errors import DataError, NotFoundError
 from wizards import data_acts, data_bringing, data_reading
 from wizards.desk import bring, division, page
 from wizards.desk.view import View
+from wizards.desk.working import Work
 from wizards.draft import Draft
 from wizards.shell import Said, Visit
 
@@ -21,8 +23,10 @@ def many(count=40):
 
 
 @pytest.fixture
-def walk(ctx, visit):
+def walk(ctx, visit, monkeypatch):
     """A visitor on the data step: presses and edits change the draft, ``now`` is what is shown."""
+    # However busy the machine is, small files are done before anything is looked at.
+    monkeypatch.setattr(data_bringing, "_PATIENCE", 60.0)
 
     class Walk:
         def __init__(self):
@@ -322,6 +326,40 @@ def test_work_is_shown_with_a_way_to_stop_and_stopping_leads_back(ctx, visit, wa
     assert walk.now.empty
     with pytest.raises(NotFoundError):
         datasets.find(ctx.settings, walk.draft.dataset, "ann")
+
+
+def test_a_large_split_goes_on_by_itself_once_it_is_done(walk, csv):
+    waiting = replace(walk.upload(csv(many())).now, work=Work("mine.csv", "splitting", task="split"))
+    seen = page.drawn(waiting)
+    assert "data-onward" not in str(page.work(waiting, seen))
+    walk.press("split")
+    walk.draft = walk.draft.at("data")
+    assert "data-onward" in str(page.work(walk.now, seen))
+    # A visitor who comes back to the data later is not sent away again.
+    assert page.work(walk.now) == ""
+    assert "Continue to settings" in walk.above
+
+
+def test_earlier_data_sets_are_mixed_and_replayed(ctx, visit, walk, csv):
+    ids = []
+    for part in ("a", "b"):
+        rows = [(f"What is {part}{i}?", f"It is {part}{i}.") for i in range(40)]
+        walk.upload(csv(rows, name=f"{part}.csv")).press("split")
+        ids.append(walk.draft.dataset)
+        walk.draft = walk.draft.at("data")
+        walk.press("another")
+    walk.press("way", "mix")
+    made = str(bring.start(walk.now))
+    assert all(ident in made for ident in ids)
+    walk.press("mix", json.dumps({ids[0]: "1", ids[1]: "replay 0.25", "name": "Both", "order": "length"}))
+    mixed = walk.now.dataset
+    assert mixed is not None
+    assert mixed.plan.order == "length"
+    assert mixed.rows < 80
+    with pytest.raises(DataError, match="two data sets"):
+        walk.press("mix", json.dumps({ids[0]: "1", ids[1]: "", "name": "", "order": ""}))
+    with pytest.raises(DataError, match="no portion"):
+        walk.press("mix", json.dumps({ids[0]: "1", ids[1]: "all", "name": "", "order": ""}))
 
 
 def test_a_heartbeat_knows_what_is_on_screen(walk, csv):

@@ -37,7 +37,13 @@ def drawn(now: Screen) -> str:
     """Names what is on screen beside the progress, so that a heartbeat redraws only what has changed."""
     stamp = "" if now.inspection is None else f"{now.inspection.fixes}{now.inspection.rows_usable}{now.inspection.shape}"
     counting = None if now.seen is None else now.seen.counting
-    return f"{now.id}:{crc32(stamp.encode())}:{now.work is not None}:{counting}:{now.dataset is not None}:{now.problem}"
+    task = "" if now.work is None else now.work.task
+    return f"{now.id}:{task}:{crc32(stamp.encode())}:{counting}:{now.dataset is not None}:{now.problem}"
+
+
+def arrived(now: Screen, seen: str) -> bool:
+    """Whether the split that ``seen`` was waiting for is done, so that the page can go on by itself."""
+    return now.dataset is not None and seen.startswith(f"{now.id}:split:")
 
 
 def top(now: Screen) -> Html:
@@ -64,8 +70,10 @@ def top(now: Screen) -> Html:
     return widgets.title("Is this what you meant?", said)
 
 
-def work(now: Screen) -> Html | str:
+def work(now: Screen, seen: str = "") -> Html | str:
     """What the studio is doing to the file, and a heartbeat while it does."""
+    if arrived(now, seen):
+        return widgets.onward("continue")
     if now.work is not None:
         return working.bar(now.work, drawn(now))
     if now.seen is not None and now.seen.counting is not None:

@@ -38,6 +38,7 @@ class Work:
     total: int = 0
     unit: str = ""
     speed: float = 0.0
+    task: str = ""
 
 
 def phase(name: str) -> str:
