@@ -6,8 +6,10 @@ to the same end as the thorough one.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from itertools import compress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +23,9 @@ from tests.data.judging import ruled
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cn"], exclude_characters="\x00"), max_size=40)
 ROLES = st.sampled_from(["system", "user", "assistant", "tool", "human", "gpt", "developer", "boss", "User", None])
 CONTENTS = st.one_of(TEXTS, st.sampled_from(["17", "true", "[1]", '{"a": 1}', "null", "", " \u200b"]), st.none())
-TURNS = st.lists(st.fixed_dictionaries({"role": ROLES, "content": CONTENTS}), min_size=1, max_size=5)
+CALLS = {"tool_calls": st.sampled_from([None, [{"id": "1", "function": {"name": "f", "arguments": '{"a": 1}'}}]])}
+TURN = st.fixed_dictionaries({"role": ROLES, "content": CONTENTS}, optional={**CALLS, "name": st.sampled_from(["n", None])})
+TURNS = st.lists(TURN, min_size=1, max_size=5)
 NAMES = {"developer": "system", "human": "user", "gpt": "assistant", "User": "user"}
 JSON_CASES = [
     case for case in CASES if not case.cells and all(isinstance(row, dict) for row in case.all_rows) and not case.mapping
@@ -81,12 +85,14 @@ def test_a_conversation_is_judged_as_written_down_here(turns):
         [{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}, {"messages": turns}]
     ).rows[1]
     heard = [(NAMES.get(turn["role"], turn["role"]), turn["content"]) for turn in turns]
-    heard = [(role, said or "" if role == "tool" else said) for role, said in heard]
-    heard = [(role, said) for role, said in heard if role != "system" or shows(said or "")]
+    calls = [bool(turn.get("tool_calls")) for turn in turns]
+    heard = [(role, text or "" if role == "tool" or call else text) for (role, text), call in zip(heard, calls, strict=True)]
+    kept = [role != "system" or shows(text or "") for role, text in heard]
+    heard, calls = list(compress(heard, kept)), list(compress(calls, kept))
     roles = [role for role, _ in heard]
     fine = (
         all(role in ("system", "user", "assistant", "tool") for role in roles)
-        and all(role == "tool" or shows(said or "") for role, said in heard)
+        and all(role == "tool" or called or shows(text or "") for (role, text), called in zip(heard, calls, strict=True))
         and "user" in roles
         and roles[-1:] == ["assistant"]
     )
@@ -100,16 +106,19 @@ def test_a_conversation_is_judged_as_written_down_here(turns):
 @few
 @given(TURNS)
 def test_the_quick_way_and_the_thorough_way_agree(turns):
-    # A name on the last turn sends the whole conversation the thorough way.
-    thorough = [*turns[:-1], {**turns[-1], "name": "n"}]
+    # A weight on the last turn sends the whole conversation the thorough way.
+    thorough = [*turns[:-1], {**turns[-1], "weight": 1}]
     good = {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}
     quick, slow = ruled([good, {"messages": turns}, {"messages": thorough}]).rows[1:]
     assert (quick["reason"], quick["detail"], quick["odd_turns"]) == (slow["reason"], slow["detail"], slow["odd_turns"])
     assert (quick["prompt"], quick["completion"]) == (slow["prompt"], slow["completion"])
     if quick["messages"]:
-        assert [(turn["role"], turn["content"]) for turn in quick["messages"]] == [
-            (turn["role"], turn["content"]) for turn in slow["messages"]
-        ]
+        assert [said(turn) for turn in quick["messages"]] == [said(turn) for turn in slow["messages"]]
+
+
+def said(turn: dict) -> tuple[str, str, dict]:
+    more = json.loads(turn["more"] or "{}")
+    return turn["role"], turn["content"], {key: value for key, value in more.items() if key != "weight"}
 
 
 @few

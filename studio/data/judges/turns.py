@@ -36,7 +36,7 @@ _ALIASES = {
 }
 _KNOWN = ("system", "user", "assistant", "tool")
 # Roles that the quick pass takes as they are.
-_QUICK = (*_KNOWN[:3], "human", "gpt", "developer")
+_QUICK = (*_KNOWN, "human", "gpt", "developer")
 #: The other keys of a turn that are kept.
 _MORE = ("tool_calls", "tool_call_id", "function_call", "name", "weight", "reasoning_content", "thinking", "refusal")
 _TURN = {"role": "VARCHAR", "content": "VARCHAR", "from": "VARCHAR", "value": "VARCHAR", **dict.fromkeys(_MORE, "JSON")}
@@ -74,27 +74,36 @@ def reading(place: Place, mended: Mended | None = None) -> list[str]:
     """
     p, body = place.p, "coalesce(m.content, m.value)"
     role = 'coalesce(m.role, m."from")'
-    # A turn of the quick pass is told as a struct in each of these; the slow ones are NULL for a row that the quick pass took.
-    plain = f"NOT {blank(body)} AND NOT regexp_matches({body}, {literal(_UNSURE)})"
-    quick = f"{role} IN {_names(_QUICK)} AND CASE WHEN regexp_matches({body}, {literal(_SURE)}) THEN true ELSE {plain} END"
-    usual = f"coalesce({quick} AND {_nothing_more()}, false)"
-    fast = f"{{'role': {_quick_role(role)}, 'content': {body}, 'more': NULL::VARCHAR}}"
+    sure = f"regexp_matches({body}, {literal(_SURE)})"
+    # How usual a turn is: 0 needs a closer look, 1 may be no text in the file, 2 is just what is expected.
+    silent = f"{role} = 'tool' OR m.tool_calls IS NOT NULL OR m.function_call IS NOT NULL"
+    odd = f"{role} IS NULL OR {role} NOT IN {_names(_QUICK)} OR m.weight IS NOT NULL"
+    empty = f"CASE WHEN {silent} THEN 2 ELSE 0 END"
+    usual = f"""CASE WHEN {odd} THEN 0 WHEN {sure} THEN 2 WHEN {blank(body)} THEN {empty}
+        WHEN regexp_matches({body}, {literal(_UNSURE)}) THEN 1 ELSE 2 END"""
+    strings = f"""list_bool_and(list_transform(from_json({p}list, '[{{"content": "JSON", "value": "JSON"}}]'),
+        lambda m: left({body}::VARCHAR, 1) = '"'))"""
+    bare = f"{{'role': {_quick_role(role)}, 'content': coalesce({body}, ''), 'more': NULL::VARCHAR}}"
+    full = f"{{'role': {_quick_role(role)}, 'content': coalesce({body}, ''), 'more': {_quick_more()}}}"
+    alone = f"list_bool_and(list_transform({p}fast, lambda m: {_nothing_more()}))"
     slow = f"{{'role': {_role('r.role')}, 'content': {_filled('r')}, 'more': r.more}}"
-    said = f"m.role IS DISTINCT FROM 'system' OR NOT {blank('m.content')}"
+    heard = f"m.role IS DISTINCT FROM 'system' OR NOT {blank('m.content')}"
     typed = "{'i': i.i, 'role': i.role, 'body': i.body, 'kind': json_type(i.body), 'more': i.more}"
     read = f"{{'i': t.i, 'role': t.role, 'kind': t.kind, 'more': t.more, 'parts': {_parts('t')}, 'text': {_text('t')}}}"
-    turns = f"""CASE WHEN {p}plain THEN list_transform({p}fast, lambda m: {fast})
-        WHEN {p}list IS NOT NULL THEN list_filter(list_transform({p}read, lambda r: {slow}), lambda m: {said})
+    turns = f"""CASE WHEN {p}plain AND {p}alone THEN list_transform({p}fast, lambda m: {bare})
+        WHEN {p}plain THEN list_transform({p}fast, lambda m: {full})
+        WHEN {p}list IS NOT NULL THEN list_filter(list_transform({p}read, lambda r: {slow}), lambda m: {heard})
         {_script(place) if place.scripts else ""} END"""
-    odd = f"len(list_filter({p}read, lambda r: r.role <> lower(trim(r.role)))) > 0"
     return [
         f"{_list(place)} AS {p}list",
         f"CASE WHEN {p}list IS NOT NULL THEN from_json({p}list, {literal(_SCHEMA)}) END AS {p}fast",
-        f"coalesce(list_bool_and(list_transform({p}fast, lambda m: {usual})), false) AS {p}plain",
+        f"coalesce(list_min(list_transform({p}fast, lambda m: {usual})), 0) AS {p}usual, {alone} AS {p}alone",
+        f"CASE {p}usual WHEN 2 THEN true WHEN 1 THEN coalesce({strings}, true) ELSE false END AS {p}plain",
         f"CASE WHEN NOT {p}plain AND {p}list IS NOT NULL THEN {_items(p)} END AS {p}items",
         f"list_transform({p}items, lambda i: {typed}) AS {p}typed",
         f"list_transform({p}typed, lambda t: {read}) AS {p}read",
-        f"{mended(turns) if mended else turns} AS {p}turns, {odd} AS {p}odd",
+        f"{mended(turns) if mended else turns} AS {p}turns",
+        f"len(list_filter({p}read, lambda r: r.role <> lower(trim(r.role)))) > 0 AS {p}odd",
         f"CASE WHEN {p}list IS NULL OR {p}plain THEN NULL {_wrongs(p)} END AS {p}wrong",
         f"len(list_filter({p}read, lambda r: r.kind IN {SCALARS})) > 0 AS {p}numbers",
     ]
@@ -268,6 +277,12 @@ def _calls(m: str) -> str:
 
 def _nothing_more() -> str:
     return "(" + " AND ".join(f'm."{key}" IS NULL' for key in _MORE) + ")"
+
+
+def _quick_more() -> str:
+    """SQL for the other keys of a turn that the quick pass took."""
+    kept = ", ".join(f'{literal(key)}, m."{key}"' for key in _MORE)
+    return f"CASE WHEN {_nothing_more()} THEN NULL ELSE json_merge_patch('{{}}', json_object({kept}))::VARCHAR END"
 
 
 def _role(role: str) -> str:

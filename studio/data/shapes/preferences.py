@@ -90,7 +90,7 @@ def _prompt(view: View, taken: set[str]) -> tuple[str | None, bool]:
     rest = [column for column in view.columns if column not in taken and _answers(view, column)]
     for name in OWN["preference"]["prompt"]:
         column = view.own((name,))
-        if column in rest and (name != "messages" or view.mostly(column, "asks")):
+        if column and column not in taken and (name != "messages" or view.mostly(column, "asks")):
             return column, True
     chats = [column for _, column in ranked("messages", rest) if view.mostly(column, "asks")]
     named = [column for _, column in ranked("prompt", rest)]
