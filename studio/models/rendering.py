@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import logging
 import os
 import socket
 from collections.abc import Generator, Mapping, Sequence
@@ -38,6 +39,8 @@ _PATIENCE: Final = 3.0
 WITH_THINKING: Final = frozenset(
     {"qwen3", "deepseekv3_thinking", "kimi_k2", "gpt_oss_no_sysprompt", "gpt_oss_medium_reasoning"}
 )
+#: Formats that write an answer differently once it is history: the cookbook's "extension property" does not hold for them.
+_REWRITING: Final = frozenset({*WITH_THINKING, "qwen3_disable_thinking"})
 _TOOL_KEYS: Final = frozenset({"tools", "functions", "tool_calls", "function_call", "tool_call_id"})
 
 
@@ -163,12 +166,19 @@ def _reachable(address: str) -> bool:
         return False
 
 
+def rewrites_history(renderer: str) -> bool:
+    """Whether an answer is written differently once others follow it, so that only the last one has the form in use."""
+    return renderer in _REWRITING
+
+
 class Template:
     """Turns messages into tokens and back with the model's own renderer, and its own tokenizer unless another is given."""
 
     def __init__(self, model: Model, renderer: str, tokenizer: Any = None) -> None:  # noqa: ANN401 - see ``tokenizer_of``
         from tinker_cookbook import renderers
 
+        # For formats that rewrite history the cookbook warns about every single conversation; the recipe says it once.
+        logging.getLogger("tinker_cookbook.renderers").setLevel(logging.ERROR)
         self.model = model
         self.renderer_name = renderer
         self.tokenizer: Any = tokenizer_of(model) if tokenizer is None else tokenizer

@@ -14,6 +14,7 @@ from typing import Literal
 from studio import methods, models
 from studio.errors import SettingError
 from studio.models import Measured, Model
+from studio.models.rendering import rewrites_history
 from studio.recipe.fields import FIELDS, Value
 from studio.recipe.values import DataFacts, Recipe, Schedule, TrainOn, cannot_train, minutes
 
@@ -131,7 +132,7 @@ def recommend(facts: DataFacts, model: Model | str, method: str = "sl") -> Recom
     evaluate, evaluate_why = _evaluation(facts, steps)
     save, save_why = _saving(base, steps)
     length, length_why = _length(facts, base)
-    train_on, train_on_why = _target(facts)
+    train_on, train_on_why = _target(facts, base)
     schedule: Schedule = "linear"
     recipe = Recipe(
         method=method,
@@ -326,9 +327,12 @@ def _length(facts: DataFacts, model: Model) -> tuple[int, _Why]:
     return length, (f"{has}; {model.label} reads {length:,}, so the end of it is cut off.", _RULE)
 
 
-def _target(facts: DataFacts) -> tuple[TrainOn, _Why]:
+def _target(facts: DataFacts, model: Model) -> tuple[TrainOn, _Why]:
     if facts.multi_turn:
-        return "all_assistant_messages", ("A conversation can hold several answers, and each is worth learning.", _RULE)
+        reason = "A conversation can hold several answers, and each is worth learning."
+        if rewrites_history(model.renderer):
+            reason += f" {model.label} writes earlier answers a little differently from the last one, which is the form in use."
+        return "all_assistant_messages", (reason, _RULE)
     return "last_assistant_message", ("Each example holds one answer; the questions are read but not learned.", _RULE)
 
 

@@ -6,7 +6,6 @@ row says so; without a tokenizer there is an estimate and no error; a stop leave
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from pathlib import Path
@@ -134,8 +133,6 @@ def _share(inspection: Inspection) -> float:
 
 def _counted(inspection: Inspection, model: Model, renderer: str, aim: str, share: float, watch: Watch | None) -> Counts:
     """Render and count every row of the share."""
-    # For some formats the cookbook warns about every single conversation.
-    logging.getLogger("tinker_cookbook.renderers").setLevel(logging.ERROR)
     try:
         return _pass(inspection, Counter(model, renderer, aim), share, watch)
     except OutlineDoubtedError:

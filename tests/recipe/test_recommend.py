@@ -201,7 +201,11 @@ def test_the_number_of_checks_is_small_and_said_as_it_is(rows):
 
 def test_conversations_teach_every_answer():
     assert recommend(SOME, "Qwen/Qwen3-8B").recipe.train_on == "last_assistant_message"
-    assert recommend(replace(SOME, multi_turn=True), "Qwen/Qwen3-8B").recipe.train_on == "all_assistant_messages"
+    found = recommend(replace(SOME, multi_turn=True), "Qwen/Qwen3-8B")
+    assert found.recipe.train_on == "all_assistant_messages"
+    assert "earlier answers" in found.setting("train_on").reason
+    plain = recommend(replace(SOME, multi_turn=True), "Qwen/Qwen3-4B-Instruct-2507")
+    assert "earlier answers" not in plain.setting("train_on").reason
 
 
 @pytest.mark.parametrize("name", ["nano", "Qwen/Qwen3-8B", "openai/gpt-oss-20b", "meta-llama/Llama-3.2-1B"])

@@ -225,6 +225,7 @@ def test_every_field_is_one_the_cookbook_takes():
     assert ours <= taken
     assert typing.get_args(Schedule) == typing.get_args(LRSchedule)
     assert set(typing.get_args(TrainOn)) <= {target.value for target in TrainOnWhat}
+    assert typing.get_args(TrainOn) == tuple(value for value, _ in FIELDS["train_on"].choices)
     config = chz.chz_fields(Config)
     for name in ("adam_beta1", "adam_beta2", "adam_eps", "lr_schedule", "max_steps"):
         assert getattr(PLAIN, name) == config[name]._default

@@ -202,6 +202,11 @@ def test_which_formats_have_tools_is_what_the_cookbook_says(renderer):
         assert supports_tools(renderer)
 
 
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_which_formats_rewrite_history_is_what_the_cookbook_says(renderer):
+    assert rendering.rewrites_history(renderer) is not written(renderer).renderer.has_extension_property
+
+
 @pytest.mark.parametrize("renderer", [name for name in RENDERERS if supports_tools(name)])
 def test_every_format_with_tools_writes_the_tool_chat(renderer):
     text = written(renderer).rendering(TOOL_CHAT, "all_assistant_messages").text
