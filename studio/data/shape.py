@@ -21,6 +21,13 @@ __all__ = ["PARTS", "chosen", "normal", "plainly_named", "recognise", "tokens", 
 
 # Earlier ones are the stronger evidence. The exact ones of all come before any that only resemble.
 _EXACTLY = (preferences.exactly, rewards.exactly, supervised.exactly)
+# Forms that a person may mean when naming one of them: what stands in the columns tells which it is.
+_FAMILY: Mapping[Kind, tuple[Kind, ...]] = {
+    "sharegpt": ("messages",),
+    "preference_hh": ("preference_hh",),
+    "preference_messages": ("preference", "preference_hh"),
+    "mixed": ("messages", "prompt_completion", "alpaca"),
+}
 # A form that fewer rows have than this share of the best is not what the file is about.
 _HALF = 0.5
 _RESEMBLING = (preferences.resembling, rewards.resembling, supervised.resembling, supervised.plain_text)
@@ -66,19 +73,19 @@ def unknown(names: Iterable[str], rows: Sequence[Mapping[str, object]] = ()) -> 
     return "columns_not_recognised", message, "Choose which column is the prompt and which is the answer."
 
 
-def chosen(mapping: Mapping[str, str], columns: Sequence[str], rows: Sequence[Mapping[str, object]] = ()) -> Shape:
+def chosen(
+    mapping: Mapping[str, str],
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, object]] = (),
+    kind: Kind | None = None,
+) -> Shape:
     """The shape that a person chose. Raises ``DataError`` for an unknown part, a missing part or a missing column.
 
-    A prompt and the better answers alone make a supervised shape. ``rows`` tell plain answers from whole conversations.
+    Without a ``kind`` the parts decide: a prompt and the better answers alone make a supervised shape, for example. ``rows``
+    tell plain answers from whole conversations.
     """
     picked = {part: column for part, column in mapping.items() if column}
-    kind: Kind | None = next((kind for kind, parts in CHOICES if set(parts) <= set(picked)), None)
-    if kind is None:
-        raise DataError(
-            "The chosen columns do not make a prompt and an answer.",
-            where=", ".join(picked) or "columns",
-            next_step="Choose one column for the prompt and one for the completion, or one column of messages.",
-        )
+    kind = _kind_of(picked, kind)
     picked = _renamed(kind, picked)
     needed, optional = PARTS[kind]
     for part, column in picked.items():
@@ -93,6 +100,21 @@ def chosen(mapping: Mapping[str, str], columns: Sequence[str], rows: Sequence[Ma
     kind = _as_it_looks(kind, picked, View(columns, rows))
     why = method_why(kind, sure=True)
     return Shape(kind, tuple(picked.items()), True, "You chose the columns.", training(kind), why)
+
+
+def _kind_of(picked: Mapping[str, str], wanted: Kind | None) -> Kind:
+    """The form that the chosen parts make: the wanted one, or the first whose parts are all there."""
+    family = None if wanted is None else _FAMILY.get(wanted, (wanted,))
+    choices = [choice for choice in CHOICES if family is None or choice[0] in family]
+    made = next((choice for choice in choices if set(choice[1]) <= set(picked)), None)
+    if made is not None:
+        return "mixed" if wanted == "mixed" else made[0]
+    where = ", ".join(picked) or "columns"
+    if wanted is None:
+        next_step = "Choose one column for the prompt and one for the completion, or one column of messages."
+        raise DataError("The chosen columns do not make a prompt and an answer.", where=where, next_step=next_step)
+    parts = " and one for ".join(part.replace("_", " ") for part in choices[0][1])
+    raise DataError("Not all parts of this form are chosen.", where=where, next_step=f"Choose a column for {parts}.")
 
 
 def plainly_named(shape: Shape) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studio.data.shape import chosen, recognise, tokens
+from studio.data.shape import chosen, plainly_named, recognise, tokens, unknown
 from studio.errors import DataError
 
 
@@ -83,3 +83,82 @@ def test_a_chosen_mapping_is_checked():
     ):
         with pytest.raises(DataError, match=words):
             chosen(mapping, columns)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "kind", "found", "training"),
+    [
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, None, "preference", "DPO"),
+        ({"chosen": "a", "rejected": "b"}, None, "preference_hh", "DPO"),
+        ({"instruction": "a", "chosen": "b", "rejected": "c"}, None, "preference", "DPO"),
+        ({"prompt": "a", "chosen": "b"}, None, "prompt_completion", "SL"),
+        ({"chosen": "a"}, None, "messages", "SL"),
+        ({"prompt": "a", "reward": "b"}, None, "rl_reward", "RL"),
+        ({"prompt": "a", "completion": "b", "reward": "c"}, None, "rl_reward", "RL"),
+        ({"prompt": "a", "reward_name": "b"}, None, "rl_reward", "RL"),
+        ({"prompt": "a", "answer": "b"}, None, "rl_answer", "RL"),
+        ({"prompt": "a", "test": "b"}, None, "rl_answer", "RL"),
+        ({"messages": "a"}, "sharegpt", "messages", "SL"),
+        ({"text": "a"}, None, "text", "SL"),
+        ({"prompt": "a", "completion": "b", "messages": "c"}, "mixed", "mixed", "SL"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference_messages", "preference", "DPO"),
+    ],
+)
+def test_every_form_can_be_chosen(mapping, kind, found, training):
+    shape = chosen(mapping, ("a", "b", "c"), (), kind)
+    assert (shape.kind, shape.training, shape.exact) == (found, training, True)
+    assert shape.method_why
+
+
+def test_a_form_that_is_wanted_needs_its_parts():
+    with pytest.raises(DataError, match="Not all parts") as error:
+        chosen({"prompt": "a", "completion": "b"}, ("a", "b"), (), "rl_reward")
+    assert "reward" in error.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "words"),
+    [
+        (["prompt"], "missing_column", "prompts"),
+        (["id", "question"], "missing_column", "question"),
+        (["foo", "bar"], "columns_not_recognised", '"foo", "bar"'),
+    ],
+)
+def test_what_is_missing_is_said(names, code, words):
+    found, message, next_step = unknown(names)
+    assert found == code
+    assert words in message
+    assert next_step
+
+
+def test_pairs_whose_prompt_is_nowhere():
+    rows = [{"chosen": f"A {n}", "rejected": f"B {n}"} for n in range(10)]
+    assert recognise(["chosen", "rejected"], rows) is None
+    assert unknown(["chosen", "rejected"], rows)[0] == "missing_column"
+
+
+def test_only_a_sure_shape_in_its_own_words_needs_no_telling():
+    assert plainly_named(recognise(["prompt", "response"]))
+    assert plainly_named(recognise(["conversations"]))
+    assert not plainly_named(recognise(["Prompt", "completion"]))
+    assert not plainly_named(recognise(["question", "answer"]))
+
+
+def test_two_names_that_differ_in_case_only_are_not_sure():
+    shape = recognise(["prompt", "Prompt", "completion"])
+    assert not shape.exact
+    assert "same name" in shape.why
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "columns"),
+    [
+        # Numbers, dates and flags are about a row; the texts are what it says.
+        (["id", "query", "reply"], [{"id": n, "query": f"q {n}", "reply": f"r {n}"} for n in range(9)], {"prompt": "query"}),
+        (["user", "text", "answer"], [{"user": n, "text": f"q {n}", "answer": f"r {n}"} for n in range(9)], {"prompt": "text"}),
+    ],
+)
+def test_contents_decide_between_names(names, rows, columns):
+    shape = recognise(names, rows)
+    assert columns.items() <= dict(shape.columns).items()
+    assert not shape.exact

@@ -19,7 +19,7 @@ from studio.data.judges.turns import (
     with_system,
     with_tools,
 )
-from studio.data.shapes.names import last_word
+from studio.data.shapes.names import last_word, normal
 from studio.data.types import Shape
 
 
@@ -27,7 +27,8 @@ def preferences(shape: Shape, mended: Mended) -> Ruling:
     """How pairs are judged: two different answers that follow the same conversation."""
     _ = mended
     prompt, system = shape.column("prompt"), "system_text" if shape.column("system") else "NULL::VARCHAR"
-    cells = shape.kind == "preference_messages"
+    # OpenAI's form always holds lists of messages; in a table they stand as text.
+    cells = shape.kind == "preference_messages" or normal(shape.column("chosen") or "") == "preferred output"
     scripts = shape.kind == "preference_hh"
     steps = [
         _ordered(shape),

@@ -7,11 +7,12 @@ then the shape says so, and that supervised training is possible as well.
 from __future__ import annotations
 
 from studio.data.shapes.forms import method_why, training
-from studio.data.shapes.names import OWN, ranked
+from studio.data.shapes.names import OWN, normal, ranked
 from studio.data.shapes.view import View
 from studio.data.types import Kind, Shape
 
-_GSM8K = ("question", "answer")
+# Names that a quiz uses as well, whose answers may be meant to be learned by heart.
+_EITHER = ("correct answer", "gold", "reference")
 _ALSO_SUPERVISED = "Supervised training on the written answers is possible as well."
 
 
@@ -55,7 +56,8 @@ def _with_reference(view: View) -> Shape | None:
         return None
     found = {"prompt": prompt, "answer": reference, "test": test, "reward_name": name}
     why = f'"{reference or test}" is what an attempt is checked against.'
-    return _shape("rl_answer", {**found, "system": view.own(own["system"])}, exact=exact, why=why)
+    doubt = _ALSO_SUPERVISED if reference and normal(reference) in _EITHER else ""
+    return _shape("rl_answer", {**found, "system": view.own(own["system"])}, exact=exact and not doubt, why=why, doubt=doubt)
 
 
 def _with_marked_answer(view: View) -> Shape | None:
