@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from studio.data import RefusedFile
 from studio.data.hub import HubConfiguration, HubDataset, HubSplit
 from studio.errors import DataError
 from studio.settings import Secret, Settings
@@ -93,7 +94,8 @@ def check(settings: Settings, source: FromFile, name: str) -> None:
         else (settings.upload_limit_bytes, "STUDIO_UPLOAD_LIMIT_MB")
     )
     if found.st_size > limit:
-        raise DataError(
+        raise RefusedFile(
+            "too_big",
             f"The file has {found.st_size / 1e6:,.0f} MB; the limit is {limit / 1e6:,.0f} MB.",
             where=name,
             next_step=f"Split the file, or raise {variable} and start the studio again.",

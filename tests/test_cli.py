@@ -104,6 +104,17 @@ def test_validate_keeps_its_contract_for_every_outcome(
     assert (report["reasons"], report["problem_lines"], report["warnings"]) == ({"empty_value": 1}, [42], ["rows_rejected"])
 
 
+def test_a_file_that_is_too_big_is_rejected_in_the_words_of_the_contract(
+    good: Path, home: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("STUDIO_PATH_LIMIT_MB", "1")
+    good.write_text(good.read_text() + "More?,Yes\n" * 120_000)
+    assert main(["validate", str(good), "--json", *home]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["outcome"], report["findings"][0]["code"]) == ("rejected", "too_big")
+    assert "STUDIO_PATH_LIMIT_MB" in report["findings"][0]["next_step"]
+
+
 def test_validate_writes_the_usable_rows(good: Path, home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     good.write_text(good.read_text() + "no answer,\n")
     out = tmp_path / "rows.jsonl"

@@ -21,9 +21,9 @@ from typing import Any, Final, NoReturn
 import psutil
 
 from studio import processes
-from studio.errors import DataError, StoreError, StudioError
+from studio.errors import StoreError, StudioError
 from studio.work import files
-from studio.work.files import Done, Failed, Limits, Progress, Ticket
+from studio.work.files import Done, EndedError, Failed, Limits, Progress, Ticket
 
 #: Seconds between two lines of progress, and between two looks at memory, disk and time.
 _BETWEEN_TELLS: Final = 0.2
@@ -99,9 +99,10 @@ class Guard:
         if _memory_of(self._process) > self.memory:
             return too_much_memory()
         if time.monotonic() - self._began > self._limits.seconds:
-            return DataError(
+            return EndedError(
+                "took_too_long",
                 f"Working on this file took longer than the {self._limits.seconds / 60:,.0f} minutes that the studio allows.",
-                next_step="Try a smaller part of the file, or raise STUDIO_DATA_MINUTES. Your file was not changed.",
+                next_step="Try a smaller part of the file, or raise STUDIO_DATA_MINUTES.",
             )
         with contextlib.suppress(OSError):
             if shutil.disk_usage(self._ticket.folder).free < self._limits.room_bytes:
@@ -113,11 +114,12 @@ class Guard:
         return None
 
 
-def too_much_memory() -> DataError:
+def too_much_memory() -> EndedError:
     """What is said when the memory limit was met."""
-    return DataError(
+    return EndedError(
+        "too_much_memory",
         "This file needs more memory than the studio may use.",
-        next_step="Close other programs, or leave out the longest rows, and try again. Your file was not changed.",
+        next_step="Close other programs, or leave out the longest rows, and try again.",
     )
 
 
@@ -148,13 +150,17 @@ def _done(ticket: Ticket, task: str, arguments: dict[str, Any], teller: Teller) 
         return Failed(task, _refused(error, ticket.folder))
     except Exception as error:  # noqa: BLE001 - the last line of defence: work must end with a reason
         traceback.print_exc()
-        return Failed(
-            task,
-            StudioError(
-                f"Something in the studio failed while it worked on this file ({type(error).__name__}).",
-                next_step=f"Your file was not changed. Please report this; the details are in {ticket.place / files.LOG}.",
-            ),
-        )
+        return Failed(task, _defect(error))
+
+
+def _defect(error: Exception) -> StudioError:
+    """What is said of a failure of ours. It names the place in our code and nothing of the file."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return StudioError(
+        "Something in the studio failed while it worked on this file "
+        f"({type(error).__name__} in {Path(place.filename).name}, line {place.lineno}).",
+        next_step="Your file was not changed. Please report this, with the words in brackets.",
+    )
 
 
 def _refused(error: OSError, folder: Path) -> StoreError:

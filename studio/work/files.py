@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from studio import errors
-from studio.errors import StudioError
+from studio.errors import DataError, StudioError
 
 ASKED: Final = "asked.json"
 PROCESS: Final = "process.json"
@@ -32,8 +32,6 @@ COMPLETE: Final = "complete.json"
 KEPT: Final = frozenset(
     {"original", "origin.json", "provenance.json", "pasted.txt", "staged_by.txt", "settled", "work", NEW, COMPLETE}
 )
-
-_REFUSED: Final = "RefusedFile"
 
 Slot = Literal["rows", "tokens", "export"]
 
@@ -125,6 +123,17 @@ class Cancelled:
 State = Working | Done | Failed | Cancelled
 
 
+class EndedError(DataError):
+    """The file asked for more than it may have. It travels as a ``RefusedFile`` with this ``code``.
+
+    A class of its own, because the child may have to say this before it has loaded the data room.
+    """
+
+    def __init__(self, code: str, what: str, *, next_step: str) -> None:
+        super().__init__(what, next_step=f"{next_step} Your file was not changed.")
+        self.code = code
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write the whole file or nothing. Raises ``OSError``."""
     partial = path.with_name(path.name + ".part")
@@ -148,9 +157,9 @@ def outcome_of(state: Done | Failed | Cancelled) -> dict[str, Any]:
         case Failed(task, error):
             kind = next(one.__name__ for one in type(error).__mro__ if one.__module__ == errors.__name__)
             found = {"kind": kind, "what": error.what, "where": error.where, "next_step": error.next_step}
-            # A refused file carries the stable code of its reason.
-            code = {"refused": getattr(error, "code", "")} if type(error).__name__ == _REFUSED else {}
-            return {"ended": "failed", "task": task, "error": found | code}
+            # A file that was refused has the stable code of the reason.
+            code: str = getattr(error, "code", "") if isinstance(error, DataError) else ""
+            return {"ended": "failed", "task": task, "error": found | ({"refused": code} if code else {})}
         case Cancelled(task):
             return {"ended": "cancelled", "task": task}
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from studio import processes
 from studio.errors import DataError, NotFoundError, StoreError
 from studio.work import files
-from studio.work.files import Cancelled, Done, Failed, Limits, Progress, State, Ticket, Working
+from studio.work.files import Cancelled, Done, EndedError, Failed, Limits, Progress, State, Ticket, Working
 
 #: What a child may know of the environment. Everything else, keys above all, stays out.
 _INHERITED: Final = (
@@ -193,27 +193,30 @@ def _end(pid: int, started: float | None, mark: str) -> None:
         time.sleep(0.005)
 
 
-def _lost(ticket: Ticket, task: str, code: int | None) -> Failed:
+def _lost(ticket: Ticket, task: str, code: int | None) -> Done | Failed | Cancelled:
     """What is said of a process that ended without a word of its own, written down so that everybody says the same."""
-    found = Failed(task, _why(code))
-    files.write_json(ticket.place / files.OUTCOME, files.outcome_of(found))
+    outcome = files.outcome_of(Failed(task, _why(code)))
+    files.write_json(ticket.place / files.OUTCOME, outcome)
     tidy(ticket)
-    return found
+    return files.state_of(outcome)
 
 
-def _why(code: int | None) -> DataError:
+def _why(code: int | None) -> EndedError:
     if code == -signal.SIGXCPU:
-        return DataError(
+        return EndedError(
+            "took_too_long",
             "Working on this file took longer than the studio allows.",
-            next_step="Try a smaller part of the file. Your file was not changed.",
+            next_step="Try a smaller part of the file.",
         )
     if code is None or code == -signal.SIGKILL:
         likely = "likely because memory ran out" if code else "because memory ran out or the computer was restarted"
-        return DataError(
+        return EndedError(
+            "ended_by_system",
             f"The work on this file was ended by the system, {likely}.",
-            next_step="Close other programs and try again, or try a smaller part of the file. Your file was not changed.",
+            next_step="Close other programs and try again, or try a smaller part of the file.",
         )
-    return DataError(
+    return EndedError(
+        "broke_off",
         f"The work on this file broke off. {processes.describe_end(code)}",
         next_step="Try again. If it happens again, please report it: something in this file breaks the reader.",
     )

@@ -171,7 +171,8 @@ def test_a_crash_is_told(ticket):
     begin(ticket, "crash")
     ended = work.wait(ticket)
     assert isinstance(ended, Failed)
-    assert "broke off" in ended.error.what
+    assert isinstance(ended.error, RefusedFile)
+    assert ended.error.code == "broke_off"
     assert "SIGSEGV" in ended.error.what
     assert ended.error.next_step
 
@@ -183,7 +184,8 @@ def test_a_kill_from_outside_is_told_as_the_system_running_out_of_memory(ticket)
     os.kill(process_of(ticket), signal.SIGKILL)
     ended = work.wait(ticket)
     assert isinstance(ended, Failed)
-    assert isinstance(ended.error, DataError)
+    assert isinstance(ended.error, RefusedFile)
+    assert ended.error.code == "ended_by_system"
     assert "ended by the system, likely because memory ran out" in ended.error.what
     assert {path.name for path in ticket.folder.iterdir()} == {"inspection.json", "work"}
 
@@ -192,7 +194,8 @@ def test_too_much_memory_ends_the_child_and_not_the_studio(ticket):
     begin(ticket, "swallow", limits=Limits(memory_bytes=600_000_000))
     ended = work.wait(ticket)
     assert isinstance(ended, Failed)
-    assert isinstance(ended.error, DataError)
+    assert isinstance(ended.error, RefusedFile)
+    assert ended.error.code == "too_much_memory"
     assert "more memory" in ended.error.what
 
 
@@ -200,6 +203,8 @@ def test_too_much_time_ends_the_child(ticket):
     begin(ticket, "spin", limits=Limits(seconds=1))
     ended = work.wait(ticket)
     assert isinstance(ended, Failed)
+    assert isinstance(ended.error, RefusedFile)
+    assert ended.error.code == "took_too_long"
     assert "longer" in ended.error.what
 
 
