@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from studio.data import shape as shapes
 from studio.data.offers import encoding_offers
-from studio.data.source import Source
+from studio.data.source import BAD_BYTES, Source
 from studio.data.table import Table
 from studio.data.types import Finding, Shape
 
@@ -20,6 +20,7 @@ def about_encoding(source: Source) -> Iterator[Finding]:
     """Whether the file was in another encoding than UTF-8."""
     if source.re_encoded:
         words = next((line.strip() for line in source.sample.splitlines() if not line.isascii()), "")[:200]
+        words = words.replace(BAD_BYTES.decode(), "\ufffd")
         message = f"The file was not in UTF-8. It was read as {source.encoding_name}; check that the example looks right."
         next_step = "If it looks wrong, choose another encoding, or save the file as UTF-8 and choose it again."
         yield Finding("re_encoded", "warning", 1, (), message, next_step, words, encoding_offers(source, words))

@@ -98,18 +98,23 @@ class Rows:
 
 
 def set_aside(data: Rows) -> Iterator[Finding]:
-    """One finding per reason; where rows of one reason differ in detail, the sentence names the most frequent one."""
+    """One finding per reason. Where its rows differ in detail, the sentence names all columns, or the commonest detail."""
     query = f"""
-        SELECT reason, count(*) AS times, min(line, {SHOWN_LINES}), mode(detail), left(arg_min(raw, row_id), 500)
+        SELECT reason, count(*) AS times, min(line, {SHOWN_LINES}), mode(detail), list(DISTINCT detail ORDER BY detail),
+          left(arg_min(raw, row_id), 500)
         FROM {data.all} WHERE reason <> {literal(NOT_JUDGED)} GROUP BY reason ORDER BY times DESC, reason"""
-    for code, count, lines, detail, raw in data.connection.execute(query).fetchall():
+    for code, count, lines, commonest, details, raw in data.connection.execute(query).fetchall():
         words = REASONS.get(code, OTHER_REASON)
-        named = f'"{detail}"' if code in _QUOTED else str(detail or code).replace("_", " ")
+        if code in _QUOTED:
+            detail = " or ".join(f'"{one}"' for one in details)
+        elif code == LEFT_OUT:
+            detail = ", ".join(one.replace("_", " ") for one in details)
+        else:
+            detail = commonest or code.replace("_", " ")
         end = "." if code == LEFT_OUT else f", and {'was' if count == 1 else 'were'} set aside."
         fixes = unended_offers(LAST_NOT_ASSISTANT, data.stage, data.connection) if code == "bad_conversation" else ()
-        message = words.sentence(count, end, detail=named)
         curly = code in ("wrong_column_count", "bad_quotes") and any(sign in (raw or "") for sign in _CURLY)
-        next_step = _CURLY_STEP if curly else words.next_step
+        message, next_step = words.sentence(count, end, detail=detail), _CURLY_STEP if curly else words.next_step
         yield Finding(code, words.severity, count, tuple(lines), message, next_step, raw or "", fixes)
 
 
@@ -254,18 +259,6 @@ def amount(data: Rows, total: int, usable: int) -> Iterator[Finding]:
     elif usable < FEW_ROWS:
         message = f"Only {counted(usable, 'usable row')}. That is enough to try the way, but little can be learned from it."
         yield Finding("few_rows", "warning", usable, (), message, next_step)
-
-
-def enough(usable: int, minimum: int, recommended: int, unit: str, method: str) -> Finding | None:
-    """What to tell when there is less than ``recommended`` for a method, or even less than its ``minimum``; None otherwise."""
-    if usable >= recommended:
-        return None
-    have = f"There {'is' if usable == 1 else 'are'} {usable:,}"
-    if usable < minimum:
-        message = f"{method} learning needs about {minimum:,} {unit} to learn anything. {have}."
-        return Finding("few_for_method", "warning", usable, (), message, f"Add {unit}; {recommended:,} are comfortable.")
-    message = f"{have} {unit}; {method.lower()} learning works with them, and better with {recommended:,}."
-    return Finding("few_for_method", "info", usable, (), message, f"Add {unit} when you have more.")
 
 
 def _listed(names: list[str]) -> str:

@@ -135,7 +135,8 @@ def describe(fix: Fix) -> str:
     if fix.id == "leave_out_rows":
         code, ids = _listed(fix)
         count = sum(last - first + 1 for first, last in ids)
-        return f"{count:,} row{'' if count == 1 else 's'} ({code}) {'was' if count == 1 else 'were'} left out."
+        why = "by hand" if code == "by_hand" else f"({_plain(code)})"
+        return f"{count:,} row{' was' if count == 1 else 's were'} left out {why}."
     return _WORDS[fix.id].told.format(_shown(fix))
 
 
@@ -202,7 +203,11 @@ def _shown(fix: Fix) -> str:
         return "column names" if fix.value == "names" else "data"
     if fix.id == "encoding":
         return encodings.words(fix.value)
-    return fix.value.replace("_", " ") if fix.id == "leave_out" else fix.value
+    return _plain(fix.value) if fix.id == "leave_out" else fix.value
+
+
+def _plain(code: str) -> str:
+    return code.replace("_", " ")
 
 
 def _listed(fix: Fix) -> tuple[str, tuple[tuple[int, int], ...]]:

@@ -57,6 +57,8 @@ _CONTENTS: Final = ("content", "value")
 # Encodings that fit many files which fit none better.
 _ENCODINGS: Final = ("cp1252", "cp1250", "cp1251", "mac-roman", "cp932", "gb18030")
 _MOST_ENCODINGS: Final = 3
+_HEAD: Final = 65_536
+_WORDS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +119,22 @@ def unended_offers(detail: str, stage: Path, connection: duckdb.DuckDBPyConnecti
 
 
 def encoding_offers(source: Source, words: str) -> tuple[FixOffer, ...]:
-    """Other encodings in which the first such line of the file can be read as well, and how it would look."""
-    if source.encoding.startswith("utf"):
+    """Other encodings in which the first line that is not plain can be read, and how it would look.
+
+    ``words`` is how the line looks now.
+    """
+    if source.encoding.startswith("utf") or source.packed:
         return ()
-    try:
-        raw = words.encode(source.encoding)
-    except UnicodeError:
-        return ()
+    with source.original.open("rb") as file:
+        raw = next((line.strip() for line in file.read(_HEAD).splitlines() if not line.isascii()), b"")
     found: list[FixOffer] = []
     for encoding in _ENCODINGS:
         try:
-            after = raw.decode(encoding)
+            after = raw.decode(encoding)[:_WORDS]
         except UnicodeError:
             continue
-        if encoding != source.encoding and after not in {words, *(offer.after for offer in found)} and after.isprintable():
+        seen = {words, *(offer.after for offer in found)}
+        if encoding != source.encoding and after not in seen and after.replace("\t", " ").isprintable():
             fix = Fix("encoding", encoding)
             found.append(FixOffer(fix, label(fix), 0, words, after, ask=True))
     return tuple(found[:_MOST_ENCODINGS])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from studio.data import about_rows, conditions, offers, sentences
+from studio.data import conditions, offers, sentences
 from studio.data.db import connect
 from studio.data.stage import STAGE, rows_of
 
@@ -105,13 +105,8 @@ def test_conversations_may_end_alike(desk):
     assert "identical_completions" not in desk(jsonl(rows), "x.jsonl").codes
 
 
-@pytest.mark.parametrize(("usable", "severity"), [(40, "warning"), (99, "warning"), (100, "info"), (499, "info"), (500, None)])
-def test_enough_for_a_method(usable, severity):
-    told = about_rows.enough(usable, 100, 500, "examples", "Supervised")
-    assert (told and told.severity) == severity
-    if told:
-        assert told.count == usable
-        assert "500" in told.message + told.next_step
+def test_all_columns_with_nothing_in_them_are_named(desk):
+    assert 'nothing in "completion" or "prompt"' in finding(desk("prompt,completion\na,\n,b\nc,d\n"), "empty_value").message
 
 
 def test_curly_quotation_marks_get_their_own_advice(desk):
