@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import duckdb
 import pytest
 
 from studio import data
+from studio.data.judges import judged
+from studio.data.shape import PARTS
 from tests.data.awkward import CASES
 
 
@@ -27,3 +32,22 @@ def test_a_file_of_this_form(case, tmp_path):
         assert rows[-1] == case.last
     assert case.warnings <= set(told["warnings"])
     assert told["outcome"] == case.outcome, told["warnings"]
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_rows_keep_their_place(kind):
+    """The number of a row is its place, so no judge may join, sort, group or filter."""
+    parts = [part for group in PARTS[kind] for part in group]
+    columns = "".join(f", v AS {part}_text, k AS {part}_type" for part in parts)
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE file AS SELECT 'a' AS v, 'VARCHAR' AS k, NULL::VARCHAR AS problem, 1 AS line")
+    shape = data.Shape(kind, tuple((part, f"{part}_a") for part in parts), True, "")
+    query = judged(f"SELECT line, problem{columns} FROM file", shape, "line")
+    plan = connection.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()[0][1]
+    assert set(_operators(json.loads(plan))) <= {"PROJECTION", "SEQ_SCAN", "STREAMING_LIMIT"}
+
+
+def _operators(nodes):
+    for node in nodes:
+        yield node["name"].strip()
+        yield from _operators(node["children"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studio.data.judges.rules import listed
+from studio.data.judges.rules import among
 from studio.data.shapes.contents import THUMBS_DOWN
 from studio.data.types import Shape
 
@@ -14,5 +14,5 @@ def disliked(shape: Shape) -> list[tuple[str, str]]:
         rules.append(("images_type = 'ARRAY' AND images_text <> '[]'", "images_not_supported:"))
     if shape.column("label"):
         word = "regexp_replace(lower(trim(label_text)), '[.]0$', '')"
-        rules.append((f"{word} IN {listed(THUMBS_DOWN)}", f"thumbs_down:{shape.column('label')}"))
+        rules.append((among(word, THUMBS_DOWN), f"thumbs_down:{shape.column('label')}"))
     return rules

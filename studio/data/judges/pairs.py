@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from studio.data.judges.labels import disliked
-from studio.data.judges.rules import MESSAGES_TYPE, NESTED, SCALARS, Ruling, blank, first_of
+from studio.data.judges.rules import MESSAGES_TYPE, NESTED, Ruling, blank, first_of, scalar
 from studio.data.judges.turns import Mended, Place, answer_of, learnable, odd_order, prompt_of, reading, turn, who, with_system
 from studio.data.types import Shape
 
@@ -42,7 +42,7 @@ def with_lists(ask: str, answer: str, shape: Shape, mended: Mended) -> Ruling:
             "prompt": f"CASE WHEN w_turns IS NULL THEN {ask}_text ELSE {prompt_of('w_turns[:-2]')} END",
             "completion": f"CASE WHEN w_turns IS NULL THEN {answer}_text ELSE {answer_of('w_turns')} END",
             "messages": "w_turns",
-            "converted": f"{ask}_type IN {SCALARS} OR {answer}_type IN {SCALARS}",
+            "converted": f"{scalar(ask + '_type')} OR {scalar(answer + '_type')}",
             "odd_turns": f"CASE WHEN w_turns IS NULL THEN false ELSE {odd_order(who('w_turns'))} END",
         },
         tuple(steps),
@@ -62,7 +62,7 @@ def instructions(shape: Shape) -> Ruling:
     earlier = _earlier(prompt) if shape.column("history") else f"NULL::{MESSAGES_TYPE}"
     steps = [f"{earlier} AS h_turns"]
     whole = with_system("h_turns", system)
-    numbers = " OR ".join(f"{part}_type IN {SCALARS}" for part in needed)
+    numbers = " OR ".join(f"{scalar(part + '_type')}" for part in needed)
     return Ruling(
         first_of([*rules, *disliked(shape)]),
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from studio.data.db import literal
 from studio.data.judges.labels import disliked
 from studio.data.judges.pairs import with_input
-from studio.data.judges.rules import MESSAGES_TYPE, NESTED, SCALARS, Ruling, blank, first_of, same
+from studio.data.judges.rules import MESSAGES_TYPE, NESTED, Ruling, blank, first_of, same, scalar
 from studio.data.judges.turns import (
     LAST_NOT_ASSISTANT,
     Mended,
@@ -51,7 +51,7 @@ def preferences(shape: Shape, mended: Mended) -> Ruling:
             "completion": "good",
             "rejected": "bad",
             "messages": f"CASE WHEN before IS NOT NULL AND NOT ({lone}) AND NOT ({led}) THEN before END",
-            "converted": f"good_type IN {SCALARS} OR bad_type IN {SCALARS}",
+            "converted": f"{scalar('good_type')} OR {scalar('bad_type')}",
             "odd_turns": f"CASE WHEN before IS NULL THEN false ELSE {odd_order(who(_with_answer()))} END",
         },
         tuple(steps),
@@ -109,17 +109,17 @@ def _before(shape: Shape, system: str) -> list[str]:
     asked = f"CASE WHEN q_turns IS NOT NULL THEN q_turns WHEN NOT {blank('asked')} THEN [{turn('user', 'asked')}] ELSE [] END"
     # The prompt may stand in the answers' conversation already: then it is not said twice.
     repeated = f"{speaks} AND (q_turns IS NULL OR own[:len(q_turns)] = q_turns)"
-    joined = f"CASE WHEN {repeated} THEN own ELSE list_concat({asked}, own) END"
-    final = with_system("joined", system)
-    steps = [f"{own} AS own", f"CASE WHEN {chats} THEN {joined} END AS joined"]
+    merged = f"CASE WHEN {repeated} THEN own ELSE list_concat({asked}, own) END"
+    final = with_system("merged", system)
+    steps = [f"{own} AS own", f"CASE WHEN {chats} THEN {merged} END AS merged"]
     tools = "tools_text" if shape.column("tools") else ""
     if not tools and shape.column("prompt"):
         # OpenAI's preference form keeps the tools beside the messages of the prompt.
         tools = "(CASE WHEN prompt_type = 'OBJECT' THEN json_extract(prompt_text, '$.tools')::VARCHAR END)"
     if tools:
-        steps.append(f"CASE WHEN joined IS NOT NULL THEN {final} END AS untooled")
+        steps.append(f"CASE WHEN merged IS NOT NULL THEN {final} END AS untooled")
         final = with_tools("untooled", tools)
-    return [*steps, f"CASE WHEN joined IS NOT NULL THEN {final} END AS before"]
+    return [*steps, f"CASE WHEN merged IS NOT NULL THEN {final} END AS before"]
 
 
 def _needed(shape: Shape) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studio.data.judges.rules import NESTED, SCALARS, Ruling, blank, first_of
+from studio.data.judges.rules import NESTED, Ruling, blank, first_of, scalar
 from studio.data.judges.turns import Mended, Place, answer_of, odd_order, prompt_of, reading, turn, who, with_system
 from studio.data.types import Shape
 
@@ -40,7 +40,7 @@ def rewards(shape: Shape, mended: Mended) -> Ruling:
             "reference": "reference_text",
             "reward": "measured",
             "reward_name": named,
-            "converted": f"({' OR '.join(f'{kind} IN {SCALARS}' for kind in scalars)})",
+            "converted": f"({' OR '.join(scalar(kind) for kind in scalars)})",
             "odd_turns": f"CASE WHEN before IS NULL THEN false ELSE {odd_order(who(_whole()))} END",
         },
         tuple(steps),

@@ -13,8 +13,6 @@ from studio.data.db import literal
 
 #: Type of a conversation in the stage; ``more`` is the JSON text of what else a turn carries.
 MESSAGES_TYPE = 'STRUCT("role" VARCHAR, content VARCHAR, more VARCHAR)[]'
-#: What a JSON value may be besides text and still be used as text.
-SCALARS = "('UBIGINT', 'BIGINT', 'HUGEINT', 'UHUGEINT', 'DOUBLE', 'BOOLEAN')"
 #: Types of a value that is no text and cannot become one.
 NESTED = "('OBJECT', 'ARRAY')"
 _VISIBLE = r"[^\s\p{Z}\p{C}]"
@@ -88,6 +86,12 @@ def same(one: str, other: str) -> str:
     return f"({one} = {other} OR CASE WHEN {near} THEN {trimmed(one)} = {trimmed(other)} ELSE false END)"
 
 
-def listed(values: Sequence[str]) -> str:
-    """SQL for a list of texts to stand after IN."""
-    return "(" + ", ".join(literal(value) for value in values) + ")"
+def scalar(kind: str) -> str:
+    """SQL for whether a JSON value of this type is no text, but can be used as one: a number, true or false."""
+    return f"coalesce({kind} NOT IN ('VARCHAR', 'NULL', 'ARRAY', 'OBJECT'), false)"
+
+
+def among(text: str, values: Sequence[str]) -> str:
+    """SQL for whether a text is one of these. A long IN would become a join, which may change the order of the rows."""
+    escaped = "|".join(value.replace("+", "[+]") for value in values)
+    return f"coalesce(regexp_full_match({text}, {literal(escaped)}), false)"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from studio.data.db import literal
-from studio.data.judges.rules import NESTED, SCALARS, blank
+from studio.data.judges.rules import NESTED, blank, scalar
 from studio.data.shapes.contents import SCRIPT_ROLES, SCRIPTS
 
 #: What is told about a conversation whose last turn is not the one to learn from.
@@ -105,7 +105,7 @@ def reading(place: Place, mended: Mended | None = None) -> list[str]:
         f"{mended(turns) if mended else turns} AS {p}turns",
         f"len(list_filter({p}read, lambda r: r.role <> lower(trim(r.role)))) > 0 AS {p}odd",
         f"CASE WHEN {p}list IS NULL OR {p}plain THEN NULL {_wrongs(p)} END AS {p}wrong",
-        f"len(list_filter({p}read, lambda r: r.kind IN {SCALARS})) > 0 AS {p}numbers",
+        f"len(list_filter({p}read, lambda r: {scalar('r.kind')})) > 0 AS {p}numbers",
     ]
 
 
@@ -227,7 +227,7 @@ def _text(t: str) -> str:
     piece = "CASE WHEN json_type(c) = 'VARCHAR' THEN json_extract_string(c, '$') ELSE json_extract_string(c, '/text') END"
     joined = f"""array_to_string(list_transform(from_json({t}.body, '["JSON"]'), lambda c: {piece}), chr(10))"""
     return f"""CASE WHEN {t}.kind = 'VARCHAR' THEN json_extract_string({t}.body, '$') WHEN {t}.kind = 'ARRAY' THEN {joined}
-        WHEN {t}.kind IN {SCALARS} THEN {t}.body::VARCHAR END"""
+        WHEN {scalar(t + ".kind")} THEN {t}.body::VARCHAR END"""
 
 
 def _filled(r: str) -> str:
