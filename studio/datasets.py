@@ -40,6 +40,9 @@ _SETTLED: Final = "settled"
 _ORIGIN: Final = "origin.json"
 #: After this long nobody comes back to a file that was added and never split.
 KEEP_SECONDS: Final = 7 * 24 * 3600
+_KEEP_REFUSED_SECONDS: Final = 3600
+#: How folders begin in which the Hub is asked a question.
+_ASKING: Final = "hub-"
 #: What belongs to one split of the rows, or was made for handing out.
 _OF_THE_SPLIT: Final = frozenset(
     {
@@ -195,7 +198,7 @@ def begin_mix(
 def look_up_hub(settings: Settings, name: str, *, token: Secret | None = None, revision: str = "") -> HubDataset:
     """The configurations and splits of a data set on the Hub, asked by a child. Raises ``DataError``, ``StoreError``."""
     settings.datasets.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="hub-", dir=settings.datasets) as folder:
+    with tempfile.TemporaryDirectory(prefix=_ASKING, dir=settings.datasets) as folder:
         asked = {"name": name, "revision": revision}
         secret = secrets(FromHub(name, "", "", token=token))
         ticket = work.start(
@@ -363,13 +366,11 @@ def folder_of(settings: Settings, dataset_id: str) -> Path:
 
 
 def sweep(settings: Settings, *, now: float | None = None) -> int:
-    """Remove what was staged long ago and never split; how many."""
-    removed = 0
-    for note in settings.datasets.glob(f"*/{_NOTE}"):
-        folder = note.parent
-        if (folder / _SETTLED).exists() or (now or time.time()) - _touched(folder) < KEEP_SECONDS:
-            continue
-        if not isinstance(work.state(Ticket(folder)), Working):
+    """Remove what was staged long ago and never split, and what was refused and never looked at again; how many."""
+    removed, now = 0, now or time.time()
+    asked = (folder for folder in settings.datasets.glob(f"{_ASKING}*") if now - _touched(folder) > _KEEP_REFUSED_SECONDS)
+    for folder in (*asked, *(note.parent for note in settings.datasets.glob(f"*/{_NOTE}"))):
+        if not (folder / _SETTLED).exists() and _is_stale(folder, now - _touched(folder)):
             remove(folder)
             removed += 1
     return removed
@@ -381,6 +382,12 @@ def _own(settings: Settings, staged_id: str, owner: str) -> Path:
     if not note.is_file() or note.read_text(encoding="utf-8") != owner:
         raise NotFoundError("There is no such upload.", next_step="Add your file again.")
     return folder
+
+
+def _is_stale(folder: Path, age: float) -> bool:
+    if age < _KEEP_REFUSED_SECONDS or isinstance(work.state(Ticket(folder)), Working):
+        return False
+    return age >= KEEP_SECONDS or not _has_inspection(folder)
 
 
 def _theirs(settings: Settings, store: Store, dataset_id: str, owner: str) -> Path:

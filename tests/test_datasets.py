@@ -349,6 +349,17 @@ def test_what_nobody_came_back_to_is_swept_and_a_split_data_set_never(settings, 
     assert {settled_id, "data-earlier"} <= set(folders(settings))
 
 
+def test_what_was_refused_is_swept_soon(settings, csv, tmp_path):
+    good_id, _ = datasets.stage(settings, csv(), "good.csv", ANN)
+    (tmp_path / "empty.csv").touch()
+    refused_id = datasets.begin_stage(settings, tmp_path / "empty.csv", "empty.csv", ANN)
+    assert isinstance(ended(settings, refused_id), Failed)
+    (settings.datasets / "hub-left").mkdir()
+    assert datasets.sweep(settings) == 0
+    assert datasets.sweep(settings, now=time.time() + 3700) == 2
+    assert folders(settings) == [good_id]
+
+
 def test_exports_hold_what_they_should_and_follow_the_reading(settings, csv):
     staged_id, _ = datasets.stage(settings, csv(rows=12, more="no answer,\n"), "good.csv", ANN)
     clean = datasets.export_clean(settings, staged_id, ANN)
