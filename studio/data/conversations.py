@@ -1,7 +1,7 @@
 """The usable rows of a stage as conversations, in batches: what a model will read and what it will be asked for.
 
 Guarantees: reads the stage and never the file; memory holds one batch; a share of the rows is chosen by their text alone, so it
-is the same on every run and grows only at its end when rows are added.
+is the same on every run, whatever order the rows come in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from studio.errors import NotFoundError
 _BATCH: Final = 1_000
 _PARTS_PER_MILLION: Final = 1_000_000
 _TEXTS: Final = "row_id, line, messages, system, prompt, completion, rejected"
-_CHARACTERS: Final = "coalesce(lp, 0) + coalesce(length(system), 0)"
+# Where all turns are there, the prompt is a text of ours that names the speakers.
+_TURNS: Final = "list_sum(list_transform(messages, lambda m: coalesce(length(m.content), 0)))::BIGINT"
+_CHARACTERS: Final = f"CASE WHEN messages IS NULL THEN coalesce(lp, 0) + coalesce(length(system), 0) ELSE {_TURNS} END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,12 @@ class Letters:
 
 
 def conversations(inspection: Inspection, share: float = 1.0) -> Iterator[list[Conversation]]:
-    """The usable rows in file order, in batches. ``share`` below 1 draws that part of them.
+    """The usable rows in batches, in no promised order. ``share`` below 1 draws that part of them.
 
     Raises ``NotFoundError`` when the stage is gone.
     """
     with _open(inspection) as (connection, rows):
-        query = f"SELECT {_TEXTS} FROM {rows} WHERE {_usable(share)} ORDER BY row_id"
+        query = f"SELECT {_TEXTS} FROM {rows} WHERE {_usable(share)}"
         found = connection.execute(query)
         while batch := found.fetchmany(_BATCH):
             yield [_conversation(inspection, *row) for row in batch]
@@ -74,19 +76,17 @@ def conversation(inspection: Inspection, row_id: int) -> Conversation:
 
 
 def usable_ids(inspection: Inspection, share: float = 1.0) -> npt.NDArray[np.int64]:
-    """The ids of the rows that ``conversations`` gives, in the same order."""
+    """The ids of the rows that ``conversations`` gives."""
     with _open(inspection) as (connection, rows):
-        found = connection.execute(f"SELECT row_id FROM {rows} WHERE {_usable(share)} ORDER BY row_id").fetchnumpy()
+        found = connection.execute(f"SELECT row_id FROM {rows} WHERE {_usable(share)}").fetchnumpy()
     return np.asarray(found["row_id"], dtype=np.int64)
 
 
 def letters(inspection: Inspection) -> Iterator[list[Letters]]:
     """The lengths in characters of the usable rows, in batches: fast, because no text is read."""
     with _open(inspection) as (connection, rows):
-        whole = "list_sum(list_transform(messages, lambda m: length(m.content)))::BIGINT"
-        found = connection.execute(f"""
-            SELECT row_id, line, greatest({_CHARACTERS}, coalesce({whole}, 0) - coalesce(lc, 0)), lc, length(rejected)
-            FROM {rows} WHERE reason IS NULL ORDER BY row_id""")
+        query = f"SELECT row_id, line, messages IS NULL, {_CHARACTERS}, lc, length(rejected) FROM {rows} WHERE reason IS NULL"
+        found = connection.execute(query)
         while batch := found.fetchmany(_BATCH):
             yield [_letters(inspection, *row) for row in batch]
 
@@ -125,9 +125,14 @@ def _turns(system: str | None, prompt: str | None, completion: str | None) -> tu
     return tuple(Message(role, text) for role, text in given if text is not None)
 
 
-def _letters(inspection: Inspection, row_id: int, line: int, prompt: int, answer: int | None, rejected: int | None) -> Letters:
-    answers = {"SL": (answer or 0,), "DPO": (answer or 0, rejected or 0), "RL": ()}[_training(inspection)]
-    return Letters(row_id, line, prompt, answers)
+def _letters(
+    inspection: Inspection, row_id: int, line: int, single: bool, before: int, answer: int | None, rejected: int | None
+) -> Letters:
+    training = _training(inspection)
+    answers = {"SL": (answer or 0,), "DPO": (answer or 0, rejected or 0), "RL": ()}[training]
+    # The turns of a supervised conversation hold its answer too.
+    answered = training == "SL" and not single
+    return Letters(row_id, line, max(0, before - (answer or 0)) if answered else before, answers)
 
 
 def _training(inspection: Inspection) -> str:
