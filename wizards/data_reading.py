@@ -6,8 +6,11 @@ is read; an address of an upload that is gone shows the beginning again.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from studio import data, datasets, fitting, models, samples, tokens
@@ -26,6 +29,8 @@ from wizards.shell import Context, Visit
 
 #: Earlier files on offer.
 _MOST: Final = 30
+#: Seconds that the page waits for a tokenizer before it says that it is being loaded.
+_PATIENCE: Final = 0.3
 
 
 def read(ctx: Context, visit: Visit) -> Screen:
@@ -178,10 +183,35 @@ def seen(ctx: Context, visit: Visit, now: Screen, inspection: Inspection) -> See
     if base.row is not None and base.row.reason:
         return base
     try:
+        if not _loaded(model):
+            return replace(base, loading=True)
         views = tokens.views(inspection, row_id, model, train_on)
     except StudioError as error:
         return replace(base, trouble=error)
     return replace(base, views=tuple((view.title, view.rendering) for view in views))
+
+
+def _loaded(model: models.Model) -> bool:
+    """Whether rows can be shown as this model reads them. The first time that takes seconds, in which nobody should wait."""
+    loading = _loading(model)
+    try:
+        with contextlib.suppress(TimeoutError):
+            loading.result(timeout=_PATIENCE)
+    except StudioError:
+        # The next look tries again: a network may be there by then.
+        _loading.cache_clear()
+        raise
+    return loading.done()
+
+
+@cache
+def _loading(model: models.Model) -> Future[None]:
+    """Load what the model reads with, once in the life of this process."""
+    loader = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+    try:
+        return loader.submit(tokens.warm_up, model)
+    finally:
+        loader.shutdown(wait=False)
 
 
 def _counted(ctx: Context, visit: Visit, base: Seen) -> Seen:

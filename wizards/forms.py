@@ -31,7 +31,7 @@ def field(label: str, control: Html, *, ident: str, note: str = "") -> Html:
 def choice(ident: str, options: Sequence[tuple[str, str]], value: str, **attributes: object) -> Html:
     """A list to choose from, as value and words. ``value`` that is not on the list asks for a choice."""
     known = value in {each for each, _ in options}
-    first = None if known else tag("option", "Please choose", value="", selected=True)
+    first = None if known else tag("option", "Choose one", value="", selected=True)
     rest = (tag("option", words, value=each, selected=each == value) for each, words in options)
     return tag("select", first, *rest, id=ident, value=value if known else "", **attributes)
 

@@ -78,7 +78,7 @@ def _choosing(now: Screen, inspection: Inspection) -> tuple[Html, ...]:
         )
         for part in needed
     )
-    may = (
+    may = [
         forms.field(
             f"{PARTS.get(part, part)}, if there is one",
             forms.column(f"tf-map-{part}", columns, known.get(part, ""), optional=True, sends=f"part:{part}"),
@@ -86,13 +86,14 @@ def _choosing(now: Screen, inspection: Inspection) -> tuple[Html, ...]:
         )
         for part in optional
         if part not in needed
-    )
+    ]
     why = (
         tag("p", tag("strong", _TRAINING[shape.training]), " fits. ", shape.method_why or "", cls="tf-remark")
         if shape is not None
         else None
     )
-    return (tag("div", form, *must, *may, cls="tf-fields"), *((why,) if why is not None else ()))
+    more = widgets.more("More columns", tag("div", *may, cls="tf-fields"), keep="data-parts") if may else None
+    return tuple(each for each in (tag("div", form, *must, cls="tf-fields"), more, why) if each is not None)
 
 
 def _other_training(now: Screen) -> Html | None:

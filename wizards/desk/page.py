@@ -36,7 +36,7 @@ _PHASES: Final[dict[Tab, str]] = {
 def drawn(now: Screen) -> str:
     """Names what is on screen beside the progress, so that a heartbeat redraws only what has changed."""
     stamp = "" if now.inspection is None else f"{now.inspection.fixes}{now.inspection.rows_usable}{now.inspection.shape}"
-    counting = None if now.seen is None else now.seen.counting
+    counting = None if now.seen is None else (now.seen.counting, now.seen.loading)
     task = "" if now.work is None else now.work.task
     return f"{now.id}:{task}:{crc32(stamp.encode())}:{counting}:{now.dataset is not None}:{now.problem}"
 
@@ -76,7 +76,7 @@ def work(now: Screen, seen: str = "") -> Html | str:
         return widgets.onward("continue")
     if now.work is not None:
         return working.bar(now.work, drawn(now))
-    if now.seen is not None and now.seen.counting is not None:
+    if now.seen is not None and (now.seen.counting is not None or now.seen.loading):
         return widgets.heartbeat(working.PULSE, seen=drawn(now))
     return ""
 

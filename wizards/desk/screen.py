@@ -25,7 +25,8 @@ class Seen:
     """One row as the chosen model reads it, and what was counted over all rows.
 
     ``views`` are titles and token by token texts; without them ``trouble`` says why. ``profile`` is missing while the tokens
-    are being counted; ``counting`` then says how far that is. ``before`` and ``after`` are the usable rows beside this one.
+    are being counted; ``counting`` then says how far that is. ``loading``: what the model reads with is not at hand yet.
+    ``before`` and ``after`` are the usable rows beside this one.
     """
 
     model: Model
@@ -34,6 +35,7 @@ class Seen:
     views: tuple[tuple[str, Rendering], ...] = ()
     profile: TokenProfile | None = None
     counting: str | None = None
+    loading: bool = False
     before: int | None = None
     after: int | None = None
     trouble: StudioError | None = None

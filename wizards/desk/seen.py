@@ -173,6 +173,8 @@ def _row(seen: Seen, inspection: Inspection) -> Html:
     if seen.views:
         parts.append(_legend())
         parts.extend(_view(title, rendering, alone=len(seen.views) == 1) for title, rendering in seen.views)
+    elif not row.reason and seen.loading:
+        parts.append(tag("p", f"Loading what {seen.model.label} reads with. This takes some seconds, once.", role="status"))
     elif row.messages and not row.reason:
         parts.append(tag("div", *(turn(each.role, each.content, learned=False) for each in row.messages), cls="tf-turns"))
     parts.append(_texts(row, inspection, open_=bool(row.reason) or not seen.views))
@@ -230,7 +232,7 @@ def _texts(row: desk.Whole, inspection: Inspection, *, open_: bool) -> Html | No
     pairs = [
         (
             PARTS.get(name, head(name, inspection)) if name != "raw" else "As it stands in the file",
-            tag("pre", clip(cell.text, _LONG_TEXT, length=cell.length), cls="tf-sample", dir="auto"),
+            tag("pre", clip(cell.text, _LONG_TEXT, length=cell.length), cls="tf-sample", dir="auto", tabindex="0"),
         )
         for name, cell in row.texts
         if name != "raw" or row.reason
