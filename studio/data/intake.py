@@ -85,7 +85,7 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 
 
 def _inspected(source: Source, folder: Path, reading: Reading, watch: Watch | None) -> Inspection:
-    for table in tables(source, packing_of(source), folder):
+    for table in tables(source, packing_of(source, reading.key), folder):
         with connect(folder, source.name, row_bytes=table.row_bytes, files=(source.path,)) as connection:
             prepare(connection)
             staged = _staged(source, table, folder, reading, connection, watch)
@@ -119,7 +119,8 @@ def _staged(
             shape = _shape(table, sample, reading)
             path = write_stage(table, shape, folder, connection, reading.fixes, watch)
             counted = tally(table, path, connection)
-            if counted.doubtful:
+            if counted.doubtful or (table.direct and counted.bare):
+                # Bare lists may be conversations, which only the other way tells.
                 return None
             if not new_keys(table, counted.keys):
                 break

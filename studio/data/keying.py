@@ -1,7 +1,7 @@
 r"""By what two rows, or two prompts, count as the same.
 
-Guarantees: a key depends on the texts alone, not on the machine, the version of the database or the order of the rows; equal
-texts have equal keys. Prompts are equal up to case, white space, invisible characters and Unicode form.
+Guarantees: the key of a prompt depends on its text alone, not on the machine, the version of the database or the order of the
+rows; equal texts have equal keys. Prompts are equal up to case, white space, invisible characters and Unicode form.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def prompt_key(text: str) -> str:
 
 
 def row_key() -> str:
-    """SQL for the key of a canonical row: equal when all its texts and turns are equal."""
-    turn = "concat_ws(chr(31), m.role, m.content, coalesce(m.more, ''))"
-    chat = f"array_to_string(list_transform(messages, lambda m: {turn}), chr(30))"
-    asked = f"CASE WHEN messages IS NULL THEN prompt ELSE {chat} END"
-    rest = "concat_ws(chr(29), 'with', coalesce(rejected, ''), coalesce(reference, ''), reward, reward_name)"
-    more = f"CASE WHEN coalesce(rejected, reference, reward_name, reward::VARCHAR) IS NOT NULL THEN {rest} END"
-    return f"md5_number_lower(concat_ws(chr(31), coalesce(system, ''), {asked}, completion, {more}))"
+    """SQL for the key of a canonical row: equal when all its texts and turns are equal.
+
+    It compares rows of one stage and is part of the names of rows; unlike the key of a prompt it may change with the version
+    of the database, so nothing that is kept for long may depend on it alone.
+    """
+    texts = "system, CASE WHEN messages IS NULL THEN prompt END, messages, completion, rejected, reference, reward, reward_name"
+    return f"hash({texts})"

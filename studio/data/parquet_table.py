@@ -14,8 +14,8 @@ import duckdb
 
 from studio.data.csv_records import MOST_COLUMNS
 from studio.data.db import literal, readable
-from studio.data.table import Table
 from studio.data.source import Source
+from studio.data.table import Table
 from studio.data.types import Finding, RefusedFile
 from studio.data.unpack import HARMLESS, LARGEST, MOST_GROWTH
 

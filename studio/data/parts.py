@@ -21,14 +21,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import numpy as np
 
 from studio.data.assign import PARTS, Assignment, PartName, assign, keep_one_of_each, place_rows
 from studio.data.card import write_card
+from studio.data.carve import Places, carve
 from studio.data.columns import ordering, value_of
 from studio.data.db import connect, disk_errors, literal
 from studio.data.intake import write_json
 from studio.data.keying import KEY_VERSION, normalised
-from studio.data.leaks import in_order, verified
+from studio.data.leaks import verified
 from studio.data.links import Ties, tie
 from studio.data.near import NEAR
 from studio.data.stage import STAGE, rows_of
@@ -200,13 +202,30 @@ def _write_parts(
     watch: Watch | None,
 ) -> dict[PartName, str]:
     """Write the three parts from ``placed``; returns the SQL that made each."""
-    written: dict[PartName, str] = {}
-    for part in PARTS:
-        if part == "train" and plan.order:
-            written[part] = _write_in_turn(rows, inspection, plan.order, training, connection, watch)
-        else:
-            written[part] = _write_in_order(part, rows, inspection, training, connection, watch)
+    carved = [part for part in PARTS if not (part == "train" and plan.order)]
+    places = _places(rows, carved, connection)
+    targets = {PARTS.index(part) + 1: inspection.folder / f"{part}.parquet" for part in carved}
+    carve(inspection.folder / STAGE, places, targets, training, len(inspection.extras), watch)
+    written = {part: _query(part, rows, training, inspection) for part in carved}
+    if plan.order:
+        written["train"] = _write_in_turn(rows, inspection, plan.order, training, connection, watch)
     return written
+
+
+def _places(rows: str, parts: Sequence[PartName], connection: duckdb.DuckDBPyConnection) -> Places:
+    """For each row of the stage the number of its part, counted from 1, and 0 for those that go nowhere."""
+    found = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+    places = np.zeros(found[0] if found else 0, np.uint8)
+    for part in parts:
+        chosen = connection.execute(f"SELECT row_id FROM placed WHERE part = {literal(part)}").fetchnumpy()["row_id"]
+        places[chosen] = PARTS.index(part) + 1
+    return places
+
+
+def _query(part: PartName, rows: str, training: TrainingType, inspection: Inspection) -> str:
+    """The SQL that gives what ``carve`` writes as this part."""
+    chosen = f"(SELECT s.* FROM {rows} s SEMI JOIN (FROM placed WHERE part = {literal(part)}) USING (row_id))"
+    return f"{stored(chosen, training, len(inspection.extras))} ORDER BY row_id"
 
 
 def _write_in_turn(
@@ -225,25 +244,6 @@ def _write_in_turn(
     query = stored(f"(SELECT * FROM {rows} JOIN turns USING (row_id))", training, len(inspection.extras)) + " ORDER BY turn"
     size = _size("train", connection)
     write(query, inspection.folder / "train.parquet", connection, _row_bytes(inspection), watch=watch, rows=size)
-    return query
-
-
-def _write_in_order(
-    part: PartName,
-    rows: str,
-    inspection: Inspection,
-    training: TrainingType,
-    connection: duckdb.DuckDBPyConnection,
-    watch: Watch | None,
-) -> str:
-    """Write a part in the order of the stage."""
-    path, size = inspection.folder / f"{part}.parquet", _size(part, connection)
-    chosen = f"(SELECT s.* FROM {rows} s SEMI JOIN (FROM placed WHERE part = {literal(part)}) USING (row_id))"
-    query = stored(chosen, training, len(inspection.extras))
-    write(query, path, connection, _row_bytes(inspection), watch=watch, rows=size)
-    if not in_order(path, connection):
-        query += " ORDER BY row_id"
-        write(query, path, connection, _row_bytes(inspection), watch=watch, rows=size)
     return query
 
 

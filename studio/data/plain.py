@@ -13,6 +13,7 @@ from studio.data.db import literal, readable
 from studio.data.facts import Facts
 from studio.data.json_records import Container
 from studio.data.laid_out import NO_NULL
+from studio.data.numbering import NUMBERED
 from studio.data.packing import Packing
 from studio.data.source import Source
 from studio.data.table import Lines
@@ -91,9 +92,9 @@ def _cells(source: Source, dialect: Dialect) -> tuple[str, Lines]:
     rest = ", ".join(names)
     kept = f"CASE WHEN problem IS NOT NULL THEN {aside} ELSE '' END AS aside"
     return (
-        f"(SELECT NULL::BIGINT AS line, breaks, problem, {kept}, {rest} "
+        f"(SELECT {NUMBERED}(breaks) AS line, breaks, problem, {kept}, {rest} "
         f"FROM (SELECT *, ({breaks})::INTEGER AS breaks, {problem} AS problem FROM (SELECT {filled} FROM {scan})))"
-    ), "breaks"
+    ), "chunks"
 
 
 def _doubtful(names: list[str], dialect: Dialect) -> str:

@@ -56,6 +56,7 @@ def tables(source: Source, packing: Packing, folder: Path) -> Iterator[Table]:
             direct=True,
             physical_lines=source.facts.lines,
             row_bytes=source.bytes // max(1, source.facts.lines),
+            bytes=source.bytes,
         )
     yield _laid_out(source, packing, folder)
 
@@ -165,7 +166,7 @@ def _laid_out(source: Source, packing: Dialect | Json, folder: Path) -> Table:
         if isinstance(packing, Dialect)
         else _json_table(source, packing, written.records, written.good)
     )
-    return replace(table, row_bytes=source.bytes // max(1, written.total))
+    return replace(table, row_bytes=source.bytes // max(1, written.total), bytes=source.bytes)
 
 
 def _csv_findings(dialect: Dialect) -> Iterator[Finding]:

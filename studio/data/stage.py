@@ -25,6 +25,7 @@ from studio.data.judges import judged
 from studio.data.judges.rules import MESSAGES_TYPE
 from studio.data.keying import KEY_VERSION, normalised, prompt_key, row_key
 from studio.data.marks import marked
+from studio.data.numbering import line_of, starts
 from studio.data.table import Table
 from studio.data.texts import carried, extra_columns, texts
 from studio.data.turns import repaired_turns
@@ -60,10 +61,8 @@ def rows_of(stage: Path) -> str:
     scan = f"read_parquet({readable(stage)}, file_row_number=true)"
     rows = f"(SELECT file_row_number AS row_id, * EXCLUDE (file_row_number, breaks, keys) FROM {scan})"
     if layout["lines"] != "stored":
-        # Editor lines follow from the place of a row and the line ends inside the rows before it.
-        line = f"file_row_number + {int(layout['first'])}"
-        if layout["lines"] == "breaks":
-            line = f"({line} + sum(breaks) OVER (ROWS UNBOUNDED PRECEDING) - breaks)::BIGINT"
+        # Editor lines follow from the place of a row, or from that of its chunk.
+        line = f"file_row_number + {int(layout['first'])}" if layout["lines"] == "one" else line_of(layout["starts"])
         hidden = "file_row_number, line, breaks, keys"
         rows = f"(SELECT file_row_number AS row_id, {line} AS line, * EXCLUDE ({hidden}) FROM {scan})"
     left_out = stage.with_name(LEFT_OUT)
@@ -88,20 +87,41 @@ def write_stage(
     path, partial = folder / STAGE, folder / f"{STAGE}.part"
     extras = extra_columns(table, shape)
     rows = _judged(table, shape, extras, fixes)
-    query = f"""
-        COPY (
+    select = f"""
           SELECT * REPLACE (CASE WHEN reason IS NOT NULL THEN {table.raw_text} END AS raw),
             CASE WHEN reason IS NULL THEN {row_key()} END AS row_key,
-            CASE WHEN reason IS NULL THEN {prompt_key("prompt")} END AS prompt_key,
-            length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc
-          FROM ({marked(rows)})
-        ) TO {writable(partial)} ({parquet(table.row_bytes)})"""
-    watched(connection, query, watch, "staging", table.physical_lines, "rows")
+            CASE WHEN reason IS NULL THEN {prompt_key("prompt")} END AS prompt_key
+          FROM ({marked(f"SELECT *, length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc FROM ({rows})")})"""
+    _require_order(select, connection)
+    query = f"COPY ({select}) TO {writable(partial)} ({parquet(table.row_bytes)})"
+    watched(connection, query, watch, "staging", table.bytes, "bytes")
     with disk_errors(str(folder)):
         (folder / LEFT_OUT).unlink(missing_ok=True)
-        (folder / LAYOUT).write_text(json.dumps({"lines": table.lines, "first": table.first_line}), "utf-8")
+        (folder / LAYOUT).write_text(json.dumps(_layout(table, partial, connection)), "utf-8")
     partial.replace(path)
     return path
+
+
+def _require_order(select: str, connection: duckdb.DuckDBPyConnection) -> None:
+    """Rows keep their order through everything but joins, groups and sorts, and their place is their number."""
+    plan = "".join(text for _, text in connection.execute(f"EXPLAIN {select}").fetchall()).upper()
+    lost = [operator for operator in ("JOIN", "GROUP", "AGGREGATE", "UNION", "ORDER", "DISTINCT") if f" {operator}" in plan]
+    if lost:
+        raise AssertionError(f"the staging query does not keep rows in order: {lost}")
+
+
+def _layout(table: Table, stage: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, object]:
+    layout: dict[str, object] = {"lines": table.lines, "first": table.first_line}
+    if table.lines == "chunks":
+        scan = f"read_parquet({readable(stage)}, file_row_number=true)"
+        layout["starts"] = starts(scan, table.first_line, connection)
+    return layout
+
+
+def torn(stage: Path) -> bool:
+    """Whether the lines of this stage cannot be told, because records did not come in whole chunks."""
+    layout = json.loads(stage.with_name(LAYOUT).read_text("utf-8"))
+    return layout["lines"] == "chunks" and layout["starts"] is None
 
 
 def _judged(table: Table, shape: Shape | None, extras: Sequence[str], fixes: Sequence[Fix]) -> str:

@@ -24,7 +24,7 @@ SAMPLED_ROWS = 300
 # A sampled value is looked at for its kind and its first words.
 _SAMPLED_CHARACTERS = 20_000
 
-Lines = Literal["stored", "one", "breaks"]
+Lines = Literal["stored", "one", "chunks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Table:
     than one column has.
 
     ``lines`` says how editor lines are known: ``stored`` in ``line``; ``one`` line per record, the first on ``first_line``; or
-    ``breaks``, where a record may hold ``breaks`` more. ``direct`` tables read the person's file itself on trust: when it has
+    ``chunks``, where ``line`` counts from the start of a chunk of rows (see ``numbering``).
+    ``direct`` tables read the person's file itself on trust: when it has
     not exactly ``physical_lines`` lines in the end, the trust was wrong. ``regular`` are the keys of most JSON rows, in their
     order, and ``lists`` the columns that hold lists there.
     """
@@ -57,6 +58,7 @@ class Table:
     first_line: int = 1
     container: Container = "jsonl"
     row_bytes: int = 0
+    bytes: int = 0
     direct: bool = False
     physical_lines: int = 0
     regular: tuple[str, ...] = ()

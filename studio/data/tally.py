@@ -15,7 +15,7 @@ import duckdb
 from studio.data.db import literal, readable
 from studio.data.keys import Keys
 from studio.data.plain import DOUBT
-from studio.data.stage import rows_of
+from studio.data.stage import rows_of, torn
 from studio.data.table import Table
 from studio.data.types import SHOWN_LINES, Finding
 
@@ -45,9 +45,10 @@ def tally(table: Table, stage: Path, connection: duckdb.DuckDBPyConnection) -> T
           count(*) FILTER (reason = 'not_an_object'), count(*) FILTER (repaired) FROM {scan}"""
     rows, breaks, doubts, bare, repaired = connection.execute(query).fetchone() or (0, 0, 0, 0, 0)
     missing = table.lines != "stored" and rows + breaks + table.first_line - 1 != table.physical_lines
-    findings = _repaired(stage, repaired, connection) if repaired else ()
+    doubtful = table.direct and (doubts > 0 or missing or torn(stage))
+    findings = _repaired(stage, repaired, connection) if repaired and not doubtful else ()
     keys = _keys(table, scan, connection) if table.format in ("json", "jsonl") else ()
-    return Tally(rows, bare, table.direct and (doubts > 0 or missing), keys, findings)
+    return Tally(rows, bare, doubtful, keys, findings)
 
 
 def first_line(stage: Path, connection: duckdb.DuckDBPyConnection) -> int | None:

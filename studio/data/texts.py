@@ -10,10 +10,11 @@ that may be numbers or lists) are looked at one by one; both ways give the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
+from studio.data import numbering
 from studio.data.db import literal
 from studio.data.json_repair import repaired
 from studio.data.table import Table, key_of
@@ -40,7 +41,8 @@ def carried(extras: Sequence[str]) -> str:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give the connection what ``texts`` calls for lines that are nearly JSON."""
+    """Give the connection the functions of ours that ``texts`` and the records call."""
+    numbering.prepare(connection)
     connection.create_function(_MENDED, _mended, ["VARCHAR"], "VARCHAR", null_handling="special")
 
 
@@ -77,13 +79,10 @@ def _of_json(table: Table, wanted: Sequence[tuple[str, str]]) -> str:
     places = [(part, place) for part, column in wanted for place in table.columns[column]]
     paths = "[" + ", ".join(literal(place) for _, place in places) + "]::VARCHAR[]"
     direct = _direct(table, wanted)
-    keys = "[" + ", ".join(literal(key) for key in table.regular) + "]::VARCHAR[]"
-    form = literal(json.dumps(dict.fromkeys(direct.values(), "VARCHAR"), ensure_ascii=False))
-    usual = f"CASE WHEN found = {keys} THEN json_transform(json, {form}) END" if direct else "NULL"
     odd = " OR ".join(_may_be_no_text(f"usual.{_name(key)}", part, table, wanted) for part, key in direct.items())
     parts = [_part(part, direct.get(part), places, table, wanted) for part, _ in wanted]
     # An empty object has no keys; nor has anything that is no object.
-    problem = f"""CASE WHEN told <> 'repaired_json' THEN told WHEN found IS NULL THEN 'broken_json'
+    problem = """CASE WHEN sure THEN NULL WHEN told <> 'repaired_json' THEN told WHEN found IS NULL THEN 'broken_json'
         WHEN len(found) = 0 AND json_type(json) <> 'OBJECT' THEN 'not_an_object' END"""
     return f"""
         SELECT {", ".join(["line", "breaks", "raw", "problem", "keys", "repaired", *parts])} FROM (
@@ -91,20 +90,51 @@ def _of_json(table: Table, wanted: Sequence[tuple[str, str]]) -> str:
             CASE WHEN NOT plain AND problem IS NULL THEN json_type(json, {paths}) END AS types
           FROM (SELECT line, breaks, raw, json, repaired, usual, {problem} AS problem,
               coalesce({f"usual IS NOT NULL AND NOT ({odd})" if direct else "false"}, false) AS plain,
-              CASE WHEN found <> {keys} THEN to_json(found)::VARCHAR END AS keys
-            FROM (SELECT *, {usual} AS usual FROM ({_parsed(table)}))))"""
+              CASE WHEN sure THEN NULL WHEN found <> {_usual_keys(table)} THEN to_json(found)::VARCHAR END AS keys
+            FROM ({_parsed(table, direct)})))"""
 
 
-def _parsed(table: Table) -> str:
-    """SQL with ``line, breaks, raw, told, json, found, repaired``: the row as JSON, mended where that is possible."""
+def _parsed(table: Table, direct: Mapping[str, str]) -> str:
+    """SQL with ``line, breaks, raw, told, json, found, repaired, sure, usual``: the row as JSON, mended where possible.
+
+    ``found`` are its keys; ``usual`` are the values when these are the usual keys, and of ``sure`` rows that is proved.
+    """
+    form = literal(json.dumps(dict.fromkeys(direct.values(), "VARCHAR"), ensure_ascii=False))
+    read = "coalesce(problem, 'repaired_json') = 'repaired_json'"
+    quick = f"CASE WHEN {read} THEN TRY(json_transform(value, {form})) END" if direct else "NULL"
+    mended = f"CASE WHEN mended IS NULL THEN quick ELSE json_transform(mended, {form}) END" if direct else "NULL"
     return f"""
-        SELECT line, breaks, value AS raw, told, coalesce(mended, value) AS json,
-          CASE WHEN own IS NULL AND mended IS NOT NULL THEN TRY(json_keys(mended)) ELSE own END AS found,
-          mended IS NOT NULL OR coalesce(told = 'repaired_json', false) AS repaired
-        FROM (SELECT *, CASE WHEN own IS NULL AND told IS NULL THEN {_MENDED}(value) END AS mended
-          FROM (SELECT line, breaks, problem AS told, value,
-              CASE WHEN coalesce(problem, 'repaired_json') = 'repaired_json' THEN TRY(json_keys(value)) END AS own
-            FROM {table.records}))"""
+        SELECT line, breaks, value AS raw, told, coalesce(mended, value) AS json, found, sure,
+          mended IS NOT NULL OR coalesce(told = 'repaired_json', false) AS repaired,
+          CASE WHEN sure THEN quick WHEN found = {_usual_keys(table)} THEN {mended} END AS usual
+        FROM (SELECT *, CASE WHEN own IS NULL AND mended IS NOT NULL THEN TRY(json_keys(mended)) ELSE own END AS found
+          FROM (SELECT *, CASE WHEN NOT sure AND own IS NULL AND told IS NULL THEN {_MENDED}(value) END AS mended
+            FROM (SELECT *, CASE WHEN NOT sure AND {read.replace("problem", "told")} THEN TRY(json_keys(value)) END AS own
+              FROM (SELECT *, coalesce({_sure(table, direct)}, false) AS sure
+                FROM (SELECT line, breaks, problem AS told, value, {quick} AS quick FROM {table.records})))))"""
+
+
+def _usual_keys(table: Table) -> str:
+    return "[" + ", ".join(literal(key) for key in table.regular) + "]::VARCHAR[]"
+
+
+def _sure(table: Table, direct: Mapping[str, str]) -> str:
+    """SQL for whether a row has the usual keys and no others, by its length: the texts and the signs around them fill it.
+
+    The signs have the same length in every row that one program wrote, but for rows with escaped letters, which are then
+    looked at more closely. A key more would take at least the five letters of ``,"":0``.
+    """
+    if not direct or set(direct.values()) != set(table.regular):
+        return "false"
+    names = [json.dumps(key, ensure_ascii=False) for key in table.regular]
+    # Braces, quotation marks, colons and commas; the usual style of Python puts a space behind each of the last two.
+    tight = 2 + sum(len(name.encode()) + 3 for name in names) + len(names) - 1
+    loose = tight + 2 * len(names) - 1
+    left = " - ".join(["strlen(value)", *(f"strlen(quick.{_name(key)})" for key in table.regular)])
+    return (
+        f"({left} = {tight} AND starts_with(value, {literal('{' + names[0] + ':' + chr(34))})) OR "
+        f"({left} = {loose} AND starts_with(value, {literal('{' + names[0] + ': ' + chr(34))}))"
+    )
 
 
 def _direct(table: Table, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -126,10 +156,9 @@ def _may_be_no_text(text: str, part: str, table: Table, wanted: Sequence[tuple[s
     if _is_extra(part):
         # Only its text is kept, which is the same whatever the type.
         return "false"
-    words = "('true', 'false', 'NaN', 'Infinity', 'nan', 'inf')"
-    return (
-        f"coalesce(({text} >= '-' AND {text} < ':') {listed} OR ({text} >= '{{' AND {text} < '|') OR {text} IN {words}, false)"
-    )
+    # One comparison after the other, because a list of words becomes a join.
+    words = " OR ".join(f"{text} = {literal(word)}" for word in ("true", "false", "NaN", "Infinity", "nan", "inf"))
+    return f"coalesce(({text} >= '-' AND {text} < ':') {listed} OR ({text} >= '{{' AND {text} < '|') OR {words}, false)"
 
 
 def _part(
