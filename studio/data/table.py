@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some rows as Python values: the first ones, and a few from further on. ``keys`` are those of JSON rows, in their order."""
+    """Some rows as Python values: the first ones, and a few from further on. ``keys`` are those of JSON rows, in order."""
 
     rows: tuple[Mapping[str, object], ...] = ()
     keys: tuple[tuple[str, ...], ...] = field(default=())
