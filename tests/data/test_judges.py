@@ -34,6 +34,32 @@ def test_a_file_of_this_form(case, tmp_path):
     assert told["outcome"] == case.outcome, told["warnings"]
 
 
+AGAIN = (
+    "alpaca",
+    "tools_and_weights",
+    "sharegpt",
+    "mixed",
+    "whole_chats",
+    "transcripts_of_pairs",
+    "turns_before_the_answers",
+    "rewards",
+)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in AGAIN], ids=lambda case: case.name)
+def test_what_is_written_is_read_again_as_the_same(case, tmp_path):
+    source, written = tmp_path / "original.dat", tmp_path / "written.dat"
+    source.write_text(case.content(), "utf-8", newline="")
+    first = data.inspect(source, case.file_name, tmp_path / "first")
+    rows = list(data.canonical_rows(first))
+    written.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    again = data.inspect(written, "again.jsonl", tmp_path / "again")
+    assert again.shape.training == first.shape.training
+    assert again.shape.exact
+    assert again.rows_rejected == 0
+    assert list(data.canonical_rows(again)) == rows
+
+
 @pytest.mark.parametrize("kind", PARTS)
 def test_rows_keep_their_place(kind):
     """The number of a row is its place, so no judge may join, sort, group or filter."""

@@ -11,6 +11,7 @@ from studio.data.judges.turns import (
     Mended,
     Place,
     answer_of,
+    asking,
     odd_order,
     prompt_of,
     reading,
@@ -31,12 +32,13 @@ def preferences(shape: Shape, mended: Mended) -> Ruling:
     cells = shape.kind == "preference_messages" or normal(shape.column("chosen") or "") == "preferred output"
     scripts = shape.kind == "preference_hh"
     steps = [
+        *asking(shape),
         _ordered(shape),
         *reading(Place("g_", "good_text", "good_type", cells=cells, scripts=scripts, mixed=True)),
         *reading(Place("b_", "bad_text", "bad_type", cells=cells, scripts=scripts, mixed=True)),
     ]
     if prompt:
-        steps += reading(Place("q_", "prompt_text", "prompt_type", cells=cells, mixed=True))
+        steps += reading(Place("q_", "ask_text", "ask_type", cells=cells, mixed=True))
     else:
         steps += [f"NULL::{MESSAGES_TYPE} AS q_turns, NULL::VARCHAR AS q_wrong"]
     steps += _split_answers(shape) + _before(shape, system)
@@ -81,7 +83,7 @@ def _ordered(shape: Shape) -> str:
 def _split_answers(shape: Shape) -> list[str]:
     """Steps for ``good`` and ``bad``, the two answers, and ``asked``, a prompt that is plain text."""
     if shape.column("prompt"):
-        return [f"{_answer('good', 'good_text')}, {_answer('bad', 'bad_text')}, {with_input('prompt', shape)} AS asked"]
+        return [f"{_answer('good', 'good_text')}, {_answer('bad', 'bad_text')}, {with_input('ask', shape)} AS asked"]
     # Without a prompt, what both texts have in common at their start is the prompt: whole words, and the space after them.
     plain = "g_turns IS NULL AND b_turns IS NULL"
     words = [f"CASE WHEN {plain} THEN regexp_extract_all({side}_text, '\\S+\\s*|^\\s+') END" for side in ("good", "bad")]
@@ -115,7 +117,7 @@ def _before(shape: Shape, system: str) -> list[str]:
     tools = "tools_text" if shape.column("tools") else ""
     if not tools and shape.column("prompt"):
         # OpenAI's preference form keeps the tools beside the messages of the prompt.
-        tools = "(CASE WHEN prompt_type = 'OBJECT' THEN json_extract(prompt_text, '$.tools')::VARCHAR END)"
+        tools = "(CASE WHEN ask_type = 'OBJECT' THEN json_extract(ask_text, '$.tools')::VARCHAR END)"
     if tools:
         steps.append(f"CASE WHEN merged IS NOT NULL THEN {final} END AS untooled")
         final = with_tools("untooled", tools)
@@ -127,7 +129,7 @@ def _needed(shape: Shape) -> list[tuple[str, str]]:
     needed, prompt = [("good", shape.column("chosen")), ("bad", shape.column("rejected"))], shape.column("prompt")
     rules: list[tuple[str, str]] = []
     if prompt and shape.kind == "preference":
-        rules.append(("prompt_type IS NULL", f"missing_field:{prompt}"))
+        rules.append(("ask_type IS NULL", f"missing_field:{prompt}"))
     rules += [(f"{part}_type IS NULL", f"missing_field:{column}") for part, column in needed]
     if shape.column("label"):
         rules.append(("tied", "identical_pair:neither answer is marked as the better one"))
@@ -136,7 +138,7 @@ def _needed(shape: Shape) -> list[tuple[str, str]]:
         rules.append((nested, f"wrong_type:{column}"))
         rules.append((f"{blank(part + '_text')} OR {part}_text = '[]'", f"empty_value:{column}"))
     if prompt:
-        rules.append((f"prompt_type IN {NESTED} AND q_turns IS NULL AND prompt_text <> '[]'", f"wrong_type:{prompt}"))
+        rules.append((f"ask_type IN {NESTED} AND q_turns IS NULL AND ask_text <> '[]'", f"wrong_type:{prompt}"))
         rules.append((f"before IS NULL AND {blank('asked')}", f"empty_value:{prompt}"))
     return rules
 

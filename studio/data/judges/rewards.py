@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from studio.data.judges.rules import NESTED, Ruling, blank, first_of, scalar
-from studio.data.judges.turns import Mended, Place, answer_of, odd_order, prompt_of, reading, turn, who, with_system
+from studio.data.judges.turns import Mended, Place, answer_of, asking, odd_order, prompt_of, reading, turn, who, with_system
 from studio.data.types import Shape
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -18,13 +18,18 @@ def rewards(shape: Shape, mended: Mended) -> Ruling:
     _ = mended
     system = "system_text" if shape.column("system") else "NULL::VARCHAR"
     completion = shape.column("completion")
-    steps = [*reading(Place("q_", "prompt_text", "prompt_type", cells=True, mixed=True)), *_answered(shape), *_measured(shape)]
+    steps = [
+        *asking(shape),
+        *reading(Place("q_", "ask_text", "ask_type", cells=True, mixed=True)),
+        *_answered(shape),
+        *_measured(shape),
+    ]
     before = with_system("asked_turns", system)
     steps.append(f"CASE WHEN asked_turns IS NOT NULL THEN {before} END AS before")
     lone = "len(before) = 1 AND before[1].more IS NULL"
     led = "len(before) = 2 AND before[1].role = 'system' AND before[1].more IS NULL AND before[2].more IS NULL"
     scalars = [
-        "prompt_type",
+        "ask_type",
         *(["completion_type"] if completion else []),
         *(["answer_type"] if shape.column("answer") else []),
     ]
@@ -34,7 +39,7 @@ def rewards(shape: Shape, mended: Mended) -> Ruling:
         f"coalesce({first_of(_asked(shape))}, q_wrong, {first_of([*_ends(), *_rules(shape)])})",
         {
             "system": f"CASE WHEN before IS NULL THEN {said} WHEN {led} THEN before[1].content END",
-            "prompt": f"CASE WHEN before IS NULL THEN prompt_text ELSE {prompt_of('before')} END",
+            "prompt": f"CASE WHEN before IS NULL THEN ask_text ELSE {prompt_of('before')} END",
             "completion": "answered",
             "messages": f"CASE WHEN before IS NOT NULL AND NOT ({lone}) AND NOT ({led}) THEN before END",
             "reference": "reference_text",
@@ -97,9 +102,9 @@ def _measured(shape: Shape) -> list[str]:
 def _asked(shape: Shape) -> list[tuple[str, str]]:
     column = shape.column("prompt")
     return [
-        ("prompt_type IS NULL", f"missing_field:{column}"),
-        (f"{blank('prompt_text')} OR prompt_text = '[]'", f"empty_value:{column}"),
-        (f"prompt_type IN {NESTED} AND q_turns IS NULL", f"wrong_type:{column}"),
+        ("ask_type IS NULL", f"missing_field:{column}"),
+        (f"{blank('ask_text')} OR ask_text = '[]'", f"empty_value:{column}"),
+        (f"ask_type IN {NESTED} AND q_turns IS NULL", f"wrong_type:{column}"),
     ]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from studio.data.db import literal
 from studio.data.judges.rules import NESTED, blank, scalar
 from studio.data.shapes.contents import SCRIPT_ROLES, SCRIPTS
+from studio.data.types import Shape
 
 #: What is told about a conversation whose last turn is not the one to learn from.
 LAST_NOT_ASSISTANT = "the last message is not by the assistant"
@@ -106,6 +107,18 @@ def reading(place: Place, mended: Mended | None = None) -> list[str]:
         f"len(list_filter({p}read, lambda r: r.role <> lower(trim(r.role)))) > 0 AS {p}odd",
         f"CASE WHEN {p}list IS NULL OR {p}plain THEN NULL {_wrongs(p)} END AS {p}wrong",
         f"len(list_filter({p}read, lambda r: {scalar('r.kind')})) > 0 AS {p}numbers",
+    ]
+
+
+def asking(shape: Shape) -> list[str]:
+    """The step for ``ask_text`` and ``ask_type``: the prompt, or the conversation that stands in another column instead."""
+    if not shape.column("prompt"):
+        return []
+    if not shape.column("messages"):
+        return ["prompt_text AS ask_text, prompt_type AS ask_type"]
+    lacking = "coalesce(prompt_type, 'NULL') = 'NULL' OR prompt_text = ''"
+    return [
+        ", ".join(f"CASE WHEN {lacking} THEN messages_{what} ELSE prompt_{what} END AS ask_{what}" for what in ("text", "type"))
     ]
 
 

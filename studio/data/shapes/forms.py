@@ -17,11 +17,11 @@ PARTS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "prompt_completion": (("prompt", "completion"), ("system", "label", "images")),
     "alpaca": (("instruction", "output"), ("input", "system", "history", "label", "images")),
     "mixed": ((), ("prompt", "completion", "messages", "conversations", "instruction", "input", "output", "system", "tools")),
-    "preference": (("prompt", "chosen", "rejected"), ("input", "system", "label", "images")),
+    "preference": (("prompt", "chosen", "rejected"), ("messages", "input", "system", "label", "images")),
     "preference_hh": (("chosen", "rejected"), ("system", "label")),
-    "preference_messages": (("chosen", "rejected"), ("prompt", "input", "system", "label", "tools", "images")),
-    "rl_reward": (("prompt", "reward"), ("reward_name", "completion", "system")),
-    "rl_answer": (("prompt", "answer"), ("test", "reward_name", "completion", "system")),
+    "preference_messages": (("chosen", "rejected"), ("prompt", "messages", "input", "system", "label", "tools", "images")),
+    "rl_reward": (("prompt", "reward"), ("messages", "reward_name", "completion", "system")),
+    "rl_answer": (("prompt", "answer"), ("messages", "test", "reward_name", "completion", "system")),
     "text": (("text",), ()),
 }
 #: What a person may choose, and the form that it makes: the first whose parts are all chosen.

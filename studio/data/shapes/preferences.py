@@ -55,6 +55,9 @@ def _shape(view: View, pair: Pair, *, exact: bool, winner: str = "") -> Shape | 
     chats = view.mostly(pair[0], "chat")
     if prompt:
         columns.insert(0, ("prompt", prompt))
+        longer = view.longer_prompts(prompt)
+        if longer:
+            columns.append(("messages", longer))
         beside = view.own(("input", "context"))
         if beside and beside not in {prompt, *taken} and "instruction" in prompt.lower():
             columns.insert(1, ("input", beside))

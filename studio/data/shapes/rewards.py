@@ -42,7 +42,7 @@ def _with_reward(view: View) -> Shape | None:
         "system": view.own(own["system"]),
     }
     why = f'"{reward}" says how good each row is.' if reward else f'"{name}" names the reward of each prompt.'
-    return _shape("rl_reward", {**found, "system": view.own(own["system"])}, exact=exact, why=why)
+    return _shape(view, "rl_reward", {**found, "system": view.own(own["system"])}, exact=exact, why=why)
 
 
 def _with_reference(view: View) -> Shape | None:
@@ -57,7 +57,9 @@ def _with_reference(view: View) -> Shape | None:
     found = {"prompt": prompt, "answer": reference, "test": test, "reward_name": name}
     why = f'"{reference or test}" is what an attempt is checked against.'
     doubt = _ALSO_SUPERVISED if reference and normal(reference) in _EITHER else ""
-    return _shape("rl_answer", {**found, "system": view.own(own["system"])}, exact=exact and not doubt, why=why, doubt=doubt)
+    return _shape(
+        view, "rl_answer", {**found, "system": view.own(own["system"])}, exact=exact and not doubt, why=why, doubt=doubt
+    )
 
 
 def _with_marked_answer(view: View) -> Shape | None:
@@ -68,10 +70,10 @@ def _with_marked_answer(view: View) -> Shape | None:
         return None
     if view.mostly(answer, "solution"):
         why = f'The texts in "{answer}" end with a marked final answer, which can be checked.'
-        return _shape("rl_answer", {"prompt": prompt, "answer": answer}, exact=exact, why=why, doubt=_ALSO_SUPERVISED)
+        return _shape(view, "rl_answer", {"prompt": prompt, "answer": answer}, exact=exact, why=why, doubt=_ALSO_SUPERVISED)
     if view.mostly(prompt, "asks"):
         why = f'The conversations in "{prompt}" end with a question, and "{answer}" is what an attempt is checked against.'
-        return _shape("rl_answer", {"prompt": prompt, "answer": answer}, exact=exact, why=why)
+        return _shape(view, "rl_answer", {"prompt": prompt, "answer": answer}, exact=exact, why=why)
     return None
 
 
@@ -81,7 +83,7 @@ def _with_score(view: View) -> Shape | None:
     answers = [column for _, column in ranked("completion", view.columns) if column not in (score, prompt)]
     if not score or not prompt or answers or not view.mostly(score, "number"):
         return None
-    return _shape("rl_reward", {"prompt": prompt, "reward": score}, exact=False, why=f'"{score}" sounds like a reward.')
+    return _shape(view, "rl_reward", {"prompt": prompt, "reward": score}, exact=False, why=f'"{score}" sounds like a reward.')
 
 
 def _with_number(view: View) -> Shape | None:
@@ -94,7 +96,7 @@ def _with_number(view: View) -> Shape | None:
     if found is None or not view.mostly(answer, "number") or found.distinct < 3:
         return None
     why = f'The answers in "{answer}" are numbers, which can be checked.'
-    return _shape("rl_answer", {"prompt": prompt, "answer": answer}, exact=False, why=why, doubt=_ALSO_SUPERVISED)
+    return _shape(view, "rl_answer", {"prompt": prompt, "answer": answer}, exact=False, why=why, doubt=_ALSO_SUPERVISED)
 
 
 def _reference(view: View) -> str | None:
@@ -116,6 +118,7 @@ def _prompt(view: View, taken: set[str | None]) -> tuple[str | None, bool]:
     return (rest[0] if rest else None), False
 
 
-def _shape(kind: Kind, found: dict[str, str | None], *, exact: bool, why: str, doubt: str = "") -> Shape:
+def _shape(view: View, kind: Kind, found: dict[str, str | None], *, exact: bool, why: str, doubt: str = "") -> Shape:
+    found = {**found, "messages": view.longer_prompts(found["prompt"])}
     columns = tuple((part, column) for part, column in found.items() if column)
     return Shape(kind, columns, exact, why, training(kind), method_why(kind, sure=exact and not doubt, doubt=doubt))

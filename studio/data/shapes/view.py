@@ -47,6 +47,13 @@ class View:
         found = self.look(column)
         return unknown if found is None else float(getattr(found, trait)) >= MOST
 
+    def longer_prompts(self, prompt: str | None) -> str | None:
+        """The column with the conversations of the rows that have no prompt, when prompts are of both kinds."""
+        column = self.own(("messages",))
+        if not column or not prompt or column == prompt or not self.mostly(column, "asks"):
+            return None
+        return column if any(blank(row.get(prompt)) and not blank(row.get(column)) for row in self.rows) else None
+
     def has(self, row: Mapping[str, object], columns: Iterable[str]) -> bool:
         """Whether the row has something in each of these columns."""
         return not any(blank(row.get(column)) for column in columns)
