@@ -16,6 +16,7 @@ from typing import Any, Final
 import duckdb
 
 from studio.data.assign import PARTS, PartName
+from studio.data.check import Report
 from studio.data.db import disk_errors, literal, parquet, watched, writable
 from studio.data.judges.rules import MESSAGES_TYPE
 from studio.data.marks import marked
@@ -24,15 +25,11 @@ from studio.data.stored import stored, table_of, write
 from studio.data.texts import MOST_EXTRAS
 from studio.data.types import (
     Dataset,
-    Example,
     Inspection,
-    Lengths,
-    LengthStats,
     Shape,
     SplitPlan,
     TrainingType,
     Watch,
-    messages_from,
 )
 
 #: The extra column that names the source of a row: always the first.
@@ -41,7 +38,6 @@ SOURCE: Final = "source"
 _PREVIEWED: Final = ("source", "prompt", "completion")
 _PREVIEW_ROWS: Final = 20
 _PREVIEW_CHARACTERS: Final = 300
-_LENGTHS: Final = ("quantile_disc({0}, 0.5)", "quantile_disc({0}, 0.95)", "max({0})", "sum({0})")
 _MILLION: Final = 1_000_000
 # Digits of a key that no part depends on.
 _ROW_CHANCE: Final = f"(row_key // 65536 % {_MILLION}) / {_MILLION}.0"
@@ -102,8 +98,9 @@ def write_stage(
     total = sum(source.inspection.rows_usable for source in sources)
     each = " UNION ALL ".join(_rows(source, extras, connection) for source in sources)
     nothing = ", ".join(f"NULL::VARCHAR AS {name}" for name in ("raw", "reason", "detail", "breaks", "keys"))
-    flat = f"SELECT *, {nothing}, false AS converted, false AS odd_turns FROM ({each})"
-    query = f"SELECT *, length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc FROM ({marked(flat)})"
+    never = ", ".join(f"false AS {name}" for name in ("converted", "odd_turns", "repaired"))
+    sizes = "length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc"
+    query = f"SELECT *, NULL::BIGINT AS flags FROM ({marked(f'SELECT *, {sizes}, {nothing}, {never} FROM ({each})')})"
     largest = max(row_bytes(source) for source in sources)
     partial = folder / f"{STAGE}.part"
     try:
@@ -111,7 +108,7 @@ def write_stage(
         watched(connection, copy, watch, "mixing", total, "rows")
         with disk_errors(str(folder)):
             (folder / LEFT_OUT).unlink(missing_ok=True)
-            (folder / LAYOUT).write_text(json.dumps({"lines": "stored", "first": 0}), "utf-8")
+            (folder / LAYOUT).write_text(json.dumps({"lines": "stored", "first": 0, "flags": []}), "utf-8")
             partial.replace(folder / STAGE)
     finally:
         partial.unlink(missing_ok=True)
@@ -243,11 +240,11 @@ def inspection_of(
     shape: Shape,
     extras: tuple[str, ...],
     folder: Path,
+    report: Report,
     connection: duckdb.DuckDBPyConnection,
 ) -> Inspection:
     """The mixture as if it had been read from one file."""
     rows = rows_of(folder / STAGE)
-    total, different, characters, answers = _numbers(rows, connection)
     cut = ", ".join(f"left({column}, {_PREVIEW_CHARACTERS})" for column in ("x0", "prompt", "coalesce(completion, '')"))
     preview = connection.execute(f"SELECT {cut} FROM {rows} ORDER BY row_id LIMIT {_PREVIEW_ROWS}").fetchall()
     built = [
@@ -260,15 +257,16 @@ def inspection_of(
         delimiter=None,
         columns=(*(column for _, column in shape.columns), *extras),
         shape=shape,
-        rows_total=total,
-        rows_usable=total,
-        rows_rejected=0,
-        duplicate_rows=total - different,
-        findings=(),
+        rows_total=report.total,
+        rows_usable=report.usable,
+        rows_rejected=report.total - report.usable,
+        duplicate_rows=report.duplicates,
+        near_duplicate_rows=report.near_duplicates,
+        findings=report.findings,
         preview_columns=_PREVIEWED,
         preview=tuple(tuple(row) for row in preview),
-        example=_example(rows, shape, connection),
-        lengths=LengthStats(characters, answers),
+        example=report.example,
+        lengths=report.lengths,
         fingerprint=hashlib.sha256(json.dumps(built, ensure_ascii=False).encode()).hexdigest(),
         bytes=sum(source.inspection.bytes for source in sources),
         folder=folder,
@@ -276,23 +274,3 @@ def inspection_of(
         container="parquet",
         extras=extras,
     )
-
-
-def _numbers(rows: str, connection: duckdb.DuckDBPyConnection) -> tuple[int, int, Lengths, Lengths]:
-    of = ", ".join(f"coalesce({number}, 0)" for number in _LENGTHS)
-    query = f"SELECT count(*), count(DISTINCT row_key), {of.format('lp')}, {of.format('lc')} FROM {rows}"
-    found = [int(value) for value in connection.execute(query).fetchone() or (0,) * 10]
-    return found[0], found[1], Lengths(*found[2:6]), Lengths(*found[6:10])
-
-
-def _example(rows: str, shape: Shape, connection: duckdb.DuckDBPyConnection) -> Example | None:
-    query = f"SELECT line, system, prompt, completion, messages FROM {rows} ORDER BY row_id LIMIT 1"
-    found = connection.execute(query).fetchone()
-    if found is None:
-        return None
-    line, system, prompt, completion, turns = found
-    if turns is None:
-        answer = completion if shape.training == "SL" else None
-        given = (("system", system), ("user", prompt), ("assistant", answer))
-        turns = [{"role": role, "content": text} for role, text in given if text is not None]
-    return Example(line, messages_from(turns))

@@ -22,7 +22,7 @@ CARD: Final = "DATA_CARD.md"
 
 # What Markdown could take for a mark, and what its readers make links of.
 _MARKS: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&^=@]|^-|(?<=www)\.|:(?=/))", re.IGNORECASE)
-_NUMBERED: Final = re.compile(r"^(\d+)(\.)")
+_NUMBERED: Final = re.compile(r"^(\d+)(\.)(?=\s)")
 # Characters that turn the direction of writing.
 _TURNING: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FENCE: Final = re.compile(r"`{3,}")

@@ -103,23 +103,34 @@ def _tie_beginnings(usable: str, training: TrainingType, connection: duckdb.Duck
 
 
 def _make_labels(connection: duckdb.DuckDBPyConnection) -> None:
-    """Connected components: every prompt takes the smallest label around it, and the label of that, until nothing changes."""
+    """Connected components, in as many rounds as the logarithm of the longest chain.
+
+    In each round every node merges into the first node around it, in an order that is another one each time, so that no chain
+    can be laid out to be slow. The order is nothing to the outcome: the label is the smallest key of a component.
+    """
     connection.execute(f"INSERT INTO links SELECT prompt_key, {_GROUP}, value FROM groups")
+    shared = "SEMI JOIN (SELECT kind, value FROM {0} GROUP BY kind, value HAVING count(*) > 1) USING (kind, value)"
+    connection.execute(f"CREATE TEMP TABLE edges AS SELECT prompt_key AS node, kind, value FROM links {shared.format('links')}")
+    connection.execute("CREATE TEMP TABLE labels AS SELECT DISTINCT node AS prompt_key, node AS label FROM edges")
+    turn = 0
+    while _any(connection, "edges"):
+        turn += 1
+        connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE moves AS SELECT node, arg_min(best, hash(best, {turn})) AS best FROM edges JOIN (
+              SELECT kind, value, arg_min(node, hash(node, {turn})) AS best FROM edges GROUP BY kind, value
+            ) USING (kind, value) GROUP BY node""")
+        connection.execute("""
+            CREATE OR REPLACE TEMP TABLE labels AS SELECT prompt_key, coalesce(best, label) AS label
+            FROM labels LEFT JOIN moves ON label = node""")
+        connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE edges AS WITH moved AS (
+              SELECT DISTINCT best AS node, kind, value FROM edges JOIN moves USING (node))
+            SELECT * FROM moved {shared.format("moved")}""")
     connection.execute("""
-        CREATE TEMP TABLE edges AS SELECT prompt_key, kind, value FROM links
-        SEMI JOIN (SELECT kind, value FROM links GROUP BY kind, value HAVING count(*) > 1) USING (kind, value)""")
-    connection.execute("CREATE TEMP TABLE labels AS SELECT DISTINCT prompt_key, prompt_key AS label FROM edges")
-    while True:
-        connection.execute("""
-            CREATE OR REPLACE TEMP TABLE around AS SELECT prompt_key, min(label) AS label FROM edges JOIN (
-              SELECT kind, value, min(label) AS label FROM edges JOIN labels USING (prompt_key) GROUP BY kind, value
-            ) USING (kind, value) GROUP BY prompt_key""")
-        connection.execute("""
-            CREATE OR REPLACE TEMP TABLE further AS SELECT one.prompt_key, least(one.label, other.label) AS label
-            FROM around one JOIN around other ON other.prompt_key = one.label""")
-        changed = connection.execute(
-            "SELECT count(*) FROM further JOIN labels USING (prompt_key) WHERE further.label <> labels.label"
-        ).fetchone()
-        if changed is None or changed[0] == 0:
-            return
-        connection.execute("CREATE OR REPLACE TEMP TABLE labels AS FROM further")
+        CREATE OR REPLACE TEMP TABLE labels AS
+        SELECT prompt_key, min(prompt_key) OVER (PARTITION BY label) AS label FROM labels""")
+
+
+def _any(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return bool(found and found[0])

@@ -20,6 +20,7 @@ from typing import Final
 from studio.data import blend
 from studio.data.assign import assign, keep_one_of_each, list_prompts
 from studio.data.card import write_card
+from studio.data.check import check_rows
 from studio.data.columns import ordering, value_of
 from studio.data.db import connect, disk_errors
 from studio.data.intake import reopen, write_json
@@ -78,11 +79,12 @@ def mix(
         extras = blend.extras_of(sources)
         blend.write_stage(sources, extras, folder, connection, watch)
         rows = rows_of(folder / STAGE)
-        inspection = blend.inspection_of(title, sources, shape, extras, folder, connection)
+        found = find(folder / STAGE, connection, watch=watch)
+        report = check_rows(shape, folder / STAGE, connection, found)
+        inspection = blend.inspection_of(title, sources, shape, extras, folder, report, connection)
         plan = plan or default_plan(inspection.rows_usable)
-        found = find(folder / STAGE, connection, watch=watch) if plan.near else None
         group = value_of(plan.group, inspection) if plan.group else ""
-        near = folder / NEAR if found else None
+        near = folder / NEAR if plan.near else None
         keep_one_of_each(rows, connection)
         blend.make_pins(sources, connection)
         ties = tie(rows, shape.training, near, group, connection)
@@ -96,14 +98,13 @@ def mix(
         told = blend.told(sources, connection)
         counts = verified(folder, blend.expected(connection), connection, training=shape.training, near=near, group=group)
         seal = seal_of(folder / "test.parquet", connection)
-    inspection = replace(inspection, near_duplicate_rows=found.rows if found else 0)
     with disk_errors(title):
         write_json(folder / "inspection.json", inspection.to_dict())
         write_json(folder / MIXTURE, {"sources": told})
     details = {
         **details_of(inspection, plan, title, counts, seal),
         **placed_words(done, ties, plan, near is not None),
-        "duplicates_dropped": inspection.duplicate_rows,
+        "duplicates_dropped": inspection.rows_usable - done.rows,
         "sql": sql,
         "mixture": told,
     }

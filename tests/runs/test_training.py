@@ -172,7 +172,7 @@ def test_a_full_disk_fails_the_run_and_says_so(house, dataset_id, recipe):
         lambda job: [sys.executable, "-c", wrapper, *processes.command_of(job, house.settings.home)[1:]]
     )
     run = create_run(house.settings, house.store, dataset_id=dataset_id, recipe=recipe, name="", owner=OWNER)
-    house.folder(run.id).mkdir(parents=True)
+    house.folder(run.id).mkdir(parents=True, exist_ok=True)
     with (house.folder(run.id) / files.METRICS).open("wb") as metrics:
         metrics.seek(limit)
         metrics.write(b"\n")
