@@ -41,7 +41,11 @@ _BANDS: Final = 21
 _ROWS: Final = 6
 # Pairs whose sketches agree less than this are not compared: four standard deviations below what counts as alike.
 _SKETCHED: Final = 0.65
-_BATCH: Final = 500_000
+# Pairs that are compared at once, characters that are cut into pieces at once, and texts that are sketched at once: this many
+# take some 30 MB each.
+_PAIRS: Final = 50_000
+_CHARACTERS: Final = 1_000_000
+_TEXTS: Final = 4_000
 # Numbers, and signs that are no letters: other ones make another question ("C" and "C#", 17 + 25 and 17 - 25).
 _TELLING: Final = re.compile(r"\d+|[^\w\s]")
 
@@ -72,7 +76,7 @@ class Likeness:
         numbers = np.fromiter((hash(tuple(_TELLING.findall(text))) for text in self._texts), np.int64, len(self._texts))
         labels = np.array(kinds or [0] * len(self._texts), np.uint64)
         sketches, empty = self._sketches()
-        seen: set[tuple[int, int]] = set()
+        seen: set[int] = set()
         for band in range(_BANDS):
             part = sketches[:, band * _ROWS : (band + 1) * _ROWS].astype(np.uint64)
             keys = _hashed(part, labels)
@@ -81,9 +85,10 @@ class Likeness:
             for left, right in _neighbours(order, keys):
                 agree = numbers[left] == numbers[right]
                 agree[agree] = (sketches[left[agree]] == sketches[right[agree]]).mean(axis=1) >= _SKETCHED
-                fresh = set(zip(left[agree].tolist(), right[agree].tolist(), strict=True)) - seen
-                seen |= fresh
-                yield from sorted(fresh)
+                pairs = left[agree] * len(self._texts) + right[agree]
+                fresh = [pair for pair in np.unique(pairs).tolist() if pair not in seen]
+                seen.update(fresh)
+                yield from (divmod(pair, len(self._texts)) for pair in fresh)
 
     def _sketches(self) -> tuple[npt.NDArray[np.uint16], _Flags]:
         """The MinHash sketch of each text, and which texts have nothing left to compare."""
@@ -167,19 +172,19 @@ def _neighbours(order: npt.NDArray[np.int64], keys: _Hashes) -> Iterator[tuple[n
     same = keys[order[1:]] == keys[order[:-1]]
     starts = np.maximum.accumulate(np.where(np.concatenate([[True], ~same]), np.arange(len(order)), 0))
     second = np.flatnonzero(same) + 1
-    for size in range(0, len(second), _BATCH):
-        chunk = second[size : size + _BATCH]
+    for place in range(0, len(second), _PAIRS):
+        chunk = second[place : place + _PAIRS]
         for first in (chunk - 1, starts[chunk]):
             left, right = order[first], order[chunk]
             yield np.minimum(left, right), np.maximum(left, right)
 
 
 def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Stretches of the texts with about a million characters each."""
+    """Stretches of the texts that are sketched at once."""
     start = length = 0
     for place, text in enumerate(texts):
         length += max(_PIECE, len(text))
-        if length >= 2 * _BATCH:
+        if length >= _CHARACTERS or place + 1 - start >= _TEXTS:
             yield start, place + 1
             start, length = place + 1, 0
     if start < len(texts):
