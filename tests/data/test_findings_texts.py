@@ -106,6 +106,7 @@ LEFT_ALONE = {
         "risk-free",
         "ghp_short",
         "eyJ is how they begin",
+        "it begins with -----BEGIN PRIVATE KEY----- and a line end",
     ],
     "special_tokens": ["was <s>10</s> now 8", "f <| x |> g", "a <s>b</s>", "[inst]", "</span>", "List<S> s", "x <|> y"],
     "mojibake": [
