@@ -154,7 +154,7 @@ def _end_runs(home: Path) -> None:
     import psutil
 
     for process in psutil.process_iter(["cmdline"]):
-        if str(home) in (process.info["cmdline"] or []):
+        if any(part.startswith(str(home)) for part in process.info["cmdline"] or []):
             with contextlib.suppress(psutil.Error):
                 process.kill()
                 process.wait(10)
