@@ -90,33 +90,31 @@ class _Carver:
                 while len(pending) > _WAITING:
                     pending.pop(0).result()
 
-            for rows, own in self._groups():
-                for number, path in self._targets.items():
-                    if number not in writers:
-                        writers[number] = stack.enter_context(_writer(path, rows.schema))
-                    held[number].append(rows.filter(pa.array(own == number)))
-                    if sum(table.num_rows for table in held[number]) >= size:
-                        put(number)
+            for number, rows in self._chosen():
+                if number not in writers:
+                    writers[number] = stack.enter_context(_writer(self._targets[number], rows.schema))
+                held[number].append(rows)
+                if sum(table.num_rows for table in held[number]) >= size:
+                    put(number)
             for number in self._targets:
                 if held[number]:
                     put(number)
             for waiting in pending:
                 waiting.result()
 
-    def _groups(self) -> Iterator[tuple[pa.Table, Places]]:
-        """The rows of the stage that go anywhere, with their places, row group by row group."""
+    def _chosen(self) -> Iterator[tuple[int, pa.Table]]:
+        """The rows of each part, with its number, row group by row group."""
         at, total = 0, self._file.metadata.num_rows
         columns = [*_KEYS, *self._names, "line"]
         for group in range(self._file.num_row_groups):
             found = self._file.read_row_group(group, columns=columns)
-            own = self._places[at : at + found.num_rows]
-            lines = self._lines(found, at)
-            chosen = np.flatnonzero(own)
-            numbers = pa.array(chosen)
-            rows = found.select(self._names).take(numbers) if len(chosen) < len(own) else found.select(self._names)
-            # Rows without keys go nowhere; with them the numbers would not be whole ones any more.
-            keys = [found[name].take(numbers).to_numpy() for name in _KEYS]
-            yield self._completed(rows, keys, at + chosen, lines[chosen]), own[chosen]
+            own, lines = self._places[at : at + found.num_rows], self._lines(found, at)
+            for number in self._targets:
+                chosen = np.flatnonzero(own == number)
+                if len(chosen):
+                    # Rows without keys go nowhere; with them the numbers would not be whole ones any more.
+                    rows = found.take(pa.array(chosen))
+                    yield number, self._completed(rows, at + chosen, lines[chosen])
             at += len(own)
             if self._watch is not None:
                 self._watch.at("writing the parts", at, total, "rows")
@@ -133,14 +131,13 @@ class _Carver:
     def _completed(
         self,
         rows: pa.Table,
-        keys: list[np.ndarray[Any, np.dtype[np.uint64]]],
         row_ids: np.ndarray[Any, np.dtype[np.int64]],
         lines: np.ndarray[Any, np.dtype[np.int64]],
     ) -> pa.Table:
         count = rows.num_rows
         whole = rows["messages"]
         columns: dict[str, Any] = {
-            "prompt_id": _ids(*keys),
+            "prompt_id": _ids(*(rows[name].to_numpy() for name in _KEYS)),
             "row_id": pa.array(row_ids, pa.int64()),
             "line": pa.array(lines, pa.int64()),
             "training": pa.repeat(pa.scalar(self._training), count),

@@ -25,9 +25,10 @@ from studio.errors import DataError, StoreError, StudioError
 #: Stands for rows of unknown length: plenty of memory is allowed, and only used if the rows are long.
 LONG_ROWS = 100_000
 
-# What DuckDB may hold in memory, in bytes. It works on 2,048 rows at a time in some twenty columns' worth of copies (measured),
-# so rows of many pages need more; the last word has the machine.
-_MEMORY = 300_000_000
+#: What the database may hold in memory for rows of usual length, in bytes.
+MEMORY = 400_000_000
+# It works on 2,048 rows at a time in some twenty columns' worth of copies (measured), so rows of many pages need more; the last
+# word has the machine.
 _MEMORY_PER_ROW_BYTE = 20 * 2048
 _SHARE_OF_FREE_MEMORY = 0.6
 _LONG = 16_384
@@ -63,11 +64,12 @@ def parquet(row_bytes: int = 0) -> str:
 
 @contextmanager
 def connect(
-    folder: Path, where: str = "", *, row_bytes: int = 0, files: Sequence[Path] = ()
+    folder: Path, where: str = "", *, row_bytes: int = 0, files: Sequence[Path] = (), memory: int = MEMORY
 ) -> Generator[duckdb.DuckDBPyConnection]:
     """A locked connection that reaches ``folder`` and ``files`` only. ``where`` names the person's file in errors.
 
-    ``row_bytes`` is the mean size of a row, which decides how much memory is needed; 0 means a few pages at most.
+    ``row_bytes`` is the mean size of a row, which decides how much memory is needed; 0 means a few pages at most. ``memory`` is
+    what rows of usual length may take.
 
     Raises ``StoreError`` when the disk is full or refuses, ``DataError`` when the data cannot be worked with.
     """
@@ -76,7 +78,7 @@ def connect(
         # One per connection: several processes may read the same data set at once.
         spill = Path(tempfile.mkdtemp(prefix="spill-", dir=place))
     try:
-        with disk_errors(where), duckdb.connect(config=_config(spill, row_bytes)) as connection:
+        with disk_errors(where), duckdb.connect(config=_config(spill, row_bytes, memory)) as connection:
             # Patterns are checked as they are written, so a folder with brackets in its name is allowed in both spellings.
             allowed = ", ".join(literal(spelling + "/") for spelling in {str(place), _unglobbed(str(place))})
             connection.execute(f"SET allowed_directories=[{allowed}]")
@@ -137,9 +139,9 @@ def disk_errors(where: str) -> Generator[None]:
         raise _disk_error(error, where) from error
 
 
-def _config(spill: Path, row_bytes: int) -> dict[str, str | bool | int | float | list[str]]:
-    wanted = max(_MEMORY, _MEMORY_PER_ROW_BYTE * row_bytes)
-    allowed = max(_MEMORY, min(wanted, int(_SHARE_OF_FREE_MEMORY * psutil.virtual_memory().available)))
+def _config(spill: Path, row_bytes: int, memory: int) -> dict[str, str | bool | int | float | list[str]]:
+    wanted = max(memory, _MEMORY_PER_ROW_BYTE * row_bytes)
+    allowed = max(memory, min(wanted, int(_SHARE_OF_FREE_MEMORY * psutil.virtual_memory().available)))
     return {
         "memory_limit": f"{allowed // 1_000_000}MB",
         "threads": "1" if row_bytes > _LONG else str(min(4, os.cpu_count() or 1)),

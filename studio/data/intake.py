@@ -186,7 +186,7 @@ def _shape(table: Table, sample: Sample, reading: Reading) -> Shape | None:
     """The shape that a person chose, or the one that names and contents show."""
     columns = tuple(table.columns)
     if reading.mapping:
-        return shapes.chosen(reading.mapping, columns, sample.rows)
+        return shapes.chosen(reading.mapping, columns, sample.rows, reading.kind)
     # A file without column names has no shape, nor has one where two columns share the name that counts.
     shape = shapes.recognise(columns, sample.rows) if table.named else None
     return None if shape and table.twice & {column for _, column in shape.columns} else shape

@@ -45,6 +45,8 @@ SMALL: Final = 500
 #: Lies in the folder of a mixture: what became of each source.
 MIXTURE: Final = "mixture.json"
 
+# The database only holds keys here; the texts go another way.
+_MEMORY: Final = 250_000_000
 _RECORD: Final = "dataset.json"
 _RULE: Final = "part by md5(normalised prompt) mod 10000: the lowest are test, the highest validation, the others train"
 
@@ -81,7 +83,7 @@ def split(
     training = inspection.shape.training
     near = folder / NEAR if plan.near and (folder / NEAR).exists() else None
     group = value_of(plan.group, inspection) if plan.group else ""
-    with connect(folder, inspection.file_name, row_bytes=row_bytes) as connection:
+    with connect(folder, inspection.file_name, row_bytes=row_bytes, memory=_MEMORY) as connection:
         rows = rows_of(folder / STAGE)
         _tell(watch, "placing the rows", 0, inspection)
         keep_one_of_each(rows, connection)

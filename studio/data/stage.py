@@ -14,8 +14,9 @@ BOOLEAN, odd_turns BOOLEAN, x0, x1, ... VARCHAR`` (columns beside the shape), ``
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -24,7 +25,7 @@ from studio.data.db import disk_errors, literal, parquet, readable, watched, wri
 from studio.data.judges import judged
 from studio.data.judges.rules import MESSAGES_TYPE
 from studio.data.keying import KEY_VERSION, normalised, prompt_key, row_key
-from studio.data.marks import marked
+from studio.data.marks import MARKS, marked
 from studio.data.numbering import line_of, starts
 from studio.data.table import Table
 from studio.data.texts import carried, extra_columns, texts
@@ -35,6 +36,11 @@ from studio.errors import NotFoundError
 __all__ = ["KEY_VERSION", "LAYOUT", "LEFT_OUT", "MESSAGES", "NOT_JUDGED", "STAGE", "normalised", "rows_of", "write_stage"]
 
 STAGE = "stage.parquet"
+# All yes and no of a row are one number on disk, because what the writer holds in memory grows with the number of columns.
+_FLAGS = ("converted", "odd_turns", "repaired")
+_DISORDER = ("JOIN", "GROUP", "AGGREGATE", "UNION", "ORDER", "DISTINCT")
+#: The bit of repaired rows in the column ``flags``.
+REPAIRED = 1 << _FLAGS.index("repaired")
 #: Rows that a recorded rule leaves out, by row_id; lies over the stage when it is there.
 LEFT_OUT = "left_out.parquet"
 #: How the stage is laid out on disk; ``rows_of`` needs it.
@@ -58,13 +64,14 @@ def rows_of(stage: Path) -> str:
         raise NotFoundError(
             "The prepared rows are gone.", where=str(stage.parent), next_step="Choose the file again."
         ) from error
-    scan = f"read_parquet({readable(stage)}, file_row_number=true)"
-    rows = f"(SELECT file_row_number AS row_id, * EXCLUDE (file_row_number, breaks, keys) FROM {scan})"
+    line = "line"
     if layout["lines"] != "stored":
         # Editor lines follow from the place of a row, or from that of its chunk.
         line = f"file_row_number + {int(layout['first'])}" if layout["lines"] == "one" else line_of(layout["starts"])
-        hidden = "file_row_number, line, breaks, keys"
-        rows = f"(SELECT file_row_number AS row_id, {line} AS line, * EXCLUDE ({hidden}) FROM {scan})"
+    flags = "".join(f", (flags & {1 << place}) <> 0 AS {name}" for place, name in enumerate(layout["flags"]))
+    scan = f"read_parquet({readable(stage)}, file_row_number=true)"
+    hidden = "file_row_number, line, breaks, keys, flags"
+    rows = f"(SELECT file_row_number AS row_id, {line} AS line, * EXCLUDE ({hidden}){flags} FROM {scan})"
     left_out = stage.with_name(LEFT_OUT)
     if not left_out.exists():
         return rows
@@ -87,31 +94,39 @@ def write_stage(
     path, partial = folder / STAGE, folder / f"{STAGE}.part"
     extras = extra_columns(table, shape)
     rows = _judged(table, shape, extras, fixes)
+    flags = (*_FLAGS, *(mark for mark in MARKS if mark.startswith("m_")))
+    bits = " | ".join(f"(CASE WHEN {name} THEN {1 << place} ELSE 0 END)" for place, name in enumerate(flags))
     select = f"""
-          SELECT * REPLACE (CASE WHEN reason IS NOT NULL THEN {table.raw_text} END AS raw),
+          SELECT * EXCLUDE ({", ".join(flags)}) REPLACE (CASE WHEN reason IS NOT NULL THEN {table.raw_text} END AS raw),
             CASE WHEN reason IS NULL THEN {row_key()} END AS row_key,
-            CASE WHEN reason IS NULL THEN {prompt_key("prompt")} END AS prompt_key
+            CASE WHEN reason IS NULL THEN {prompt_key("prompt")} END AS prompt_key, ({bits})::BIGINT AS flags
           FROM ({marked(f"SELECT *, length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc FROM ({rows})")})"""
     _require_order(select, connection)
     query = f"COPY ({select}) TO {writable(partial)} ({parquet(table.row_bytes)})"
     watched(connection, query, watch, "staging", table.bytes, "bytes")
     with disk_errors(str(folder)):
         (folder / LEFT_OUT).unlink(missing_ok=True)
-        (folder / LAYOUT).write_text(json.dumps(_layout(table, partial, connection)), "utf-8")
+        (folder / LAYOUT).write_text(json.dumps(_layout(table, flags, partial, connection)), "utf-8")
     partial.replace(path)
     return path
 
 
 def _require_order(select: str, connection: duckdb.DuckDBPyConnection) -> None:
     """Rows keep their order through everything but joins, groups and sorts, and their place is their number."""
-    plan = "".join(text for _, text in connection.execute(f"EXPLAIN {select}").fetchall()).upper()
-    lost = [operator for operator in ("JOIN", "GROUP", "AGGREGATE", "UNION", "ORDER", "DISTINCT") if f" {operator}" in plan]
+    found = connection.execute(f"EXPLAIN (FORMAT json) {select}").fetchall()
+    lost = [name for name in _operators(json.loads(found[0][1])) if any(word in name for word in _DISORDER)]
     if lost:
         raise AssertionError(f"the staging query does not keep rows in order: {lost}")
 
 
-def _layout(table: Table, stage: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, object]:
-    layout: dict[str, object] = {"lines": table.lines, "first": table.first_line}
+def _operators(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for node in nodes:
+        yield str(node["name"]).upper()
+        yield from _operators(node["children"])
+
+
+def _layout(table: Table, flags: Sequence[str], stage: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, object]:
+    layout: dict[str, object] = {"lines": table.lines, "first": table.first_line, "flags": list(flags)}
     if table.lines == "chunks":
         scan = f"read_parquet({readable(stage)}, file_row_number=true)"
         layout["starts"] = starts(scan, table.first_line, connection)

@@ -15,7 +15,7 @@ import duckdb
 from studio.data.db import literal, readable
 from studio.data.keys import Keys
 from studio.data.plain import DOUBT
-from studio.data.stage import rows_of, torn
+from studio.data.stage import REPAIRED, rows_of, torn
 from studio.data.table import Table
 from studio.data.types import SHOWN_LINES, Finding
 
@@ -42,7 +42,7 @@ def tally(table: Table, stage: Path, connection: duckdb.DuckDBPyConnection) -> T
     scan = f"read_parquet({readable(stage)}, file_row_number=true)"
     query = f"""
         SELECT count(*), coalesce(sum(breaks), 0), count(*) FILTER (reason = {literal(DOUBT)}),
-          count(*) FILTER (reason = 'not_an_object'), count(*) FILTER (repaired) FROM {scan}"""
+          count(*) FILTER (reason = 'not_an_object'), count(*) FILTER (flags & {REPAIRED} <> 0) FROM {scan}"""
     rows, breaks, doubts, bare, repaired = connection.execute(query).fetchone() or (0, 0, 0, 0, 0)
     missing = table.lines != "stored" and rows + breaks + table.first_line - 1 != table.physical_lines
     doubtful = table.direct and (doubts > 0 or missing or torn(stage))

@@ -166,9 +166,11 @@ def _part(
 ) -> str:
     """SQL for the text of a part and its type."""
     own = [place for place, (owner, _) in enumerate(places, start=1) if owner == part]
-    text = f"coalesce({', '.join(f'texts[{place}]' for place in own)})"
+    absent = {place: _no_number(f"texts[{place}]", f"types[{place}]") for place in own}
+    text = f"coalesce({', '.join(f'CASE WHEN {absent[place]} THEN NULL ELSE texts[{place}] END' for place in own)})"
     # The same key in two spellings: the one that holds something wins over an explicit null.
-    types = ", ".join([*(f"nullif(types[{place}], 'NULL')" for place in own), *(f"types[{place}]" for place in own)])
+    kinds = [f"CASE WHEN {absent[place]} THEN 'NULL' ELSE types[{place}] END" for place in own]
+    types = ", ".join([*(f"nullif({kind}, 'NULL')" for kind in kinds), *kinds])
     direct = f"usual.{_name(key)}" if key is not None else "NULL"
     text = f"CASE WHEN plain THEN {direct} ELSE {text} END"
     if _is_extra(part):
@@ -178,6 +180,11 @@ def _part(
         kind = f"CASE WHEN {direct} >= '[' AND {direct} < '\\' THEN 'ARRAY' ELSE 'VARCHAR' END"
     kind = f"CASE WHEN {direct} IS NULL THEN 'NULL' ELSE {kind} END" if key is not None else "NULL"
     return f"{text} AS {part}_text, CASE WHEN plain THEN {kind} ELSE coalesce({types}) END AS {part}_type"
+
+
+def _no_number(text: str, kind: str) -> str:
+    """SQL for what some writers put where nothing is; it is no JSON, but the reader lets it through."""
+    return f"{kind} = 'DOUBLE' AND ({text} = 'NaN' OR {text} = 'Infinity' OR {text} = '-Infinity')"
 
 
 def _name(key: str | None) -> str:
