@@ -62,13 +62,6 @@ def verified(
     return counts
 
 
-def in_order(path: Path, connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the rows of a part are in the order of the stage."""
-    rows = f"read_parquet({readable(path)}, file_row_number=true)"
-    before = "lag(row_id) OVER (ORDER BY file_row_number)"
-    return not _one(f"SELECT count(*) FROM (SELECT row_id, {before} AS before FROM {rows}) WHERE before >= row_id", connection)
-
-
 def _shared(tables: Mapping[PartName, str], value: str, connection: duckdb.DuckDBPyConnection) -> int:
     """How many values are in more than one part."""
     each = " UNION ALL ".join(

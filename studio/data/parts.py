@@ -204,11 +204,11 @@ def _write_parts(
     watch: Watch | None,
 ) -> dict[PartName, str]:
     """Write the three parts from ``placed``; returns the SQL that made each."""
-    carved = [part for part in PARTS if not (part == "train" and plan.order)]
+    carved: list[PartName] = [part for part in PARTS if not (part == "train" and plan.order)]
     places = _places(rows, carved, connection)
     targets = {PARTS.index(part) + 1: inspection.folder / f"{part}.parquet" for part in carved}
     carve(inspection.folder / STAGE, places, targets, training, len(inspection.extras), watch)
-    written = {part: _query(part, rows, training, inspection) for part in carved}
+    written: dict[PartName, str] = {part: _query(part, rows, training, inspection) for part in carved}
     if plan.order:
         written["train"] = _write_in_turn(rows, inspection, plan.order, training, connection, watch)
     return written
