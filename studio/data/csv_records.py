@@ -212,7 +212,9 @@ class Patterns:
         self.closes = re.compile(rb"%b%b(?P<rest>%b*+)\Z" % (inside, quote, more))
         self.reopens = re.compile(rb"%b%b(?:%b)*+%b%b%b" % (inside, quote, more, delimiter, quote, inside))
         self.surplus = re.compile(rb"(?:%b(?:%b%b)?[ \t]*+)++" % (delimiter, quote, quote))
-        self.blank = re.compile(rb"(?:\s|%b%b|%b)*+" % (quote, quote, delimiter))
+        space = rb"(?:(?!%b)\s)*+" % delimiter
+        nothing = rb"%b(?:%b%b)?+%b" % (space, quote, quote, space)
+        self.blank = re.compile(rb"%b(?:%b%b)*+" % (nothing, delimiter, nothing))
         self.spaced = re.compile(rb"(\A|%b)[ \t]+(?=%b)|(?<=%b)[ \t]+(?=%b|\Z)" % (delimiter, quote, quote, delimiter))
 
     def plain(self, line: bytes) -> bytes:

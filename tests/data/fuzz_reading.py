@@ -33,12 +33,76 @@ CASES = Path(__file__).parents[3] / "shared" / "cases" / "files"
 #: No small file may take more time of the processor, whatever else the machine does.
 SECONDS = 8
 TOKENS = [
-    *(b'"', b"'", b"\\", b"\n", b"\r", b"\r\n", b"\0", b"\x1e", b"\x1f", b"\x1a", b",", b";", b"\t", b"|", b":", b"{", b"}", b"[", b"]"),
-    *(b"{}", b"[]", b"[[", b"{{", b'""', b'"""', b"null", b"NaN", b"Infinity", b"-0", b"1e999", b"true", b"//", b"/*", b"*/", b"#"),
-    *(b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xef\xb7\x90", b"\xef\xb7\x92", b"\xef\xb7\x94", b"\xc3", b"\xed\xa0\x80", b"\x80"),
-    *("é".encode(), "é".encode("cp1252"), "日本".encode("cp932"), "привет".encode("cp1251"), "x".encode("utf-16-le"), "\u2028".encode()),
-    *(b'\\ud800', b'\\u0000', b'{"role": "user"}', b"prompt,completion\n", b'"messages": [', b"<|im_end|>", b"sep=;\n", b"PAR1", b"\x1f\x8b"),
-]  # fmt: skip
+    *(
+        b'"',
+        b"'",
+        b"\\",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\0",
+        b"\x1e",
+        b"\x1f",
+        b"\x1a",
+        b",",
+        b";",
+        b"\t",
+        b"|",
+        b":",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+    ),
+    *(
+        b"{}",
+        b"[]",
+        b"[[",
+        b"{{",
+        b'""',
+        b'"""',
+        b"null",
+        b"NaN",
+        b"Infinity",
+        b"-0",
+        b"1e999",
+        b"true",
+        b"//",
+        b"/*",
+        b"*/",
+        b"#",
+    ),
+    *(
+        b"\xef\xbb\xbf",
+        b"\xff\xfe",
+        b"\xfe\xff",
+        b"\xef\xb7\x90",
+        b"\xef\xb7\x92",
+        b"\xef\xb7\x94",
+        b"\xc3",
+        b"\xed\xa0\x80",
+        b"\x80",
+    ),
+    *(
+        "é".encode(),
+        "é".encode("cp1252"),
+        "日本".encode("cp932"),
+        "привет".encode("cp1251"),
+        "x".encode("utf-16-le"),
+        "\u2028".encode(),
+    ),
+    *(
+        b"\\ud800",
+        b"\\u0000",
+        b'{"role": "user"}',
+        b"prompt,completion\n",
+        b'"messages": [',
+        b"<|im_end|>",
+        b"sep=;\n",
+        b"PAR1",
+        b"\x1f\x8b",
+    ),
+]
 
 
 class TooSlow(Exception):  # noqa: N818
@@ -54,9 +118,16 @@ def seeds(rng: random.Random) -> list[bytes]:
     chats = [{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": f"a{n}"}]} for n in range(8)]
     columns = {name: [row[name] for row in rows] for name in ("prompt", "completion")}
     forms = [
-        *(rows, chats, columns, {"data": {"rows": rows}}, {"0": rows[0], "1": rows[0]}, {"columns": list(rows[0]), "data": [list(rows[0].values())]}),
+        *(
+            rows,
+            chats,
+            columns,
+            {"data": {"rows": rows}},
+            {"0": rows[0], "1": rows[0]},
+            {"columns": list(rows[0]), "data": [list(rows[0].values())]},
+        ),
         {"prompt": {"0": "a", "1": "b"}, "completion": {"0": "c", "1": "d"}},
-    ]  # fmt: skip
+    ]
     for form in forms:
         found += [json.dumps(form, indent=indent, ensure_ascii=indent is None).encode() for indent in (None, 1)]
     found.append(("\n".join(map(str, rows))).encode())
@@ -155,8 +226,7 @@ def read(path: Path, name: str, folder: Path, *, whole: bool) -> str:
             assert b"\n" not in text, text
             last = line
     except (DataError, StoreError) as error:
-        assert error.what
-        return f"refused: {getattr(error, 'code', '') or type(error).__name__}"
+        return f"refused: {getattr(error, 'code', '') or type(error).__name__}" if error.what else "refused without a word"
     return "records"
 
 
