@@ -244,6 +244,15 @@ PAIRS = (
         first=chat(user("Hi"), bot("Hello"), user("Question 0?"), bot("Answer 0.")),
     ),
     Case(
+        "names_that_are_sql",
+        lambda n: told(n, "prompt' ORDER BY 1 --", 'GROUP "answer" JOIN'),
+        [{"prompt' ORDER BY 1 --": "no answer"}],
+        reasons={"missing_field": 1},
+        line=11,
+        exact=False,
+        first=FIRST_PAIR,
+    ),
+    Case(
         "better_answers_alone",
         choice,
         mapping={"prompt": "prompt", "completion": "chosen"},
