@@ -17,6 +17,7 @@ from studio.data.export import canonical_rows, spreadsheet_safe, write_rejected,
 from studio.data.intake import inspect, reopen
 from studio.data.mix import Ingredient, mix
 from studio.data.parts import PLANS, default_plan, held_out_seal, load, split
+from studio.data.peek import Preview, peek
 from studio.data.report import refusal_report, report
 from studio.data.stage import rows_of
 from studio.data.stored import CONVERSATION_COLUMNS, export_jsonl, prompt_ids, rows, turns_of
@@ -63,6 +64,7 @@ __all__ = [
     "Lengths",
     "Message",
     "Part",
+    "Preview",
     "Reading",
     "RefusedFile",
     "Row",
@@ -79,6 +81,7 @@ __all__ = [
     "inspect",
     "load",
     "mix",
+    "peek",
     "prompt_ids",
     "refusal_report",
     "reopen",
