@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from studio import data, models, work
 from studio.data import Dataset, Fix, Inspection, Reading, SplitPlan
-from studio.data.hub import HubDataset
+from studio.data.sources.hub import HubDataset
 from studio.errors import DataError, NotFoundError, StoreError
 from studio.origins import FromFile, FromHub, Origin, Portion, bring, check, hub_dataset, secrets
 from studio.settings import Secret, Settings

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from studio.data import RefusedFile
-from studio.data.hub import HubConfiguration, HubDataset, HubSplit
+from studio.data.sources.hub import HubConfiguration, HubDataset, HubSplit
 from studio.errors import DataError
 from studio.settings import Secret, Settings
 from studio.work.tasks import ORIGINAL, PASTED, TOKEN
@@ -62,7 +62,7 @@ class FromHub:
 class Portion:
     """One data set in a mixture: how often its training rows come, what its rows are called, and whether it is replayed.
 
-    See ``studio.data.mix`` for what a weight and a replay are.
+    See ``studio.data.splitting.mix`` for what a weight and a replay are.
     """
 
     dataset_id: str

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from studio import data, datasets, fitting
-from studio.data import Fix, Inspection, Reading, SplitPlan, desk, fixes
+from studio.data import Fix, Inspection, Reading, SplitPlan, desk
+from studio.data.staging import fixes
 from studio.errors import DataError
 from studio.recipe import FIELDS
 from studio.work import Working

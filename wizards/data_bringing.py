@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from studio import data, datasets, origins, samples
-from studio.data.hub import HubDataset
+from studio.data.sources.hub import HubDataset
 from studio.errors import DataError, NotFoundError
 from studio.settings import Secret
 from studio.work import Failed, Working

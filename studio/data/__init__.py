@@ -10,18 +10,18 @@ equal prompts never end up in different parts; nothing hostile in a file or its 
 
 from __future__ import annotations
 
-from studio.data.card import CARD, Card, card
-from studio.data.check import FEWEST_PROMPTS
-from studio.data.columns import groupable
 from studio.data.export import canonical_rows, spreadsheet_safe, write_rejected, write_usable
+from studio.data.findings.check import FEWEST_PROMPTS
 from studio.data.intake import inspect, reopen
-from studio.data.mix import Ingredient, mix
-from studio.data.parts import PLANS, default_plan, held_out_seal, load, split
-from studio.data.peek import Preview, peek
+from studio.data.reading.peek import Preview, peek
+from studio.data.reading.table import PREVIEW_CHARACTERS
 from studio.data.report import refusal_report, report
-from studio.data.stage import rows_of
-from studio.data.stored import CONVERSATION_COLUMNS, export_jsonl, prompt_ids, rows, turns_of
-from studio.data.table import PREVIEW_CHARACTERS
+from studio.data.splitting.card import CARD, Card, card
+from studio.data.splitting.columns import groupable
+from studio.data.splitting.mix import Ingredient, mix
+from studio.data.splitting.parts import PLANS, default_plan, held_out_seal, load, split
+from studio.data.splitting.stored import CONVERSATION_COLUMNS, export_jsonl, prompt_ids, rows, turns_of
+from studio.data.staging.stage import rows_of
 from studio.data.types import (
     Cancelled,
     Container,

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from studio.data.db import connect
-from studio.data.stage import STAGE, rows_of
+from studio.data.staging.stage import STAGE, rows_of
 from studio.data.types import Inspection, Message, messages_from
 from studio.errors import NotFoundError
 

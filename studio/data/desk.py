@@ -14,9 +14,9 @@ from typing import Final, Literal
 
 import duckdb
 
-from studio.data.conditions import NEAR, condition
 from studio.data.db import connect, literal, readable
-from studio.data.stage import STAGE, rows_of
+from studio.data.findings.conditions import NEAR, condition
+from studio.data.staging.stage import STAGE, rows_of
 from studio.data.types import Inspection, Message, messages_from
 from studio.errors import NotFoundError
 

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 import orjson
 
 from studio.data.db import LONG_ROWS, connect, disk_errors
-from studio.data.stage import NOT_JUDGED, STAGE, rows_of
+from studio.data.staging.stage import NOT_JUDGED, STAGE, rows_of
 from studio.data.types import Inspection, TrainingType
 from studio.errors import NotFoundError
 

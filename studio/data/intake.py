@@ -11,22 +11,22 @@ from pathlib import Path
 
 import duckdb
 
-from studio.data import fixes as repairs
-from studio.data import near
 from studio.data import shape as shapes
-from studio.data.check import check
 from studio.data.db import connect, disk_errors
-from studio.data.keys import new_keys
-from studio.data.laid_out import RECORDS
-from studio.data.leaving import leave_out
-from studio.data.packing import packing_of
-from studio.data.parquet_table import parquet_errors
-from studio.data.read import again, opened, refuse_rowless, tables
-from studio.data.source import WORKING_FILES, Source, survey
-from studio.data.stage import STAGE, write_stage
-from studio.data.table import Sample, Table, preview
-from studio.data.tally import first_line, tally
-from studio.data.texts import extra_columns, prepare
+from studio.data.findings import near
+from studio.data.findings.check import check
+from studio.data.findings.leaving import leave_out
+from studio.data.reading.keys import new_keys
+from studio.data.reading.laid_out import RECORDS
+from studio.data.reading.parquet_table import parquet_errors
+from studio.data.reading.read import again, opened, refuse_rowless, tables
+from studio.data.reading.table import Sample, Table, preview
+from studio.data.reading.texts import extra_columns, prepare
+from studio.data.sources.packing import packing_of
+from studio.data.sources.source import WORKING_FILES, Source, survey
+from studio.data.staging import fixes as repairs
+from studio.data.staging.stage import STAGE, write_stage
+from studio.data.staging.tally import first_line, tally
 from studio.data.types import Inspection, Reading, Shape, Watch
 from studio.errors import NotFoundError, StoreError
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from studio.data.db import connect
-from studio.data.stage import NOT_JUDGED, STAGE, rows_of
+from studio.data.staging.stage import NOT_JUDGED, STAGE, rows_of
 from studio.data.types import Finding, Inspection, RefusedFile
 
 #: How many lines of rows that were set aside are listed; ``reasons`` counts all of them.

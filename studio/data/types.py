@@ -69,7 +69,8 @@ class Reading:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The reading that ``asdict`` wrote."""
-        return cls(**{**value, "fixes": tuple(Fix.from_dict(fix) for fix in value.get("fixes", ()))})
+        fields: dict[str, Any] = {**value, "fixes": tuple(Fix.from_dict(fix) for fix in value.get("fixes", ()))}
+        return cls(**fields)
 
 
 class Cancelled(StudioError):  # noqa: N818 - it names what happened, the base class says that it is an error

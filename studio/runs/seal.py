@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
-from studio.data import Dataset, Message, seal
+from studio.data import Dataset, Message
+from studio.data.splitting import seal
 from studio.errors import RunError
 from studio.settings import Settings
 from studio.store import RunRow, Store, checked_id

@@ -27,7 +27,7 @@ from tinker_cookbook.supervised.types import SupervisedDataset, SupervisedDatase
 from tinker_cookbook.utils import ml_log
 
 from studio import models
-from studio.data.stored import CONVERSATION_COLUMNS, turns_of
+from studio.data.splitting.stored import CONVERSATION_COLUMNS, turns_of
 from studio.data.types import Message
 from studio.errors import RunError
 from studio.models.rendering import CannotRender, Template, risky, template

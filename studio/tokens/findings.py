@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from studio import models
 from studio.data import Finding, Fix, FixOffer
-from studio.data.fixes import rows_value
+from studio.data.staging.fixes import rows_value
 from studio.tokens.statistics import MOST_ROWS
 from studio.tokens.values import Refusal, TokenProfile
 

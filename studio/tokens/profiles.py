@@ -13,7 +13,7 @@ from typing import Final
 
 from studio.data import Dataset, Inspection, Watch
 from studio.data.conversations import Conversation, conversations, letters, usable_ids
-from studio.data.stage import LEFT_OUT, STAGE
+from studio.data.staging.stage import LEFT_OUT, STAGE
 from studio.data.types import Message
 from studio.errors import DataError
 from studio.models import Model

@@ -65,8 +65,8 @@ def split(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any
 
 def mix(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
     """Make one data set of the ``ingredients``, called ``name``, by ``plan``."""
-    from studio.data.mix import Ingredient
-    from studio.data.mix import mix as mixed
+    from studio.data.splitting.mix import Ingredient
+    from studio.data.splitting.mix import mix as mixed
 
     plan = SplitPlan(**asked["plan"]) if asked["plan"] else None
     sources = [Ingredient(Path(one["folder"]), one["weight"], one["name"], one["replay"]) for one in asked["ingredients"]]
@@ -77,7 +77,7 @@ def mix(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
 
 def look_up(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:
     """The configurations and splits of the Hub's data set ``name``; nothing is kept."""
-    from studio.data import hub
+    from studio.data.sources import hub
 
     del folder
     watch.at("asking the Hub", 0, 0, "")
@@ -134,7 +134,7 @@ def _got(folder: Path, asked: Mapping[str, Any], watch: Watch) -> Path:
         case "copy":
             return _copied(Path(asked["source"]), target, watch)
         case "pasted":
-            from studio.data.pasted import pasted
+            from studio.data.sources.pasted import pasted
 
             text = (folder / PASTED).read_text("utf-8")
             return pasted(text, _emptied(folder)).replace(target)
@@ -145,7 +145,7 @@ def _got(folder: Path, asked: Mapping[str, Any], watch: Watch) -> Path:
 
 
 def _fetched(folder: Path, wanted: Mapping[str, Any], watch: Watch) -> Path:
-    from studio.data import hub
+    from studio.data.sources import hub
 
     found = hub.fetch(
         wanted["name"],

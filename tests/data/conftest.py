@@ -10,7 +10,7 @@ import pytest
 
 from studio import data
 from studio.data.db import connect
-from studio.data.stage import rows_of
+from studio.data.staging.stage import rows_of
 
 
 @dataclass(frozen=True)

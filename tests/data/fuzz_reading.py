@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from studio import data
-from studio.data.packing import Columnar, packing_of, records_of
-from studio.data.source import glance, survey
+from studio.data.sources.packing import Columnar, packing_of, records_of
+from studio.data.sources.source import glance, survey
 from studio.errors import DataError, StoreError
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "files"

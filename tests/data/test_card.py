@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from studio import data
 from studio.data import Ingredient
-from studio.data.card import escaped
+from studio.data.splitting.card import escaped
 
 HOSTILE = "<script>alert('x')</script> | [a](http://evil.example) `x` # h *b* _i_"
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from studio.data import conditions, offers, sentences
 from studio.data.db import connect
-from studio.data.stage import STAGE, rows_of
+from studio.data.findings import conditions, offers, sentences
+from studio.data.staging.stage import STAGE, rows_of
 
 
 def jsonl(rows):

@@ -9,10 +9,10 @@ import json
 import duckdb
 import pytest
 
-from studio.data.damage import undamaged
 from studio.data.db import literal
-from studio.data.marks import EXCEL_LIMIT
-from studio.data.patterns import HINT, PATTERNS, PERSONAL, found, masked
+from studio.data.staging.damage import undamaged
+from studio.data.staging.marks import EXCEL_LIMIT
+from studio.data.staging.patterns import HINT, PATTERNS, PERSONAL, found, masked
 
 FOUND = {
     "email": ["a jane.doe@example.com b", "mailto:x_y%z+tag@sub.example.co.uk", "<jo@ex.org>,<al@ex.org>"],

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio import data
-from studio.data import Fix, Reading, fixes
+from studio.data import Fix, Reading
 from studio.data.db import connect
-from studio.data.stage import STAGE, rows_of
+from studio.data.staging import fixes
+from studio.data.staging.stage import STAGE, rows_of
 from studio.errors import DataError
 from tests.data.conftest import inspected
 

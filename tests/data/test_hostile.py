@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from studio import data
 from studio.data.db import connect, literal
-from studio.data.stage import rows_of
+from studio.data.staging.stage import rows_of
 from studio.errors import DataError, NotFoundError, StoreError
 
 HOSTILE = [

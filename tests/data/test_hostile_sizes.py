@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from studio import data
-from studio.data.packing import packing_of, records_of
-from studio.data.source import survey
+from studio.data.sources.packing import packing_of, records_of
+from studio.data.sources.source import survey
 
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from studio.data.packing import packing_of, records_of
-from studio.data.source import survey
+from studio.data.sources.packing import packing_of, records_of
+from studio.data.sources.source import survey
 
 source = survey(Path(sys.argv[1]), "x", Path(sys.argv[2]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

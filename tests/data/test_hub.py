@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from studio.data import hub
+from studio.data.sources import hub
 from studio.errors import DataError
 from tests.data.fake_hub import SHA, Repo, serving
 
@@ -21,7 +21,7 @@ GOOD, BAD = "hf_goodgoodgoodgood", "hf_badbadbadbadbad"
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from studio.data import hub
+from studio.data.sources import hub
 from studio.errors import DataError
 
 for number, (what, *given) in enumerate(json.loads(sys.argv[1])):

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio import data
-from studio.data import near
 from studio.data.db import connect, readable
-from studio.data.likeness import ALIKE, Likeness
+from studio.data.findings import near
+from studio.data.findings.likeness import ALIKE, Likeness
 
 WORDS = ("apple", "river", "stone", "cloud", "window", "garden", "letter", "mountain", "silver", "morning", "paper", "bridge")
 

@@ -176,7 +176,7 @@ def test_a_split_that_fails_leaves_no_record(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("studio.data.parts.verified", fail)
+    monkeypatch.setattr("studio.data.splitting.parts.verified", fail)
     with pytest.raises(StoreError, match="disk is full"):
         data.split(dataset.inspection)
     with pytest.raises(NotFoundError):

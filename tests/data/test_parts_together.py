@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio import data
-from studio.data.links import tie
+from studio.data.splitting.links import tie
 from studio.errors import DataError, StoreError
 
 PARTS = ("train", "validation", "test")
@@ -398,7 +398,7 @@ def test_a_curriculum_by_a_column(tmp_path, values, expected):
 
 def test_a_leak_on_disk_is_noticed(tmp_path, monkeypatch):
     """The texts that were written are read again: a prompt in two parts is never kept, whatever the keys say."""
-    from studio.data import parts
+    from studio.data.splitting import parts
 
     real = parts.verified
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.data import pasted as pasting
-from studio.data.packing import packing_of, records_of
-from studio.data.pasted import pasted
-from studio.data.source import survey
+from studio.data.sources import pasted as pasting
+from studio.data.sources.packing import packing_of, records_of
+from studio.data.sources.pasted import pasted
+from studio.data.sources.source import survey
 from studio.errors import DataError
 
 ROWS = [("What is 2 + 2?", "It is 4."), ("Say hi", "Hi, you")]

@@ -325,7 +325,7 @@ def test_one_row_and_no_rows(desk):
 
 def test_a_row_too_long_for_anything_costs_itself_only(desk, monkeypatch):
     for module in ("source", "json_records", "csv_records"):
-        monkeypatch.setattr(f"studio.data.{module}.LONGEST", 1 << 20)
+        monkeypatch.setattr(f"studio.data.sources.{module}.LONGEST", 1 << 20)
     long = "x" * (4 << 20)
     found = desk(f"prompt,completion\na,b\nc,{long}\ne,f\n")
     assert [(line, answer) for line, _, answer in found.rows] == [(2, "b"), (4, "f")]
@@ -341,7 +341,7 @@ def test_a_row_too_long_for_anything_costs_itself_only(desk, monkeypatch):
 
 def test_a_file_that_is_one_endless_row_is_refused(desk, monkeypatch):
     for module in ("source", "json_records", "csv_records"):
-        monkeypatch.setattr(f"studio.data.{module}.LONGEST", 1 << 20)
+        monkeypatch.setattr(f"studio.data.sources.{module}.LONGEST", 1 << 20)
     for content in ("x" * (4 << 20), json.dumps([{"prompt": "a", "completion": "x" * (6 << 20)}]), "[" * (2 << 20)):
         with pytest.raises(data.RefusedFile) as refused:
             desk(content, "x.json")

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio import data
-from studio.data import json_records
-from studio.data.json_repair import repaired
-from studio.data.packing import packing_of, records_of
-from studio.data.source import survey
+from studio.data.sources import json_records
+from studio.data.sources.json_repair import repaired
+from studio.data.sources.packing import packing_of, records_of
+from studio.data.sources.source import survey
 
 ROWS = [{"prompt": f'q{n}, [x] "y" {{', "completion": f"a{n}\n// no comment"} for n in range(12)]
 PAIRS = [(row["prompt"], row["completion"]) for row in ROWS]
@@ -302,7 +302,7 @@ def _integers(value):
 
 def test_one_huge_value_costs_itself_only(tmp_path, monkeypatch):
     for module in ("source", "json_records", "json_outline"):
-        monkeypatch.setattr(f"studio.data.{module}.LONGEST", 1 << 20)
+        monkeypatch.setattr(f"studio.data.sources.{module}.LONGEST", 1 << 20)
     good = '{"prompt": "a", "completion": "b"}'
     huge = [
         json.dumps({"prompt": "x" * (3 << 20)}),

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from studio import data
 from studio.data.db import connect
-from studio.data.packing import packing_of, records_of
-from studio.data.source import survey
-from studio.data.stage import rows_of
+from studio.data.sources.packing import packing_of, records_of
+from studio.data.sources.source import survey
+from studio.data.staging.stage import rows_of
 
 # Every text but half characters and control characters, many of which make a file no text.
 LETTERS = st.characters(exclude_categories=("Cs", "Cn", "Cc"))

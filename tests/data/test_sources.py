@@ -24,9 +24,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio import data
-from studio.data import encoding, unpack
-from studio.data.facts import Facts, Scan
-from studio.data.source import BAD_BYTES, WORKING_FILES, glance, survey
+from studio.data.sources import encoding, unpack
+from studio.data.sources.facts import Facts, Scan
+from studio.data.sources.source import BAD_BYTES, WORKING_FILES, glance, survey
 from studio.errors import DataError, StoreError
 
 LANGUAGES = {

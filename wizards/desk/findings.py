@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from studio.data import Finding, FixOffer, Inspection
-from studio.data.fixes import describe
+from studio.data.staging.fixes import describe
 from wizards import widgets
 from wizards.desk.screen import Screen
 from wizards.desk.words import clip, counted, lines

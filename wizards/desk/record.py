@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from studio.data import Dataset, Inspection
-from studio.data.fixes import describe
+from studio.data.staging.fixes import describe
 from wizards import widgets
 from wizards.desk.screen import Screen
 from wizards.desk.words import KINDS, counted, pairs, size

@@ -1,0 +1,1 @@
+"""What the stage says about the file: findings in sentences, near-duplicates, and the repairs on offer."""
