@@ -33,7 +33,8 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         within = np.arange(len(inside)) + np.cumsum(inside) - inside
         return pa.array((next(chunks) << _BITS) + within)
 
-    connection.create_function(NUMBERED, numbered, ["INTEGER"], "BIGINT", type=ARROW)
+    # It counts its calls, so it must see every row: without ``side_effects`` a chunk without line ends would be one value.
+    connection.create_function(NUMBERED, numbered, ["INTEGER"], "BIGINT", type=ARROW, side_effects=True)
 
 
 def starts(scan: str, first: int, connection: duckdb.DuckDBPyConnection) -> list[int] | None:
