@@ -58,7 +58,7 @@ def writable(path: Path) -> str:
 
 def parquet(row_bytes: int = 0) -> str:
     """Options of a Parquet file. The size of its row groups is what the writer holds in memory, per thread."""
-    rows = max(2048, min(20_480, 32_000_000 // max(1, row_bytes)))
+    rows = max(2048, min(20_480, 8_000_000 // max(1, row_bytes)))
     return f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {rows}"
 
 

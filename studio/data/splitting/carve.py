@@ -63,7 +63,7 @@ def carve(
 
 
 class _Carver:
-    """One pass over one stage: this thread reads and chooses, another one packs and writes."""
+    """One pass over one stage: this thread reads and chooses, others pack and write."""
 
     def __init__(
         self,
@@ -83,14 +83,15 @@ class _Carver:
         held: dict[int, list[_Rows]] = {number: [] for number in self._targets}
         size = max(1, self._file.metadata.row_group(0).num_rows)
         pending: list[Future[None]] = []
-        # The other thread ends before the files are closed, whatever happens.
-        with ExitStack() as stack, ThreadPoolExecutor(1) as other:
+        # The other threads, one for each part, end before the files are closed, whatever happens.
+        with ExitStack() as stack, ExitStack() as threads:
             writers: dict[int, _Rows] = {}
+            others = {number: threads.enter_context(ThreadPoolExecutor(1)) for number in self._targets}
 
             def put(number: int) -> None:
                 rows = pa.concat_tables(held[number])
                 held[number] = []
-                pending.append(other.submit(writers[number].write_table, rows, size))
+                pending.append(others[number].submit(writers[number].write_table, rows, size))
                 while len(pending) > _WAITING:
                     pending.pop(0).result()
 

@@ -46,7 +46,10 @@ def verified(
     if counts["train"] > _ALL_READ:
         read["train"] = f"(FROM {tables['train']} WHERE row_id % {_ONE_OF} = 0)"
     shared += _shared(read, f"hash({normalised('prompt')})", connection)
-    shared += _shared_beginnings(tables, training, connection)
+    # A row without turns of its own is one question and one answer, which begins no other conversation.
+    turns = (f"SELECT count(messages) FROM read_parquet({readable(folder / f'{part}.parquet')})" for part in PARTS)
+    if any(_one(query, connection) for query in turns):
+        shared += _shared_beginnings(tables, training, connection)
     if group:
         shared += _shared(tables, group_key(group), connection)
     if near is not None:
