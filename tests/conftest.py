@@ -31,6 +31,7 @@ hypothesis.settings.load_profile("studio")
 SIDE_BY_SIDE = {"data", "recipe", "store", "tokens", "test_architecture.py", "test_methods.py", "test_settings.py"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts servers, engines and browsers runs one at a time and begins first; all other tests fill the second core.
 
@@ -44,6 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
+        # The scheduler reads this in the same hook, so this one comes first.
         if place(item) < 2:
             item.add_marker(pytest.mark.xdist_group("one at a time"))
 

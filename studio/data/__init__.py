@@ -3,9 +3,19 @@
 Guarantees: the person's file is only read; every row is either usable or set aside with a reason and the line an editor shows;
 equal prompts never end up in different parts; nothing hostile in a file or its name reaches SQL; memory stays bounded.
 
+    peek(path, name)               ->  Preview        the first rows of a file of any size, in a second or two
     inspect(source, name, folder)  ->  Inspection     what the file is, every finding, a rendered example
-    split(inspection)              ->  Dataset        train, validation and test as Parquet, and dataset.json
+    split(inspection, plan)        ->  Dataset        train, validation and test as Parquet, dataset.json and a data card
+    mix(folder, ingredients)       ->  Dataset        several of them as one, nothing held out slipping into training
     load(folder), rows(path)       ->  what was written, read back
+
+    sources/    files as people have them, brought to UTF-8 text and records; the Hub; pasted tables
+    reading/    records as a table that SQL can read: directly where a file is proven plain, else through a working file
+    shapes/     which known form a table has, by its names and by what stands in it
+    judges/     one SQL judge per form: each row usable, or set aside with one reason
+    staging/    the one pass: repaired, judged, marked and keyed, in ``stage.parquet``
+    findings/   what the stage says, in sentences; near-duplicates; the repairs on offer
+    splitting/  placed, cut, sealed, read again, mixed, described
 """
 
 from __future__ import annotations
