@@ -28,6 +28,8 @@ MOST_EXTRAS = 24
 EXTRA_CHARACTERS = 1000
 
 _MENDED = "mended_json"
+# A comma before the last bracket is no JSON, but the database reads it as meant, as we do.
+_LAST_COMMA = r"regexp_matches(value, ',\s*\}\s*$')"
 
 
 def extra_columns(table: Table, shape: Shape | None) -> tuple[str, ...]:
@@ -69,7 +71,10 @@ def _of_cells(table: Table, wanted: Sequence[tuple[str, str]]) -> str:
     parts: list[str] = []
     for part, column in wanted:
         cell = table.columns[column][0]
-        parts += [_extra(part, cell)] if _is_extra(part) else [f"{cell} AS {part}_text", f"'VARCHAR' AS {part}_type"]
+        if _is_extra(part):
+            parts.append(_extra(part, f"CASE WHEN problem IS NULL THEN {cell} END"))
+        else:
+            parts += [f"{cell} AS {part}_text", f"'VARCHAR' AS {part}_type"]
     cells = ", ".join(name for names in table.columns.values() for name in names)
     raw = f"{{'aside': aside, 'cells': CASE WHEN problem IS NULL THEN [{cells}] END}} AS raw"
     rest = ["NULL::VARCHAR AS keys", "false AS repaired"]
@@ -106,7 +111,8 @@ def _parsed(table: Table, direct: Mapping[str, str]) -> str:
     mended = f"CASE WHEN mended IS NULL THEN quick ELSE json_transform(mended, {form}) END" if direct else "NULL"
     return f"""
         SELECT line, breaks, value AS raw, told, coalesce(mended, value) AS json, found, sure,
-          mended IS NOT NULL OR coalesce(told = 'repaired_json', false) AS repaired,
+          mended IS NOT NULL OR coalesce(told = 'repaired_json', false)
+            OR CASE WHEN sure THEN false ELSE found IS NOT NULL AND {_LAST_COMMA} END AS repaired,
           CASE WHEN sure THEN quick WHEN found = {_usual_keys(table)} THEN {mended} END AS usual
         FROM (SELECT *, CASE WHEN own IS NULL AND mended IS NOT NULL THEN TRY(json_keys(mended)) ELSE own END AS found
           FROM (SELECT *, CASE WHEN NOT sure AND own IS NULL AND told IS NULL THEN {_MENDED}(value) END AS mended
