@@ -27,27 +27,13 @@ hypothesis.settings.register_profile("studio", deadline=None)
 hypothesis.settings.load_profile("studio")
 
 
-# Rooms whose tests start no servers and no processes that live on: these may run beside any other test.
-SIDE_BY_SIDE = {"data", "recipe", "store", "tokens", "test_architecture.py", "test_methods.py", "test_settings.py"}
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts servers, engines and browsers runs one at a time and begins first; all other tests fill the second core.
+    """Tests that drive a browser come last.
 
-    Of the first kind, tests that drive a browser come last: Playwright keeps an event loop running in this thread for as long
-    as the browser is open, and no test could use ``asyncio.run`` beside it.
+    Playwright keeps an event loop running in this thread for as long as the browser is open, and no test could use
+    ``asyncio.run`` beside it.
     """
-
-    def place(item: pytest.Item) -> int:
-        room = item.path.relative_to(ROOT / "tests").parts[0]
-        return 2 if room in SIDE_BY_SIDE else int(item.get_closest_marker("browser") is not None)
-
-    items.sort(key=place)
-    for item in items:
-        # The scheduler reads this in the same hook, so this one comes first.
-        if place(item) < 2:
-            item.add_marker(pytest.mark.xdist_group("one at a time"))
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 FLAGS = (

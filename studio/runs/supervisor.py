@@ -61,7 +61,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._store = store
-        self._command = command or (lambda job: _command_of(job, settings.home))
+        self._command = command or (lambda job: command_of(job, settings.home))
         self._grace = grace_seconds
         self._lock = threading.RLock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -253,7 +253,7 @@ def _next_step(job: Job, folder: Path) -> str:
     return "Choose Resume to start again. It had not saved a checkpoint yet."
 
 
-def _command_of(job: Job, home: Path) -> list[str]:
+def command_of(job: Job, home: Path) -> list[str]:
     """What is run for a job. No secret is ever part of it."""
     # -P: the folder that the process runs in must not become a place to import from.
     return [sys.executable, "-P", "-m", _MODULES[job.kind], "--home", str(home), "--job", job.id]

@@ -12,12 +12,12 @@ from itertools import product
 import psutil
 import pytest
 
-from studio import data, processes
+from studio import data
 from studio.errors import NotFoundError, SettingError
 from studio.recipe import facts_of, recommend
 from studio.runs import files, progress
 from studio.runs.launch import create_run
-from studio.runs.supervisor import Supervisor
+from studio.runs.supervisor import Supervisor, command_of
 
 OWNER = "local"
 STEPS = 24
@@ -168,9 +168,7 @@ def test_a_full_disk_fails_the_run_and_says_so(house, dataset_id, recipe):
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
-    supervisor = house.supervisor(
-        lambda job: [sys.executable, "-c", wrapper, *processes.command_of(job, house.settings.home)[1:]]
-    )
+    supervisor = house.supervisor(lambda job: [sys.executable, "-c", wrapper, *command_of(job, house.settings.home)[1:]])
     run = create_run(house.settings, house.store, dataset_id=dataset_id, recipe=recipe, name="", owner=OWNER)
     house.folder(run.id).mkdir(parents=True, exist_ok=True)
     with (house.folder(run.id) / files.METRICS).open("wb") as metrics:
