@@ -220,6 +220,7 @@ def test_gzip_of_anything(tmp_path, desk):
         (gzip.compress(b"a,b\n1,2\n") + b"trailing rubbish", "damaged"),
         (gzip.compress(gzip.compress(b"a,b\n1,2\n")), "twice"),
     ],
+    ids=["cut off", "noise cut off", "wrong end", "no gzip behind", "rubbish behind", "twice"],
 )
 def test_damaged_gzip_is_refused(tmp_path, content, what):
     with pytest.raises(data.RefusedFile, match=what) as refused:
