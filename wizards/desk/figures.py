@@ -46,7 +46,7 @@ def _labels(labels: desk.Labels, inspection: Inspection) -> Html:
     said = f"{labels.distinct:,} different values. "
     said += (
         "One of them makes up most rows, so a model that always says it would look good."
-        if most > 0.8
+        if most > 0.8 and labels.column == "completion"
         else "Press one to see its rows."
     )
     others = tag("p", f"{counted(labels.others)} more with other values.", cls="tf-remark") if labels.others else None
