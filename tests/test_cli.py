@@ -207,6 +207,8 @@ def test_an_interrupted_check_leaves_no_process_and_no_file(tmp_path: Path, home
         command,
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(tmp_path / "scratch")},
+        # A job in the background of a script ignores interrupts, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread of this process holds a lock that this needs
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

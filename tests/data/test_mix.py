@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -291,15 +292,17 @@ def test_nothing_held_out_is_trained_on(first, second, weight, replay, split_bef
     def rows(prompts: set[str], answer: str) -> list[dict]:
         return [{"prompt": f"tell me about {prompt}", "completion": answer} for prompt in sorted(prompts)]
 
+    # The prompts differ by a few letters only: as near-duplicates all of them would be one piece, which cannot be split.
+    apart = replace(PLAN, near=False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        one = prepared(folder / "one", rows(first, "one"))
+        one = prepared(folder / "one", rows(first, "one"), apart)
         two = checked(folder / "two", rows(second, "two"))
         if split_before:
-            data.split(two, SplitPlan("o", 30, 40, 30))
+            data.split(two, SplitPlan("o", 30, 40, 30, near=False))
         sources = [Ingredient(two.folder), Ingredient(one.folder, min(1, weight) if replay else weight, replay=replay)]
         try:
-            mixed = data.mix(folder / "mix", sources, PLAN)
+            mixed = data.mix(folder / "mix", sources, apart)
         except DataError as error:
             told = error.what
             mixed = None
