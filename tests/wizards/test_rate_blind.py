@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import Any
 
@@ -56,7 +57,9 @@ class Served:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://studio") as client:
                 return await ask(client)
 
-        return asyncio.run(go())
+        # In a thread of its own: an open browser keeps a loop running in this one.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: asyncio.run(go())).result()
 
 
 def _forced(side: str):
