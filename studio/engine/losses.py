@@ -6,8 +6,12 @@ model's log-probability of a target, ``w`` its weight, ``q`` the sampler's log-p
     cross_entropy        L = Σ -logp · w
     importance_sampling  L = Σ -exp(logp - q) · A                                 (REINFORCE with the ratio as correction)
     ppo                  L = Σ -min(r · A, clip(r, low, high) · A), r = exp(logp - q), low = 0.8 and high = 1.2 by default
+    cispo                L = Σ -stop(clip(r, low, high)) · logp · A                (the ratio weighs; no gradient through it)
+    dro                  L = Σ -(logp · A - β/2 · (logp - q)²), β = 0.05 by default
 
-Source: the loss section of Tinker's documentation, which the cookbook's ``rl.train`` relies on.
+Source: the loss section of Tinker's documentation, which the cookbook's ``rl.train`` relies on; cispo after MiniMax-M1
+(arXiv 2506.13585), dro after Richemond et al. (arXiv 2405.19107). The documentation names no default for β;
+0.05 is its example.
 """
 
 from __future__ import annotations
@@ -37,18 +41,38 @@ def importance_sampling(logp: torch.Tensor, inputs: Tensors, _config: Config) ->
 def ppo(logp: torch.Tensor, inputs: Tensors, config: Config) -> torch.Tensor:
     """The clipped surrogate; ``clip_low_threshold`` and ``clip_high_threshold`` bound the ratio itself."""
     ratio = torch.exp(logp - inputs["logprobs"])
-    low, high = float(config.get("clip_low_threshold", 0.8)), float(config.get("clip_high_threshold", 1.2))
+    low, high = _clip(config)
     advantages = inputs["advantages"]
     return -torch.minimum(ratio * advantages, ratio.clamp(low, high) * advantages).sum()
+
+
+def cispo(logp: torch.Tensor, inputs: Tensors, config: Config) -> torch.Tensor:
+    """Weighted log-likelihood with the clipped ratio as a constant weight; the thresholds are those of ``ppo``."""
+    ratio = torch.exp(logp.detach() - inputs["logprobs"])
+    low, high = _clip(config)
+    return -(ratio.clamp(low, high) * logp * inputs["advantages"]).sum()
+
+
+def dro(logp: torch.Tensor, inputs: Tensors, config: Config) -> torch.Tensor:
+    """Policy gradient without a ratio, held near the sampler by a quadratic penalty of strength ``beta``."""
+    distance = logp - inputs["logprobs"]
+    return -(logp * inputs["advantages"] - 0.5 * float(config.get("beta", 0.05)) * distance.square()).sum()
+
+
+def _clip(config: Config) -> tuple[float, float]:
+    return float(config.get("clip_low_threshold", 0.8)), float(config.get("clip_high_threshold", 1.2))
 
 
 _LOSSES: dict[str, tuple[Loss, tuple[str, ...]]] = {
     "cross_entropy": (cross_entropy, ("weights",)),
     "importance_sampling": (importance_sampling, ("logprobs", "advantages")),
     "ppo": (ppo, ("logprobs", "advantages")),
+    "cispo": (cispo, ("logprobs", "advantages")),
+    "dro": (dro, ("logprobs", "advantages")),
 }
 #: What a config may hold per loss; anything else is refused rather than ignored.
-_OPTIONS: dict[str, frozenset[str]] = {"ppo": frozenset({"clip_low_threshold", "clip_high_threshold"})}
+_CLIPS = frozenset({"clip_low_threshold", "clip_high_threshold"})
+_OPTIONS: dict[str, frozenset[str]] = {"ppo": _CLIPS, "cispo": _CLIPS, "dro": frozenset({"beta"})}
 
 
 def check(batch: TrainingBatch) -> tuple[Loss, tuple[str, ...]]:
@@ -63,6 +87,7 @@ def check(batch: TrainingBatch) -> tuple[Loss, tuple[str, ...]]:
         raise RefusalError(f"The loss {batch.loss} does not take {', '.join(sorted(strange))}.")
     if any(isinstance(value, str) for value in batch.config.values()):
         raise RefusalError(f"The options of the loss {batch.loss} have to be numbers.")
+    _check_values(batch)
     # Cross-entropy without weights counts every target once.
     required = () if batch.loss == "cross_entropy" else found[1]
     for index, datum in enumerate(batch.data):
@@ -72,3 +97,15 @@ def check(batch: TrainingBatch) -> tuple[Loss, tuple[str, ...]]:
                 f"Example {index} of the batch has no {' and no '.join(missing)}; the loss {batch.loss} needs it."
             )
     return found
+
+
+def _check_values(batch: TrainingBatch) -> None:
+    """Refuse options that would make a loss mean something else: bounds that cross, a penalty that rewards distance."""
+    if batch.loss in ("ppo", "cispo"):
+        low, high = _clip(batch.config)
+        if not 0.0 <= low <= high < float("inf"):
+            raise RefusalError(f"The clipping bounds {low} and {high} of the loss {batch.loss} are not in order from 0 up.")
+    if batch.loss == "dro":
+        beta = float(batch.config.get("beta", 0.05))
+        if not 0.0 <= beta < float("inf"):
+            raise RefusalError(f"The beta {beta} of the loss dro is not a number from 0 up.")

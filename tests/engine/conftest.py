@@ -92,6 +92,11 @@ def training(service: tinker.ServiceClient, base_model: str) -> Any:
     return service.create_lora_training_client(base_model=base_model, rank=4, seed=7).result()
 
 
+@pytest.fixture
+def sampler(service: tinker.ServiceClient, base_model: str) -> Any:
+    return service.create_sampling_client(base_model=base_model).result()
+
+
 def tokens(length: int, seed: int) -> list[int]:
     return np.random.default_rng(seed).integers(0, 256, length).tolist()
 

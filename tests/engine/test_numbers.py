@@ -168,42 +168,6 @@ def test_the_same_seed_gives_the_same_adapter_and_no_seed_another(service: tinke
     assert len({after_one_step(1), after_one_step(2), after_one_step(None), after_one_step(None)}) == 4
 
 
-def test_policy_losses_follow_their_formulas(service: tinker.ServiceClient, base_model: str, tiny_model: Path) -> None:
-    model = plain_model(tiny_model, rank=4, seed=5)
-    client = service.create_lora_training_client(base_model=base_model, rank=4, seed=5).result()
-    rng = np.random.default_rng(0)
-    data = []
-    for plain in batch(4):
-        length = plain.model_input.length
-        with torch.no_grad():
-            sampled = logprobs(model, plain).numpy() + rng.normal(0, 0.4, length)
-        inputs = {
-            "target_tokens": plain.loss_fn_inputs["target_tokens"],
-            "logprobs": sampled,
-            "advantages": rng.normal(0, 1, length),
-        }
-        data.append(types.Datum(model_input=plain.model_input, loss_fn_inputs=dict(inputs)))
-
-    def expected(low: float | None, high: float | None) -> float:
-        total = 0.0
-        for d in data:
-            with torch.no_grad():
-                ratio = torch.exp(logprobs(model, d) - d.loss_fn_inputs["logprobs"].to_torch())
-            advantage = d.loss_fn_inputs["advantages"].to_torch()
-            clipped = ratio if low is None else ratio.clamp(low, high)
-            total -= torch.minimum(ratio * advantage, clipped * advantage).sum().item()
-        return total
-
-    assert client.forward_backward(data, "importance_sampling").result().metrics["loss:sum"] == pytest.approx(
-        expected(None, None), rel=1e-4
-    )
-    assert client.forward_backward(data, "ppo").result().metrics["loss:sum"] == pytest.approx(expected(0.8, 1.2), rel=1e-4)
-    narrow = {"clip_low_threshold": 0.95, "clip_high_threshold": 1.05}
-    assert client.forward_backward(data, "ppo", narrow).result().metrics["loss:sum"] == pytest.approx(
-        expected(0.95, 1.05), rel=1e-4
-    )
-
-
 def test_several_targets_per_position_are_scored(service: tinker.ServiceClient, base_model: str, tiny_model: Path) -> None:
     model = plain_model(tiny_model, rank=4, seed=5)
     client = service.create_lora_training_client(base_model=base_model, rank=4, seed=5).result()
