@@ -26,9 +26,11 @@ TITLES: Final[dict[StepId, str]] = {
 
 Pairs = tuple[tuple[str, str], ...]
 
-_SCALARS: Final = ("method", "dataset", "model", "run", "comparison", "session", "view")
+_SCALARS: Final = ("method", "dataset", "model", "dial", "run", "comparison", "session", "view")
 _PAIRS: Final = {"answers": "answer", "mapping": "map", "changes": "set"}
 _DEFAULT_MODEL: Final = "nano"
+#: The scalars that an address leaves out while they say what they say anyway.
+_DEFAULTS: Final = {"model": _DEFAULT_MODEL, "dial": "standard"}
 #: An address is short; anything longer was not written by us.
 _LONGEST: Final = 1_000
 
@@ -38,7 +40,8 @@ class Draft:
     """One visitor's way through the wizard.
 
     ``answers`` are question id and choice id of the goal tree; ``mapping`` is role and column when the person set it;
-    ``changes`` are setting name and the text typed for it; ``run``, ``comparison`` and ``session`` are ids in the store.
+    ``changes`` are setting name and the text typed for it (a long one under the name it is kept under, see ``studio.kept``);
+    ``dial`` is how thorough the recommendation is to be; ``run``, ``comparison`` and ``session`` are ids in the store.
     ``view`` is free for the step on screen and forgotten when the step changes.
     """
 
@@ -49,6 +52,7 @@ class Draft:
     mapping: Pairs = ()
     model: str = _DEFAULT_MODEL
     changes: Pairs = ()
+    dial: str = "standard"
     run: str = ""
     comparison: str = ""
     session: str = ""
@@ -72,7 +76,7 @@ class Draft:
             pairs.append(("step", self.step))
         for name in _SCALARS:
             value = cast(str, getattr(self, name))
-            if value and name != "run" and not (name == "model" and value == _DEFAULT_MODEL):
+            if value and name != "run" and value != _DEFAULTS.get(name):
                 pairs.append((name, value))
         for name, key in _PAIRS.items():
             pairs.extend((key, f"{left}:{right}") for left, right in cast(Pairs, getattr(self, name)))
@@ -106,6 +110,7 @@ class Draft:
             mapping=tuple(pairs["mapping"]),
             model=scalars.get("model", _DEFAULT_MODEL),
             changes=tuple(pairs["changes"]),
+            dial=scalars.get("dial", _DEFAULTS["dial"]),
             run=scalars.get("run", ""),
             comparison=scalars.get("comparison", ""),
             session=scalars.get("session", ""),

@@ -7,10 +7,10 @@ its field in ``problems``, and a plan that is ``ready`` has neither.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from studio import datasets, methods, models, tokens
+from studio import datasets, kept, methods, models, tokens
 from studio.data import Dataset, TrainingType
 from studio.errors import NotFoundError, SettingError
 from studio.methods import Ending
@@ -100,7 +100,18 @@ def plan(settings: Settings, store: Store, draft: Draft, owner: str) -> Plan:
     dataset = dataset_of(settings, store, draft.dataset, owner)
     if dataset is None or not draft.method:
         return Plan(draft.method, _because(draft), bool(draft.dataset), dataset)
-    return of_dataset(draft, dataset)
+    return of_dataset(_in_full(settings, draft, owner), dataset)
+
+
+def _in_full(settings: Settings, draft: Draft, owner: str) -> Draft:
+    """The draft with its long texts in the place of their names. One that is gone is no change any more."""
+    changes: list[tuple[str, str]] = []
+    for name, text in draft.changes:
+        try:
+            changes.append((name, kept.said(settings, owner, text)))
+        except NotFoundError:
+            continue
+    return replace(draft, changes=tuple(changes))
 
 
 def _because(draft: Draft) -> str:
@@ -112,8 +123,16 @@ def _because(draft: Draft) -> str:
     return end.because if isinstance(end, Ending) else ""
 
 
+def noted(settings: Settings, draft: Draft, owner: str, name: str, text: str) -> Draft:
+    """The draft with a changed setting. A long text is kept on disk first, and the draft holds its name.
+
+    Raises ``SettingError`` when the text is longer than can be kept, ``StoreError`` when the disk refuses.
+    """
+    return draft.with_change(name, kept.keep(settings, owner, text))
+
+
 def of_dataset(draft: Draft, dataset: Dataset) -> Plan:
-    """Recommend for this data, then apply what the person changed."""
+    """Recommend for this data, then apply what the person changed (every text of it in full)."""
     facts = facts_of(dataset)
     try:
         model = models.get(draft.model)

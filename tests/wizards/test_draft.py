@@ -20,6 +20,7 @@ _pairs = st.lists(st.tuples(_names, _words), max_size=4).map(tuple)
         mapping=_pairs,
         model=_words,
         changes=_pairs,
+        dial=_words,
         run=st.one_of(st.just(""), _words),
         comparison=st.one_of(st.just(""), _words),
         session=st.one_of(st.just(""), _words),

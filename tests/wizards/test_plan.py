@@ -8,7 +8,7 @@ import pytest
 
 from studio import datasets
 from wizards.draft import Draft
-from wizards.plan import plan
+from wizards.plan import _in_full, noted, plan
 
 PAIRS = [{"prompt": f"Question {n}?", "chosen": f"Good {n}", "rejected": f"Bad {n}"} for n in range(60)]
 GRADED = [{"prompt": f"Question {n}?", "completion": f"Answer {n}", "reward": n % 3 / 2} for n in range(60)]
@@ -30,3 +30,12 @@ def test_data_of_another_kind_is_split_and_stored_but_not_started(ctx, tmp_path,
     (problem,) = now.problems
     assert problem.field == "method"
     assert "supervised" in problem.message
+
+
+def test_a_long_setting_is_kept_on_disk_and_only_its_name_stands_in_the_address(ctx):
+    long = "Answer as a pirate. " * 400
+    draft = noted(ctx.settings, Draft(), "ann", "teacher_prompt", long)
+    assert len(draft.to_query()) < 200
+    assert _in_full(ctx.settings, draft, "ann").changes == (("teacher_prompt", long),)
+    assert _in_full(ctx.settings, draft, "bob").changes == (), "another owner's address brings no text along"
+    assert noted(ctx.settings, Draft(), "ann", "seed", "3").changes == (("seed", "3"),)
