@@ -1,8 +1,9 @@
-"""Reads the ``metrics.jsonl`` of a run while another process appends to it.
+"""Reads the ``metrics.jsonl`` of a run while another process appends to it, and calls every number by one name.
 
 Guarantees: each call reads only what is new; a half-written last line waits for its end and a broken one is passed over; a run
-that went back to a checkpoint overwrites what it does again, so that no step counts twice. Steps count what is finished: the
-training loss of the first step stands at 1, the validation loss before any step at 0.
+that went back to a checkpoint overwrites what it does again, so that no step counts twice. Steps count what is finished: what
+the first step measured of itself stands at 1, what was measured before any step at 0. What the cookbook's loops call a number
+is in one table here; everybody else knows the names of ``SERIES`` only.
 """
 
 from __future__ import annotations
@@ -10,25 +11,71 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 #: Names that our attendant adds to the cookbook's metrics of a step.
 AT: Final = "studio/at"
 LIFE: Final = "studio/life"
 VALIDATION: Final = "validation"
+#: What an attendant counted for the bill since the line before, validation included: then the loop's own counts are left alone.
+TOKENS_TRAIN: Final = "studio/tokens_train"
+TOKENS_SAMPLE: Final = "studio/tokens_sample"
+TOKENS_PREFILL: Final = "studio/tokens_prefill"
 
-_TRAIN_LOSS: Final = "train_mean_nll"
-_VALIDATION_LOSS: Final = f"{VALIDATION}/nll"
+#: Each canonical series and what it may be called in the file. The first name that a line has counts.
+#: Of the training itself: the value belongs to the step that the line is about, and stands after it.
+_OF_A_STEP: Final[Mapping[str, tuple[str, ...]]] = {
+    "train_loss": ("train_mean_nll", "dpo_loss"),
+    "accuracy": ("accuracy",),
+    "margin": ("margin",),
+    "chosen_reward": ("chosen_reward",),
+    "rejected_reward": ("rejected_reward",),
+    "reward": ("env/all/reward/total",),
+    "reward_spread": ("env/all/reward_spread",),
+    "signal_share": ("env/all/by_group/frac_mixed",),
+    "kl": ("kl_policy_base",),
+    "kl_step": ("optim/kl_sample_train_v1",),
+    "entropy": ("optim/entropy",),
+    "answer_tokens": ("env/all/ac_tokens_per_turn",),
+    "teacher_kl": ("teacher_kl",),
+    "seconds": ("time/total",),
+}
+#: Of a check before the step that the line is about, or of the one after the last step.
+_OF_A_CHECK: Final[Mapping[str, tuple[str, ...]]] = {
+    "validation_loss": (f"{VALIDATION}/nll", f"{VALIDATION}/loss"),
+    "validation_accuracy": (f"{VALIDATION}/accuracy",),
+    "validation_margin": (f"{VALIDATION}/margin",),
+    "validation_chosen_reward": (f"{VALIDATION}/chosen_reward",),
+    "validation_rejected_reward": (f"{VALIDATION}/rejected_reward",),
+    "validation_reward": (f"{VALIDATION}/env/all/reward/total",),
+    "validation_answer_tokens": (f"{VALIDATION}/env/all/ac_tokens_per_turn",),
+    "validation_kl": (f"{VALIDATION}/kl",),
+    "validation_teacher_kl": (f"{VALIDATION}/teacher_kl",),
+    "validation_match": (f"{VALIDATION}/match",),
+}
+#: Every name that ``MetricsFile.series`` knows.
+SERIES: Final = frozenset({*_OF_A_STEP, *_OF_A_CHECK})
+#: A line with one of these is a finished step; any other is a check after the last one.
+_MARKS: Final = ("train_mean_nll", "dpo_loss", "progress/batch", "teacher_kl")
+#: What each loop calls the tokens of one step, by kind, where no attendant counted.
+_TOKENS: Final[Mapping[str, tuple[str, str]]] = {
+    "train": (TOKENS_TRAIN, "num_tokens"),
+    "sample": (TOKENS_SAMPLE, "env/all/total_ac_tokens"),
+    "prefill": (TOKENS_PREFILL, "env/all/total_ob_tokens"),
+}
+TokenKind = Literal["train", "sample", "prefill"]
 #: Steps over which the pace is measured: long enough to hold evaluations, short enough to follow a machine that got busy.
 _PACE_STEPS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A loss in nats per token after ``step`` finished steps. It may be NaN when training has run away."""
+    """A number after ``step`` finished steps; losses in nats per token. It may be NaN when training has run away."""
 
     step: int
     value: float
@@ -37,15 +84,15 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class _Line:
     step: int
-    train: float | None
-    validation: float | None
-    tokens: int
+    trains: bool
+    values: Mapping[str, float]
+    tokens: Mapping[str, int]
     at: float | None
     life: float | None
 
 
 class MetricsFile:
-    """One run's metrics, growing. Not for several threads at once."""
+    """One stage's metrics, growing. Not for several threads at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,13 +123,20 @@ class MetricsFile:
 
     @property
     def finished(self) -> int:
-        """Steps whose training loss is known."""
+        """Steps that are done."""
         return self._lines[-1].step + 1 if self._lines else 0
 
     @property
     def tokens(self) -> int:
-        """Tokens the model was shown so far, prompts included."""
-        return sum(line.tokens for line in self._lines)
+        """Tokens the model was trained on so far, prompts included; steps that a resumed run did again count once."""
+        return sum(line.tokens.get("train", 0) for line in self._lines)
+
+    def tokens_of(self, kind: TokenKind) -> int:
+        """Tokens of one kind that the server worked on: trained, sampled, or only read (prompts, validation, reference).
+
+        This is for the bill: steps that a resumed run did again count twice.
+        """
+        return self._spent.get(kind, 0)
 
     @property
     def seconds(self) -> float:
@@ -90,16 +144,33 @@ class MetricsFile:
         timed = [(line.life, line.at) for line in self._lines if line.at is not None]
         return sum(after - before for (life, before), (next_life, after) in pairwise(timed) if life == next_life)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The series that have a point."""
+        lines = [*self._lines, *([self._last] if self._last is not None else [])]
+        return frozenset[str]().union(*(line.values.keys() for line in lines))
+
+    def series(self, name: str) -> tuple[Point, ...]:
+        """The points of one of ``SERIES``, by step; empty while nothing is known. Raises ``KeyError`` for another name."""
+        if name not in SERIES:
+            raise KeyError(name)
+        after = 1 if name in _OF_A_STEP else 0
+        found = [Point(line.step + after, value) for line in self._lines if (value := line.values.get(name)) is not None]
+        if self._last is not None and not after and (value := self._last.values.get(name)) is not None:
+            found.append(Point(self._last.step, value))
+        return tuple(found)
+
+    def all_series(self) -> dict[str, tuple[Point, ...]]:
+        """Every series that has a point, by name."""
+        return {name: self.series(name) for name in sorted(self.names)}
+
     def train(self) -> tuple[Point, ...]:
         """Training loss by step."""
-        return tuple(Point(line.step + 1, line.train) for line in self._lines if line.train is not None)
+        return self.series("train_loss")
 
     def validation(self) -> tuple[Point, ...]:
         """Validation loss by step."""
-        found = [Point(line.step, line.validation) for line in self._lines if line.validation is not None]
-        if self._last is not None and self._last.validation is not None:
-            found.append(Point(self._last.step, self._last.validation))
-        return tuple(found)
+        return self.series("validation_loss")
 
     def steps_per_second(self, since: float | None = None) -> float | None:
         """Pace of the process that wrote last: an earlier one, and the pause between them, say nothing about now.
@@ -120,13 +191,15 @@ class MetricsFile:
         self._offset = 0
         self._inode: int | None = None
         self._lines: list[_Line] = []
+        self._spent: Counter[str] = Counter()
         self._last: _Line | None = None  # the evaluation after the last step, which trains nothing
 
     def _take(self, raw: bytes) -> None:
         line = _parse(raw)
         if line is None:
             return
-        if line.train is None:
+        self._spent.update(line.tokens)
+        if not line.trains:
             self._last = line
             return
         if self._lines and line.step <= self._lines[-1].step:
@@ -147,14 +220,33 @@ def _parse(raw: bytes) -> _Line | None:
     step = record.get("step")
     if not isinstance(step, int) or isinstance(step, bool):
         return None
+    trains = any(_number(record.get(mark)) is not None for mark in _MARKS)
     return _Line(
         step=step,
-        train=_number(record.get(_TRAIN_LOSS)),
-        validation=_number(record.get(_VALIDATION_LOSS)),
-        tokens=int(_finite(record.get("num_tokens")) or 0),
+        trains=trains,
+        values=_values(record),
+        tokens=_tokens(record, trains=trains),
         at=_finite(record.get(AT)),
         life=_finite(record.get(LIFE)),
     )
+
+
+def _values(record: Mapping[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, aliases in (*_OF_A_STEP.items(), *_OF_A_CHECK.items()):
+        value = next((number for alias in aliases if (number := _number(record.get(alias))) is not None), None)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _tokens(record: Mapping[str, Any], *, trains: bool) -> dict[str, int]:
+    """Tokens by kind: what an attendant counted, else what the loop itself says of a step."""
+    counted = any(_finite(record.get(ours)) is not None for ours, _ in _TOKENS.values())
+    if not counted and not trains:
+        return {}
+    names = {kind: ours if counted else theirs for kind, (ours, theirs) in _TOKENS.items()}
+    return {kind: int(number) for kind, name in names.items() if (number := _finite(record.get(name))) is not None}
 
 
 def _number(value: object) -> float | None:

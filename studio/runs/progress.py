@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from studio.runs import files
+from studio.runs import files, stages
 from studio.runs.diagnosis import Diagnosis, diagnose, smooth, window_for
 from studio.runs.metrics import MetricsFile, Point
+from studio.runs.stages import Outline, Planned, Stage, StageKey, StageStatus
 from studio.store import Job
 
-__all__ = ["Diagnosis", "Point", "Progress", "read"]
+__all__ = ["Diagnosis", "Point", "Progress", "StageState", "read"]
 
 #: Points of a curve that a page draws; a longer one is thinned evenly and keeps its last point.
 MOST_POINTS: Final = 1_500
@@ -26,11 +27,24 @@ _KEPT_FILES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
+class StageState:
+    """One stage as it stands: ``step`` of ``total`` steps are finished."""
+
+    key: StageKey
+    title: str
+    state: StageStatus
+    step: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """A run as it stands. ``step`` of ``total`` steps are finished; ``tokens`` were shown to the model, prompts included.
+    """A run as it stands. ``step`` of ``total`` steps are finished in all stages; ``tokens`` were trained on, prompts included.
 
     ``eta_seconds`` and ``steps_per_second`` come from the process that runs now and are ``None`` while they are not known or
-    the run is at rest. Losses are in nats per token. ``smoothed`` is ``train`` with less noise.
+    the run is at rest. Losses are in nats per token. ``smoothed`` is ``train`` with less noise. ``series`` holds every number
+    of the last stage by the names of ``metrics.SERIES``, and those of an earlier one behind its key (``judge/train_loss``).
+    ``cost`` is in US dollars, ``None`` where the price is not known.
     """
 
     step: int
@@ -44,6 +58,10 @@ class Progress:
     validation: tuple[Point, ...]
     diagnosis: Diagnosis
     log_tail: tuple[str, ...]
+    method: str = "sl"
+    series: Mapping[str, tuple[Point, ...]] = field(default_factory=dict[str, tuple[Point, ...]])
+    stages: tuple[StageState, ...] = ()
+    cost: float | None = None
 
     @property
     def fraction(self) -> float:
@@ -53,26 +71,62 @@ class Progress:
 
 def read(folder: Path, job: Job, *, log_lines: int = 40) -> Progress:
     """The progress of the run whose files lie in ``folder``. Works before the first file exists and long after the end."""
+    outline = stages.read_outline(folder) or _single(job)
     with _LOCK:
-        metrics = _metrics_of(folder / files.METRICS)
-        metrics.read()
-        step, tokens = metrics.finished, metrics.tokens
-        train, validation, pace = metrics.train(), metrics.validation(), metrics.steps_per_second(job.pid_started)
-    total = max(job.total, step)
+        readers = [_metrics_of(one.stage.folder(folder) / files.METRICS) for one in outline.stages]
+        for reader in readers:
+            reader.read()
+        states = _states(folder, job, outline.stages, readers)
+        series = _series(outline.stages, readers)
+        step, tokens = sum(state.step for state in states), sum(reader.tokens for reader in readers)
+        now = next((place for place, state in enumerate(states) if state.state != "done"), len(states) - 1)
+        pace = readers[now].steps_per_second(job.pid_started)
+        train, validation = readers[-1].train(), readers[-1].validation()
+    total = max(sum(state.total for state in states), step)
     running = job.live and pace is not None
+    # How long a step of a later stage takes is not known before it begins.
+    known_to_end = running and pace and now == len(states) - 1
     return Progress(
         step=step,
         total=total,
         phase=job.phase,
         tokens=tokens,
         steps_per_second=pace if running else None,
-        eta_seconds=(total - step) / pace if running and pace else None,
+        eta_seconds=(states[-1].total - states[-1].step) / pace if known_to_end and pace else None,
         train=_thin(train),
-        smoothed=_thin(smooth(train, window_for(total))),
+        smoothed=_thin(smooth(train, window_for(states[-1].total))),
         validation=_thin(validation),
-        diagnosis=diagnose(train, validation, total, ended=job.ended),
+        diagnosis=diagnose(train, validation, states[-1].total, ended=job.ended),
         log_tail=files.log_tail(folder, log_lines),
+        method=outline.method,
+        series={name: _thin(points) for name, points in series.items()},
+        stages=states,
     )
+
+
+def _single(job: Job) -> Outline:
+    """The one stage of a run that was recorded before there were stages."""
+    return Outline("sl", "", (Planned(Stage("train", "Learn from examples", ""), job.total),))
+
+
+def _states(folder: Path, job: Job, planned: Sequence[Planned], readers: Sequence[MetricsFile]) -> tuple[StageState, ...]:
+    found: list[StageState] = []
+    reached = True
+    for one, reader in zip(planned, readers, strict=True):
+        done = reached and stages.is_done(one.stage.folder(folder))
+        state: StageStatus = "done" if done else "now" if reached and job.live else "waiting"
+        step = reader.finished
+        found.append(StageState(one.stage.key, one.stage.title, state, step, max(one.total, step)))
+        reached = done
+    return tuple(found)
+
+
+def _series(planned: Sequence[Planned], readers: Sequence[MetricsFile]) -> dict[str, tuple[Point, ...]]:
+    found: dict[str, tuple[Point, ...]] = {}
+    for one, reader in zip(planned, readers, strict=True):
+        prefix = f"{one.stage.key}/" if one.stage.folder_name else ""
+        found |= {f"{prefix}{name}": points for name, points in reader.all_series().items()}
+    return found
 
 
 _LOCK = threading.Lock()
