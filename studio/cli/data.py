@@ -72,6 +72,9 @@ def reading_argument(parser: argparse.ArgumentParser) -> None:
         help="apply a fix that validate offers; repeat for several, they are applied in this order",
     )
     parser.add_argument("--encoding", default="", metavar="NAME", help="read the text in this encoding, for example cp1250")
+    parser.add_argument(
+        "--header", choices=("names", "data"), help="what the first line of a table is: column names, or data already"
+    )
 
 
 def reading_of(asked: argparse.Namespace) -> Reading:
@@ -79,12 +82,15 @@ def reading_of(asked: argparse.Namespace) -> Reading:
     fixes: Sequence[str] = asked.fix
     pairs = (text.partition("=") for text in fixes)
     return Reading(
-        mapping=mapping_of(asked), fixes=tuple(Fix(name, value) for name, _, value in pairs), encoding=asked.encoding
+        mapping=mapping_of(asked),
+        fixes=tuple(Fix(name, value) for name, _, value in pairs),
+        encoding=asked.encoding,
+        header=None if asked.header is None else asked.header == "names",
     )
 
 
 def validate_arguments(parser: argparse.ArgumentParser) -> None:
-    """``validate FILE [--method M] [--rows OUT] [--column PART=NAME …] [--fix ID[=VALUE] …] [--encoding E]``."""
+    """``validate FILE [--method M] [--rows OUT] [--column PART=NAME …] [--fix ID[=VALUE] …] [--encoding E] [--header H]``."""
     parser.add_argument("file", type=Path, metavar="FILE", help=_FILE)
     parser.add_argument("--method", choices=[method.id for method in methods.METHODS], help="check it for this method, too")
     parser.add_argument("--rows", type=Path, metavar="OUT", help="write the usable rows to this file, as JSON lines")

@@ -85,7 +85,7 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 
 
 def _inspected(source: Source, folder: Path, reading: Reading, watch: Watch | None) -> Inspection:
-    for table in tables(source, packing_of(source, reading.key), folder):
+    for table in tables(source, packing_of(source, reading.key, reading.header), folder):
         with connect(folder, source.name, row_bytes=table.row_bytes, files=(source.path,)) as connection:
             prepare(connection)
             staged = _staged(source, table, folder, reading, connection, watch)
@@ -179,6 +179,7 @@ def _judged(
         rules=(f"text: {source.encoding}", table.rule, *((alike.rule,) if shape else ())),
         fixes=reading.fixes,
         extras=extra_columns(table, shape),
+        header=table.named if table.format == "csv" else None,
     )
 
 

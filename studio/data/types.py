@@ -230,7 +230,8 @@ class Inspection:
     SHA-256 of the original file. ``preview`` holds the first rows as they stand in the file, one text per preview column.
     ``delimiter`` is set for CSV only. ``shape`` is None when the columns were not recognised and none were chosen. ``fixes``
     were applied in this order. ``extras`` are the columns that are not part of the form but kept for grouping and filters, in
-    the order of the stage's columns ``x0, x1, ...``.
+    the order of the stage's columns ``x0, x1, ...``. ``header`` says whether the first line of a table was read as the names of
+    its columns; None for what is no table of cells.
     """
 
     file_name: str
@@ -256,6 +257,7 @@ class Inspection:
     near_duplicate_rows: int = 0
     fixes: tuple[Fix, ...] = ()
     extras: tuple[str, ...] = ()
+    header: bool | None = None
 
     @property
     def ready(self) -> bool:

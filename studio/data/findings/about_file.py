@@ -11,6 +11,7 @@ from studio.data import shape as shapes
 from studio.data.findings.offers import encoding_offers
 from studio.data.reading.table import Table
 from studio.data.sources.source import BAD_BYTES, Source
+from studio.data.staging.fixes import header_offer
 from studio.data.types import Finding, Shape
 
 _SHOWN = 12
@@ -38,7 +39,8 @@ def about_columns(
         yield Finding("duplicate_column", "info" if shape else "error", 1, (), message, "Choose which one is meant.")
     if shape is None:
         code, message, next_step = shapes.unknown(tuple(table.columns), rows)
-        yield Finding(code, "error", 1, (), message, next_step)
+        first = (header_offer(names=False),) if table.format == "csv" and table.named else ()
+        yield Finding(code, "error", 1, (), message, next_step, fixes=first)
         return
     if shape.kind == "text":
         message = f'The file holds plain text ("{shape.column("text")}"), so there is nothing to answer to.'

@@ -18,6 +18,7 @@ from studio.data.reading.table import preview
 from studio.data.shape import recognise
 from studio.data.sources.packing import Columnar
 from studio.data.sources.source import Source, glance
+from studio.data.staging.fixes import opened as opened_as
 from studio.data.types import Container, Reading, Shape
 
 
@@ -39,7 +40,7 @@ class Preview:
 
 def peek(path: Path, name: str, reading: Reading | None = None) -> Preview:
     """Look at the start of a file. Raises ``RefusedFile`` when there is no table in it, ``DataError`` when it is unreadable."""
-    chosen = reading or Reading()
+    chosen = opened_as(reading or Reading())
     source = glance(path, name, encoding=chosen.encoding)
     with tempfile.TemporaryDirectory(prefix="tuning-fork-peek-") as place:
         if source.is_parquet:

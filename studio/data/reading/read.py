@@ -22,6 +22,7 @@ from studio.data.sources.csv_records import Dialect
 from studio.data.sources.json_records import Container as Json
 from studio.data.sources.packing import Columnar, Packing
 from studio.data.sources.source import Source
+from studio.data.staging.fixes import header_offer
 from studio.data.types import Container, Finding, Format, RefusedFile
 
 # From how many places further on rows are sampled, and how much is read there.
@@ -170,9 +171,13 @@ def _laid_out(source: Source, packing: Dialect | Json, folder: Path) -> Table:
 
 
 def _csv_findings(dialect: Dialect) -> Iterator[Finding]:
-    if not dialect.header:
+    if not dialect.header and dialect.chosen:
+        message = "The first line is counted as the first row, as you said; the columns have no names."
+        yield Finding("no_header", "info", 1, (dialect.skip + 1,), message)
+    elif not dialect.header:
         message = "The first line looks like data, so the columns have no names; it is counted as the first row."
-        yield Finding("no_header", "warning", 1, (dialect.skip + 1,), message, "Choose the columns.")
+        next_step = "Choose the columns, or say that the first line names them."
+        yield Finding("no_header", "warning", 1, (dialect.skip + 1,), message, next_step, fixes=(header_offer(names=True),))
     above = [line for line in dialect.skipped if line.strip()]
     if above:
         message = f"{len(above)} lines above the column names were skipped."

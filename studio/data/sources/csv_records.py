@@ -67,7 +67,7 @@ class Dialect:
 
     ``skip`` physical lines stand above the column names (or above the data without names). A record has ``width`` cells, of
     which the first ``len(names)`` have a column name; the rest are the empty columns that spreadsheets add. ``returns`` says
-    that lines end with a carriage return alone, as on old Macs.
+    that lines end with a carriage return alone, as on old Macs. ``chosen``: a person said whether there are column names.
     """
 
     delimiter: str
@@ -79,10 +79,14 @@ class Dialect:
     names: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     returns: bool = False
+    chosen: bool = False
 
 
-def sniff(sample: str, complete: bool) -> Dialect:
-    """Decide the dialect from the first part of the file. ``complete`` says that the sample is the whole file."""
+def sniff(sample: str, complete: bool, header: bool | None = None) -> Dialect:
+    """Decide the dialect from the first part of the file. ``complete`` says that the sample is the whole file.
+
+    ``header`` says whether the first line names the columns, when a person has said so.
+    """
     text = sample if complete else sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1] or sample
     first = re.match(r"[^\r\n]*(\r\n|\r|\n)?", text)
     above, candidates = 0, _FIRST
@@ -109,8 +113,12 @@ def sniff(sample: str, complete: bool) -> Dialect:
     # A known name in a table that falls apart is a coincidence.
     fit = 0.6 * max((trial.fit for trial in trials if trial.dialect.width > 1), default=0.0)
     best = max((trial for trial in trials if trial.fit >= fit), key=lambda trial: trial.score).dialect
+    if header is not None and header != best.header:
+        # Column names that are known tell the separator best, so the choice comes after it.
+        best = next(_try(text, physical, best, (0.0, 0.0), header)).dialect
     names = best.names if best.header else tuple(f"Column {number}" for number in range(1, len(best.names) + 1))
-    return replace(best, names=names, skip=above + best.skip, skipped=tuple(text.splitlines()[: best.skip]))
+    skipped = tuple(text.splitlines()[: best.skip])
+    return replace(best, names=names, skip=above + best.skip, skipped=skipped, chosen=header is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +130,21 @@ class _Trial:
     score: tuple[float, ...]
 
 
-def _try(text: str, physical: list[bytes], dialect: Dialect, order: tuple[float, float]) -> Iterator[_Trial]:
-    """The dialect completed by header and width; nothing when it finds no record."""
+def _try(
+    text: str, physical: list[bytes], dialect: Dialect, order: tuple[float, float], header: bool | None = None
+) -> Iterator[_Trial]:
+    """The dialect completed by header and width; nothing when it finds no record. ``header`` overrules what the text says."""
     records = _parse(text, dialect)
     filled = [(line, cells) for line, cells in records if any(cell.strip() for cell in cells)]
     if not filled:
         return
-    place, known = _header(filled)
+    place, known = _header(filled) if header is not False else (0, 0)
     above, cells = filled[place]
     names = tuple(name.strip().removeprefix("\ufeff") for name in cells)
-    while len(names) > 1 and not names[-1]:
+    while len(names) > 1 and not names[-1] and (header is not False or _is_empty(len(names) - 1, filled)):
         names = names[:-1]
-    header = known > 0 or not _looks_like_data(names, [cells for _, cells in filled[place + 1 : place + 2]])
+    if header is None:
+        header = known > 0 or not _looks_like_data(names, [cells for _, cells in filled[place + 1 : place + 2]])
     blanks = sum(not name for name in names)
     wrapped = all(len(name) > 1 and name[0] == name[-1] == "'" for name in names)
     whole = replace(dialect, header=header, skip=above, width=len(cells), names=names)
@@ -141,6 +152,11 @@ def _try(text: str, physical: list[bytes], dialect: Dialect, order: tuple[float,
     fit = _fit(physical, whole)
     columns = float(len(names) > 1 and fit > 0)
     yield _Trial(whole, fit, (float(known), -float(blanks), -float(wrapped), round(fit, 3), columns, *order))
+
+
+def _is_empty(place: int, records: list[tuple[int, list[str]]]) -> bool:
+    """Whether no record has anything in this cell."""
+    return not any(cell.strip() for _, cells in records for cell in cells[place : place + 1])
 
 
 def _fit(physical: list[bytes], dialect: Dialect) -> float:

@@ -24,14 +24,19 @@ class Columnar:
 Packing = Dialect | Container | Columnar
 
 
-def packing_of(source: Source, key: str = "") -> Packing:
-    """Decide how the rows are packed. ``key`` is the way to the list of rows in a JSON text, when a person chose one.
+def packing_of(source: Source, key: str = "", header: bool | None = None) -> Packing:
+    """Decide how the rows are packed.
+
+    ``key`` is the way to the list of rows in a JSON text, and ``header`` says whether the first line of a table names its
+    columns, when a person chose so.
 
     Raises ``RefusedFile`` for a table with far too many columns.
     """
     if source.is_parquet:
         return Columnar()
-    found = json_records.sniff(source.sample, source.complete) or csv_records.sniff(source.sample, source.complete)
+    found = json_records.sniff(source.sample, source.complete)
+    if found is None:
+        found = csv_records.sniff(source.sample, source.complete, header)
     if isinstance(found, Container) and found.packing != "lines":
         return json_forms.form_of(source, found, key)
     if isinstance(found, Dialect) and found.width > MOST_COLUMNS:

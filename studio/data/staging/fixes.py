@@ -87,15 +87,22 @@ _WORDS: Final[dict[str, _Words]] = {
     "fix_roles": _Words("Use the usual roles", "Other names for user, assistant and system were replaced."),
     "better_answers": _Words("Learn from the better answers alone", "Only the better answers are learned from."),
     "encoding": _Words("Read it as {}", "The file was read as {}."),
-    "header": _Words("The first line is {}", "The first line is {}."),
+    "header": _Words("The first line {}", "The first line {}.", ask=True),
     "key": _Words('Take the list "{}"', 'The rows were taken from the list "{}".'),
 }
 _COPIES: Final = ("duplicates", "near_duplicates")
+#: Fixes of how the file is opened: the last word counts. With other columns, those that were chosen are gone.
+_OPENING: Final = ("encoding", "header", "key")
+_OTHER_COLUMNS: Final = ("header", "key")
 
 
 def fixed(reading: Reading, fix: Fix) -> Reading:
     """The reading with one fix more. Raises ``DataError`` for a fix that is not known or does not make sense."""
     _require_known(fix)
+    if fix.id in _OTHER_COLUMNS:
+        reading = replace(reading, mapping=None, kind=None)
+    if fix.id in _OPENING:
+        return replace(reading, fixes=(*(other for other in reading.fixes if other.id != fix.id), fix))
     return reading if fix in reading.fixes else replace(reading, fixes=(*reading.fixes, fix))
 
 
@@ -120,6 +127,12 @@ def opened(reading: Reading) -> Reading:
         elif fix.id == "key":
             reading = replace(reading, key=fix.value)
     return reading
+
+
+def header_offer(*, names: bool) -> FixOffer:
+    """The offer to read the first line of a table as column names, or as the first row."""
+    fix = Fix("header", "names" if names else "data")
+    return FixOffer(fix, label(fix), 0, ask=asks(fix))
 
 
 def trained(shape: Shape, fixes: Sequence[Fix]) -> Shape:
@@ -194,13 +207,16 @@ def on_rows(rows: str, shape: Shape, fixes: Sequence[Fix]) -> str:
 
 
 def _require_known(fix: Fix) -> None:
-    if fix.id not in _WORDS or (fix.id == "leave_out" and fix.value not in (*ROW_CONDITIONS, *COMPARING)):
+    odd = (fix.id == "leave_out" and fix.value not in (*ROW_CONDITIONS, *COMPARING)) or (
+        fix.id == "header" and fix.value not in ("names", "data")
+    )
+    if fix.id not in _WORDS or odd:
         raise DataError(f"There is no fix called {fix.id!r} {fix.value!r}.", next_step="Choose one of the fixes on offer.")
 
 
 def _shown(fix: Fix) -> str:
     if fix.id == "header":
-        return "column names" if fix.value == "names" else "data"
+        return "names the columns" if fix.value == "names" else "is the first row"
     if fix.id == "encoding":
         return encodings.words(fix.value)
     return _plain(fix.value) if fix.id == "leave_out" else fix.value
