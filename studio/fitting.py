@@ -18,7 +18,6 @@ HOLDS: Final[Mapping[TrainingType, str]] = {
     "DPO": "pairs of a better and a worse answer",
     "RL": "questions with a right answer or a score",
 }
-_NEEDS: Final[Mapping[methods.MethodId, TrainingType]] = {"sl": "SL", "rl": "RL", "dpo": "DPO", "rlhf": "DPO"}
 #: The fix that makes examples of pairs.
 BETTER_ANSWERS: Final = Fix("better_answers")
 
@@ -29,7 +28,7 @@ def findings(inspection: Inspection, method: str) -> tuple[Finding, ...]:
         return ()
     chosen = methods.method(method)
     training = inspection.shape.training
-    if training != _NEEDS[chosen.id]:
+    if training not in chosen.data:
         return (_mismatch(inspection, chosen),)
     rows = inspection.rows_usable - inspection.duplicate_rows
     enough = methods.readiness(method, rows)
@@ -55,8 +54,8 @@ def way_out(inspection: Inspection) -> str:
 
 def _mismatch(inspection: Inspection, chosen: methods.Method) -> Finding:
     training: TrainingType = inspection.shape.training if inspection.shape else "SL"
-    fits = next(one for one in methods.METHODS if _NEEDS[one.id] == training)
-    message = f"This file holds {HOLDS[training]}. {chosen.name} training needs {HOLDS[_NEEDS[chosen.id]]}."
+    fits = methods.method(methods.ways(training)[0])
+    message = f"This file holds {HOLDS[training]}. {chosen.name} training needs {_needs(chosen)}."
     if chosen.id == "sl" and training == "DPO":
         offer = FixOffer(BETTER_ANSWERS, "Learn from the better answers alone", inspection.rows_usable)
         next_step = "Learn from the better answers alone, or choose another file."
@@ -64,3 +63,7 @@ def _mismatch(inspection: Inspection, chosen: methods.Method) -> Finding:
     later = "" if fits.available else ", when this studio can train that way"
     next_step = f"Choose another file, or train it as {fits.term}{later}."
     return Finding("training_type_mismatch", "error", inspection.rows_usable, (), message, next_step)
+
+
+def _needs(chosen: methods.Method) -> str:
+    return " or ".join(words for training, words in HOLDS.items() if training in chosen.data)

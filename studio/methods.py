@@ -15,7 +15,7 @@ import yaml
 
 from studio.errors import NotFoundError, SettingError
 
-MethodId = Literal["sl", "rl", "dpo", "rlhf"]
+MethodId = Literal["sl", "rl", "dpo", "rlhf", "distill"]
 Level = Literal["too few", "few", "enough"]
 
 _TREE = Path(__file__).with_suffix(".yaml")
@@ -25,7 +25,8 @@ _TREE = Path(__file__).with_suffix(".yaml")
 class Method:
     """A way of training. ``minimum`` and ``recommended`` count ``unit``; below the minimum it seldom helps.
 
-    ``plain`` explains it in one sentence, ``needs`` names the data, ``when`` and ``when_not`` say where it fits.
+    ``plain`` explains it in one sentence, ``needs`` names the data, ``when`` and ``when_not`` say where it fits; ``time``,
+    ``stability`` and ``cost`` are one sentence each. ``data`` lists the kinds of data that it can train on.
     """
 
     id: MethodId
@@ -38,6 +39,10 @@ class Method:
     unit: str
     minimum: int
     recommended: int
+    time: str
+    stability: str
+    cost: str
+    data: tuple[str, ...]
     available: bool
 
 
@@ -97,7 +102,7 @@ class Readiness:
 def _load() -> tuple[tuple[Method, ...], str, dict[str, Question], dict[str, Ending]]:
     """The tree of ``methods.yaml`` as values. A key that is missing or unknown there stops the import."""
     tree = cast("dict[str, Any]", yaml.safe_load(_TREE.read_text(encoding="utf-8")))
-    methods = tuple(Method(**row) for row in tree["methods"])
+    methods = tuple(_method(row) for row in tree["methods"])
     templates = {name: Template(**row) for name, row in tree["templates"].items()}
     ready = {found.id for found in methods if found.available}
     questions = (_question(row) for row in tree["questions"])
@@ -108,6 +113,11 @@ def _load() -> tuple[tuple[Method, ...], str, dict[str, Question], dict[str, End
         {question.id: question for question in questions},
         {ending.id: ending for ending in endings},
     )
+
+
+def _method(row: dict[str, Any]) -> Method:
+    values: dict[str, Any] = {**row, "data": tuple(row["data"])}
+    return Method(**values)
 
 
 def _question(row: dict[str, Any]) -> Question:
@@ -140,6 +150,11 @@ def method(name: str) -> Method:
             return candidate
     known = ", ".join(candidate.id for candidate in METHODS)
     raise NotFoundError(f"There is no method called {name!r}.", where="method", next_step=f"Choose one of: {known}.")
+
+
+def ways(training: str) -> tuple[MethodId, ...]:
+    """The methods that can train on data of this kind (``SL``, ``DPO``, ``RL``), the simplest first."""
+    return tuple(candidate.id for candidate in METHODS if training in candidate.data)
 
 
 def walk(answers: Mapping[str, str]) -> Question | Ending:

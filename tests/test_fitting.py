@@ -26,11 +26,13 @@ def inspected(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "fits"), [(PLAIN, {"sl"}), (PAIRS, {"dpo", "rlhf"}), (GRADED, {"rl"})], ids=["plain", "pairs", "graded"]
+    ("rows", "fits"),
+    [(PLAIN, {"sl", "distill"}), (PAIRS, {"dpo", "rlhf"}), (GRADED, {"rl", "distill"})],
+    ids=["plain", "pairs", "graded"],
 )
 def test_a_file_fits_its_own_kind_of_training_only(inspected, rows, fits):
     found = inspected(rows)
-    for method in ("sl", "rl", "dpo", "rlhf"):
+    for method in ("sl", "rl", "dpo", "rlhf", "distill"):
         codes = {finding.code: finding.severity for finding in fitting.findings(found, method)}
         if method in fits:
             assert codes.keys() <= {"few_for_method"}

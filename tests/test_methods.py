@@ -133,6 +133,7 @@ def test_minimums_are_those_we_publish():
         "rl": (50, 500),
         "dpo": (500, 1_000),
         "rlhf": (500, 1_000),
+        "distill": (100, 500),
     }
 
 

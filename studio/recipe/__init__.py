@@ -6,7 +6,9 @@ nothing here reads or writes a file of the person's.
 
 from __future__ import annotations
 
-from studio.recipe.fields import FIELDS, FieldSpec, Value, parse_field, spec_of
+from studio.recipe.checks import FieldProblem, about, minutes, validate, warnings
+from studio.recipe.facts import DataFacts, facts_of
+from studio.recipe.fields import FIELDS, fields_of, parse_field, spec_of
 from studio.recipe.recommend import (
     CAUTIOUS_LEARNING_RATE,
     ENOUGH_STEPS,
@@ -17,19 +19,8 @@ from studio.recipe.recommend import (
     formula_learning_rate,
     recommend,
 )
-from studio.recipe.values import (
-    DataFacts,
-    FieldProblem,
-    Recipe,
-    about,
-    changed,
-    facts_of,
-    minutes,
-    validate,
-    warnings,
-    with_field,
-    with_max_steps,
-)
+from studio.recipe.spec import Distillation, FieldSpec, Value
+from studio.recipe.values import Recipe, changed, with_field, with_max_steps
 
 __all__ = [
     "CAUTIOUS_LEARNING_RATE",
@@ -38,6 +29,7 @@ __all__ = [
     "FIELDS",
     "Badge",
     "DataFacts",
+    "Distillation",
     "FieldProblem",
     "FieldSpec",
     "Recipe",
@@ -47,6 +39,7 @@ __all__ = [
     "about",
     "changed",
     "facts_of",
+    "fields_of",
     "formula_learning_rate",
     "minutes",
     "parse_field",

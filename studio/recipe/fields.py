@@ -1,117 +1,72 @@
-"""What each field of a recipe is: its words, its limits, its choices, and how typed text becomes a value.
+"""The fields of a recipe: one table for all methods, in the order in which people should meet them.
 
-Guarantees: one table drives parsing, validation and display, so that the wizard, the terminal and a YAML file accept and
-refuse the same things with the same sentences.
+Guarantees: this one table drives parsing, validation and display, so that the wizard, the terminal and a YAML file accept and
+refuse the same things with the same sentences; each method has only the fields that it uses.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 from studio.errors import SettingError
+from studio.methods import MethodId
+from studio.recipe.spec import FieldSpec, Value
 
-#: What a field of a recipe can hold. ``None`` only where ``FieldSpec.optional`` says so.
-Value = str | int | float | None
+_ANSWERING: Final[frozenset[MethodId]] = frozenset({"rl", "rlhf", "distill"})
+_REWARDED: Final[frozenset[MethodId]] = frozenset({"rl", "rlhf"})
+_PAIRED: Final[frozenset[MethodId]] = frozenset({"dpo", "rlhf"})
+#: What is trained by the cookbook's loops with a schedule and a choice of Adam settings; its RL loop has neither.
+_SCHEDULED: Final[frozenset[MethodId]] = frozenset({"sl", "dpo", "distill"})
+_SL: Final[frozenset[MethodId]] = frozenset({"sl"})
+_RL: Final[frozenset[MethodId]] = frozenset({"rl"})
+_DPO: Final[frozenset[MethodId]] = frozenset({"dpo"})
+_RLHF: Final[frozenset[MethodId]] = frozenset({"rlhf"})
+_DISTILL: Final[frozenset[MethodId]] = frozenset({"distill"})
+_YES_NO: Final = (("yes", "Yes"), ("no", "No"))
 
-FieldKind = Literal["text", "whole", "number", "choice"]
+_WHAT = (
+    FieldSpec(
+        "method",
+        "Training method",
+        "method",
+        "choice",
+        choices=(
+            ("sl", "Supervised learning"),
+            ("rl", "Reinforcement learning"),
+            ("dpo", "Preference training (DPO)"),
+            ("rlhf", "Learning from human feedback (RLHF)"),
+            ("distill", "Distillation"),
+        ),
+        required=True,
+    ),
+    FieldSpec(
+        "distillation",
+        "What is passed on",
+        "kind of distillation",
+        "choice",
+        choices=(("prompt", "A long prompt that works"), ("on_policy", "What a bigger model knows")),
+        advanced=False,
+        methods=_DISTILL,
+    ),
+    FieldSpec("model", "Model that is tuned", "base model", "text", advanced=False, required=True),
+    FieldSpec("teacher", "Model that teaches", "teacher", "text", advanced=False, methods=_DISTILL),
+    FieldSpec(
+        "teacher_prompt",
+        "The long prompt that is baked in",
+        "teacher's prompt",
+        "text",
+        advanced=False,
+        methods=_DISTILL,
+        only="prompt",
+        long=True,
+    ),
+    FieldSpec("reward", "How an answer is scored", "reward", "json", advanced=False, methods=_RL, long=True),
+    FieldSpec("judge", "Judge of an earlier run to use again", "reward model", "text", methods=_RLHF, blank=True),
+    FieldSpec("start_from", "Go on from an earlier run", "starting checkpoint", "text", blank=True),
+    FieldSpec("renderer", "How messages are written for the model", "renderer", "text", required=True),
+)
 
-
-@dataclass(frozen=True, slots=True)
-class FieldSpec:
-    """One field: ``label`` in plain words, ``term`` as the field calls it, ``low`` and ``high`` inclusive.
-
-    ``above`` is a limit that the value must exceed. ``choices`` pairs each value with its words. ``advanced`` fields are
-    folded away until asked for.
-    """
-
-    name: str
-    label: str
-    term: str
-    kind: FieldKind
-    unit: str = ""
-    low: float = 0
-    high: float = 1
-    above: float | None = None
-    choices: tuple[tuple[str, str], ...] = ()
-    optional: bool = False
-    advanced: bool = True
-
-    def read(self, value: object) -> Value:
-        """``value`` (typed text, or what JSON and YAML give) as a value of this field; ``SettingError`` when it is none."""
-        if self.optional and (value is None or (isinstance(value, str) and value.strip().lower() in {"", "none"})):
-            return None
-        if self.kind in ("text", "choice"):
-            if not isinstance(value, str):
-                raise self._refusal(value)
-            return self._checked(value.strip())
-        return self._checked(self._number(value))
-
-    def problem(self, value: Value) -> str | None:
-        """Why this value cannot work, as a sentence for the person, or ``None`` when it can."""
-        if value is None:
-            return None if self.optional else f"{self._name} is missing."
-        if self.kind == "choice":
-            allowed = ", ".join(choice for choice, _ in self.choices)
-            return None if value in dict(self.choices) else f"{self._name} must be one of: {allowed}."
-        if self.kind == "text":
-            return None if value else f"{self._name} is missing."
-        if isinstance(value, (str, bool)) or not self._in_range(value):
-            return f"{self._name} must be {self._range()}."
-        return None
-
-    def show(self, value: Value) -> str:
-        """``value`` as text that ``read`` takes back unchanged."""
-        if value is None:
-            return "none"
-        return repr(value) if isinstance(value, float) else str(value)
-
-    @property
-    def _name(self) -> str:
-        return f"The {self.term}"
-
-    def _checked(self, value: Value) -> Value:
-        problem = self.problem(value)
-        if problem is not None:
-            raise SettingError(problem, where=self.name)
-        return value
-
-    def _number(self, value: object) -> int | float:
-        """A whole number or a finite float, from a number or from text such as ``3e-4``; never from ``True``."""
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise self._refusal(value)
-        try:
-            number = float(value.strip().replace("_", "") if isinstance(value, str) else value)
-        except (ValueError, OverflowError):
-            raise self._refusal(value) from None
-        if self.kind == "number":
-            return number
-        if not number.is_integer():
-            raise self._refusal(value)
-        # Straight from the integer where there is one: a float cannot hold every large whole number.
-        return value if isinstance(value, int) else int(number)
-
-    def _in_range(self, value: float) -> bool:
-        if not math.isfinite(value) or (self.kind == "whole" and not isinstance(value, int)):
-            return False
-        return self.low <= value <= self.high and (self.above is None or value > self.above)
-
-    def _range(self) -> str:
-        noun = "a whole number" if self.kind == "whole" else "a number"
-        if self.above is not None:
-            return f"{noun} above {self.above:g} and at most {self.high:g}"
-        return f"{noun} from {self.low:g} to {self.high:,.10g}"
-
-    def _refusal(self, value: object) -> SettingError:
-        wanted = self._range() if self.kind in ("whole", "number") else "text"
-        return SettingError(f"{value!r} does not fit: the {self.term} must be {wanted}.", where=self.name)
-
-
-_TABLE = (
-    FieldSpec("method", "Training method", "method", "choice", choices=(("sl", "Supervised learning"),)),
-    FieldSpec("model", "Model that is tuned", "base model", "text", advanced=False),
-    FieldSpec("renderer", "How messages are written for the model", "renderer", "text"),
+_HOW = (
     FieldSpec(
         "learning_rate",
         "How strongly each step changes the model",
@@ -120,10 +75,33 @@ _TABLE = (
         above=0,
         high=0.1,
         advanced=False,
+        required=True,
     ),
-    FieldSpec("lora_rank", "How much the tuned part can hold", "LoRA rank", "whole", low=1, high=512),
-    FieldSpec("batch_size", "Examples per step", "batch size", "whole", "examples", low=1, high=4096, advanced=False),
-    FieldSpec("epochs", "Passes over your data", "epochs", "whole", "passes", low=1, high=1000, advanced=False),
+    FieldSpec("lora_rank", "How much the tuned part can hold", "LoRA rank", "whole", low=1, high=512, required=True),
+    FieldSpec(
+        "batch_size",
+        "Examples per step",
+        "batch size",
+        "whole",
+        "examples",
+        low=1,
+        high=4096,
+        advanced=False,
+        required=True,
+    ),
+    FieldSpec(
+        "group_size",
+        "Answers to each question",
+        "group size",
+        "whole",
+        "answers",
+        low=2,
+        high=256,
+        advanced=False,
+        methods=_ANSWERING,
+        only="on_policy",
+    ),
+    FieldSpec("epochs", "Passes over your data", "epochs", "whole", "passes", low=1, high=1000, advanced=False, required=True),
     FieldSpec(
         "lr_schedule",
         "How the step size changes over time",
@@ -134,12 +112,170 @@ _TABLE = (
             ("cosine", "Falls slowly, then fast, then slowly"),
             ("constant", "Stays the same"),
         ),
+        methods=_SCHEDULED,
+        only="prompt",
+        required=True,
     ),
     FieldSpec(
-        "eval_every", "How often to check on the validation rows", "evaluation interval", "whole", "steps", high=1_000_000
+        "dpo_beta",
+        "How closely it stays with the model it began as",
+        "DPO beta",
+        "number",
+        above=0,
+        high=10,
+        advanced=False,
+        methods=_DPO,
     ),
-    FieldSpec("save_every", "How often to save on the way", "checkpoint interval", "whole", "steps", high=1_000_000),
-    FieldSpec("max_length", "Longest example", "maximum length", "whole", "tokens", low=16, high=1_048_576),
+    FieldSpec(
+        "kl_coef",
+        "How strongly it is held to the reference",
+        "KL coefficient",
+        "number",
+        high=10,
+        advanced=False,
+        methods=_ANSWERING,
+        only="on_policy",
+    ),
+    FieldSpec(
+        "max_tokens",
+        "Longest answer it may give",
+        "maximum answer length",
+        "whole",
+        "tokens",
+        low=1,
+        high=131_072,
+        advanced=False,
+        methods=_ANSWERING,
+    ),
+    FieldSpec(
+        "temperature",
+        "How much answers to one question differ",
+        "temperature",
+        "number",
+        above=0,
+        high=2,
+        methods=_ANSWERING,
+    ),
+    FieldSpec(
+        "loss",
+        "How a scored answer becomes a step",
+        "loss",
+        "choice",
+        choices=(
+            ("importance_sampling", "Weighted by how likely the answer is now"),
+            ("ppo", "The same, with a limit on each word (PPO)"),
+            ("cispo", "The same, with the weight itself limited (CISPO)"),
+            ("dro", "Drawn back towards what it was (DRO)"),
+        ),
+        methods=_ANSWERING,
+        only="on_policy",
+    ),
+    FieldSpec(
+        "substeps",
+        "Steps taken on each batch of answers",
+        "substeps",
+        "whole",
+        "steps",
+        low=1,
+        high=64,
+        methods=_ANSWERING,
+        only="on_policy",
+    ),
+    FieldSpec(
+        "drop_flat_groups",
+        "Leave out questions whose answers all scored the same",
+        "constant-reward groups removed",
+        "choice",
+        choices=_YES_NO,
+        methods=_REWARDED,
+    ),
+)
+
+_EARLIER_STAGES = (
+    FieldSpec(
+        "warm_start_epochs",
+        "Passes over the better answers first",
+        "supervised warm start",
+        "whole",
+        "passes",
+        high=100,
+        methods=_PAIRED,
+    ),
+    FieldSpec(
+        "warm_start_learning_rate",
+        "How strongly each step of the warm start changes the model",
+        "learning rate of the warm start",
+        "number",
+        above=0,
+        high=0.1,
+        methods=_PAIRED,
+    ),
+    FieldSpec(
+        "judge_epochs",
+        "Passes over the pairs for the judge",
+        "epochs of the reward model",
+        "whole",
+        "passes",
+        low=1,
+        high=100,
+        methods=_RLHF,
+    ),
+    FieldSpec(
+        "judge_learning_rate",
+        "How strongly each step changes the judge",
+        "learning rate of the reward model",
+        "number",
+        above=0,
+        high=0.1,
+        methods=_RLHF,
+    ),
+    FieldSpec(
+        "judge_batch_size",
+        "Pairs per step before the practice",
+        "batch size of warm start and reward model",
+        "whole",
+        "pairs",
+        low=1,
+        high=4096,
+        methods=_RLHF,
+    ),
+)
+
+_AROUND = (
+    FieldSpec(
+        "budget_usd",
+        "Most that the run may cost",
+        "budget",
+        "number",
+        "USD",
+        above=0,
+        high=1_000_000,
+        optional=True,
+        advanced=False,
+    ),
+    FieldSpec(
+        "eval_every",
+        "How often to check on the validation rows",
+        "evaluation interval",
+        "whole",
+        "steps",
+        high=1_000_000,
+        required=True,
+    ),
+    FieldSpec(
+        "save_every", "How often to save on the way", "checkpoint interval", "whole", "steps", high=1_000_000, required=True
+    ),
+    FieldSpec(
+        "max_length",
+        "Longest example",
+        "maximum length",
+        "whole",
+        "tokens",
+        low=16,
+        high=1_048_576,
+        methods=_SL | _PAIRED | _DISTILL,
+        required=True,
+    ),
     FieldSpec(
         "train_on",
         "What the model learns from",
@@ -151,16 +287,48 @@ _TABLE = (
             ("all_assistant_messages", "Every answer in each example"),
             ("all_tokens", "Everything, the questions too"),
         ),
+        methods=_SL,
+        required=True,
     ),
     FieldSpec("max_steps", "Stop after this many steps", "step limit", "whole", "steps", low=1, high=10_000_000, optional=True),
     FieldSpec("seed", "Shuffle of the examples", "seed", "whole", high=2**31 - 1),
-    FieldSpec("adam_beta1", "Memory of the optimiser for direction", "Adam beta 1", "number", high=0.9999),
-    FieldSpec("adam_beta2", "Memory of the optimiser for size", "Adam beta 2", "number", high=0.99999),
-    FieldSpec("adam_eps", "Guard against division by zero", "Adam epsilon", "number", above=0, high=0.01),
+    FieldSpec(
+        "adam_beta1",
+        "Memory of the optimiser for direction",
+        "Adam beta 1",
+        "number",
+        high=0.9999,
+        methods=_SCHEDULED,
+        only="prompt",
+    ),
+    FieldSpec(
+        "adam_beta2",
+        "Memory of the optimiser for size",
+        "Adam beta 2",
+        "number",
+        high=0.99999,
+        methods=_SCHEDULED,
+        only="prompt",
+    ),
+    FieldSpec(
+        "adam_eps",
+        "Guard against division by zero",
+        "Adam epsilon",
+        "number",
+        above=0,
+        high=0.01,
+        methods=_SCHEDULED,
+        only="prompt",
+    ),
 )
 
 #: Every field by name, in the order in which people should meet them.
-FIELDS: dict[str, FieldSpec] = {spec.name: spec for spec in _TABLE}
+FIELDS: dict[str, FieldSpec] = {spec.name: spec for spec in (*_WHAT, *_HOW, *_EARLIER_STAGES, *_AROUND)}
+
+
+def fields_of(method: str, distillation: str = "prompt") -> tuple[FieldSpec, ...]:
+    """The fields that a recipe of this method has, in their order. ``distillation`` matters for that method only."""
+    return tuple(spec for spec in FIELDS.values() if spec.used(method, distillation))
 
 
 def parse_field(name: str, text: str) -> Value:

@@ -15,10 +15,13 @@ from studio import methods, models
 from studio.errors import SettingError
 from studio.models import Measured, Model
 from studio.models.rendering import rewrites_history
-from studio.recipe.fields import FIELDS, Value
-from studio.recipe.values import DataFacts, Recipe, Schedule, TrainOn, cannot_train, minutes
+from studio.recipe.checks import cannot_train, minutes
+from studio.recipe.facts import DataFacts
+from studio.recipe.fields import FIELDS
+from studio.recipe.spec import Value
+from studio.recipe.values import Recipe, Schedule, TrainOn
 
-Badge = Literal["calibrated", "borrowed", "measured by us", "not calibrated"]
+Badge = Literal["calibrated", "borrowed", "measured by us", "not calibrated", "rule"]
 
 #: Exponent P of the learning-rate formula for each family that it was fitted to.
 EXPONENTS = {"qwen": 0.0775, "llama": 0.781}
@@ -119,7 +122,7 @@ def recommend(facts: DataFacts, model: Model | str, method: str = "sl") -> Recom
             where="method",
             next_step="Choose supervised learning (sl).",
         )
-    unfit = cannot_train(facts.training)
+    unfit = cannot_train(facts.training, method)
     if unfit is not None:
         raise unfit
     if facts.train_rows < 1:
@@ -135,7 +138,7 @@ def recommend(facts: DataFacts, model: Model | str, method: str = "sl") -> Recom
     train_on, train_on_why = _target(facts, base)
     schedule: Schedule = "linear"
     recipe = Recipe(
-        method=method,
+        method=methods.method(method).id,
         model=base.name,
         renderer=base.renderer,
         learning_rate=rate,
@@ -351,6 +354,8 @@ def _constant_reasons(model: Model) -> dict[str, _Why]:
             "Ends gently at zero. No warm-up is needed: the tuned part starts at zero, so the first steps are small anyway.",
             _DEFAULT,
         ),
+        "start_from": ("It starts from the model as it was made.", _RULE),
+        "budget_usd": ("No limit: the passes decide when to stop.", _RULE),
         "max_steps": ("No limit: the passes decide when to stop.", _DEFAULT),
         "seed": ("Any number will do; the same one shuffles the examples the same way again.", _RULE),
         "adam_beta1": (adam, _DEFAULT),

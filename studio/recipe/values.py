@@ -1,124 +1,130 @@
-"""The recipe of a run as a frozen value, what is known about the data, and the checks of one against the other.
+"""The recipe of a run as a frozen value.
 
-Guarantees: a ``Recipe`` goes to JSON and YAML and back unchanged; a key that no recipe has, or a value that cannot work, is
-refused with its field's name; ``validate`` finds everything that would stop a run before it is started.
+Guarantees: a ``Recipe`` goes to JSON and YAML and back unchanged; written down it holds the fields of its method and no others;
+a key that no recipe has, one that belongs to another method, or a value that cannot work, is refused with its field's name.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any, Literal, Self, cast
 
 import yaml
 
-from studio import models
-from studio.errors import SettingError, StudioError
-from studio.models import Model
-from studio.recipe.fields import FIELDS, Value, parse_field, spec_of
-
-if TYPE_CHECKING:
-    from studio.data.types import Dataset, TrainingType
-
-#: Forms in which one example may hold several answers.
-_CONVERSATIONS = ("messages", "sharegpt", "mixed")
+from studio.errors import SettingError
+from studio.methods import MethodId
+from studio.recipe.fields import FIELDS, fields_of, parse_field, spec_of
+from studio.recipe.spec import Distillation, FieldSpec, Value
 
 Schedule = Literal["linear", "cosine", "constant"]
 TrainOn = Literal["last_assistant_message", "last_assistant_turn", "all_assistant_messages", "all_tokens"]
+Loss = Literal["importance_sampling", "ppo", "cispo", "dro"]
+YesNo = Literal["yes", "no"]
 
 
-@dataclass(frozen=True, slots=True)
-class DataFacts:
-    """What a recommendation needs to know about data: rows of each split after splitting, and lengths of whole examples.
-
-    Token counts are exact where a tokenizer counted them and ``None`` otherwise; then characters stand in for them.
-    ``multi_turn`` says that an example may hold more than one answer, ``training`` how this data trains.
-    """
-
-    train_rows: int
-    validation_rows: int = 0
-    test_rows: int = 0
-    mean_tokens: float | None = None
-    p95_tokens: float | None = None
-    max_tokens: int | None = None
-    mean_chars: float | None = None
-    p95_chars: float | None = None
-    max_chars: int | None = None
-    multi_turn: bool = False
-    training: TrainingType = "SL"
-
-    def tokens(self, model: Model, which: Literal["mean", "p95", "max"]) -> float | None:
-        """Tokens of a typical, a long or the longest example for this model: counted, else estimated from characters.
-
-        The estimate adds a margin of 10 tokens for the marks around the messages. ``None`` when nothing is known.
-        """
-        counted = {"mean": self.mean_tokens, "p95": self.p95_tokens, "max": self.max_tokens}[which]
-        letters = {"mean": self.mean_chars, "p95": self.p95_chars, "max": self.max_chars}[which]
-        if counted is not None:
-            return float(counted)
-        return None if letters is None else letters / model.chars_per_token + 10
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Every setting of one supervised run, exactly what the cookbook's ``supervised.train.Config`` and its dataset take.
+    """Every setting of one run, exactly what the cookbook's loop for its method and our data sets take.
 
     ``model`` is a catalogue name; ``learning_rate`` is the peak; ``eval_every`` and ``save_every`` count steps and 0 means
-    never on the way (the end is always saved); ``max_length`` counts tokens, longer examples are cut at their end;
-    ``max_steps`` stops earlier than ``epochs`` would; ``seed`` sets the order of the examples. There is no warm-up: LoRA's
-    B factor starts at zero, so the first steps are gentle by themselves.
+    never on the way (the end is always saved); ``max_length`` counts tokens, longer examples are cut at their end (for
+    on-policy distillation it limits the question); ``max_steps`` stops earlier than ``epochs`` would; ``seed`` sets the order
+    of the examples. There is no warm-up: LoRA's B factor starts at zero, so the first steps are gentle by themselves.
+
+    ``batch_size`` counts examples (SL, prompt distillation), pairs (DPO) or questions, each with ``group_size`` sampled
+    answers (RL, RLHF, on-policy distillation). ``start_from`` is a run of this studio or a ``tinker://`` state, whose weights
+    are taken with a fresh optimiser. ``kl_coef`` holds RL and RLHF to the model they start from and on-policy distillation to
+    its teacher. ``reward`` is the JSON text of a reward (``studio.rewards``). ``judge`` is a run whose reward model is used
+    again; empty means that one is trained. ``budget_usd`` is a hard limit: the run saves and stops when it is passed.
+
+    A field that the method does not use keeps its default, so that equal runs have equal recipes.
     """
 
-    method: str
+    method: MethodId
+    distillation: Distillation = "prompt"
     model: str
+    teacher: str = ""
+    teacher_prompt: str = ""
+    reward: str = ""
+    judge: str = ""
+    start_from: str = ""
     renderer: str
     learning_rate: float
     lora_rank: int
     batch_size: int
+    group_size: int = 8
     epochs: int
-    lr_schedule: Schedule
+    lr_schedule: Schedule = "linear"
+    dpo_beta: float = 0.1
+    kl_coef: float = 0.0
+    max_tokens: int = 64
+    temperature: float = 1.0
+    loss: Loss = "importance_sampling"
+    substeps: int = 1
+    drop_flat_groups: YesNo = "yes"
+    warm_start_epochs: int = 0
+    warm_start_learning_rate: float = 1e-4
+    judge_epochs: int = 1
+    judge_learning_rate: float = 3e-4
+    judge_batch_size: int = 32
+    budget_usd: float | None = None
     eval_every: int
     save_every: int
-    max_length: int
-    train_on: TrainOn
+    max_length: int = 1024
+    train_on: TrainOn = "last_assistant_message"
     max_steps: int | None = None
     seed: int = 0
     adam_beta1: float = 0.9
     adam_beta2: float = 0.95
     adam_eps: float = 1e-8
 
-    def steps(self, train_rows: int) -> int:
-        """Optimiser steps that will run on this many training rows.
+    @property
+    def specs(self) -> tuple[FieldSpec, ...]:
+        """The fields that this recipe has: those of its method and, for distillation, of its kind."""
+        return fields_of(self.method, self.distillation)
 
-        The cookbook takes whole batches only: rows that do not fill the last batch of a pass wait for the next shuffle.
+    def steps(self, train_rows: int) -> int:
+        """Optimiser steps (of the main, last stage) that will run on this many training rows.
+
+        Whole batches only: rows that do not fill the last batch of a pass wait for the next shuffle.
         """
         steps = train_rows // self.batch_size * self.epochs
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def to_dict(self) -> dict[str, Value]:
-        """All fields by name."""
-        return asdict(self)
+        """The fields of this recipe's method by name, in their order."""
+        return {spec.name: getattr(self, spec.name) for spec in self.specs}
 
     def to_json(self) -> str:
         """JSON, one field per line."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def to_yaml(self) -> str:
-        """YAML in the order of the fields."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        """YAML in the order of the fields; a reward is written as the mapping that it is, long texts as they read."""
+        shown = {
+            spec.name: json.loads(str(value)) if spec.kind == "json" and value else value
+            for spec, value in zip(self.specs, self.to_dict().values(), strict=True)
+        }
+        return yaml.dump(shown, Dumper=_Writer, sort_keys=False, allow_unicode=True)
 
     @classmethod
     def from_dict(cls, source: Mapping[str, Any]) -> Self:
-        """A recipe from fields by name. Raises ``SettingError`` for an unknown, missing or impossible one.
+        """A recipe from fields by name. Raises ``SettingError`` for an unknown, foreign, missing or impossible one.
 
         Fields that have a default may be missing, so that a recipe written before a field existed stays readable.
         """
         for name in source:
             spec_of(name)
-        needed = {field.name for field in fields(cls) if field.default is MISSING}
-        missing = [name for name in FIELDS if name in needed and name not in source]
+        chosen = {name: spec_of(name).read(source[name]) for name in ("method", "distillation") if name in source}
+        method, kind = str(chosen.get("method", "")), str(chosen.get("distillation", cls.distillation_default()))
+        ours = fields_of(method, kind) if method else tuple(FIELDS.values())
+        names = {spec.name for spec in ours}
+        for name in source:
+            if name not in names:
+                raise _foreign(name, method, kind)
+        missing = [spec.name for spec in ours if spec.required and spec.name not in source]
         if missing:
             raise SettingError(
                 f"The recipe does not say: {', '.join(missing)}.",
@@ -126,6 +132,11 @@ class Recipe:
                 next_step="Add it, or start from a recommended recipe.",
             )
         return cls(**{name: spec_of(name).read(value) for name, value in source.items()})  # type: ignore[arg-type]
+
+    @staticmethod
+    def distillation_default() -> Distillation:
+        """The kind of distillation where a recipe does not say."""
+        return "prompt"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -146,90 +157,28 @@ class Recipe:
         return cls.from_dict(_mapping(found))
 
 
-@dataclass(frozen=True, slots=True)
-class FieldProblem:
-    """A sentence that belongs beside one field."""
-
-    field: str
-    message: str
-
-
-def facts_of(dataset: Dataset) -> DataFacts:
-    """The facts of a split data set.
-
-    Lengths are in characters, as the data room measured them: the mean is exact, the 95th percentile and the longest add
-    up prompt and completion and so err on the long side. Counting tokens would need the model's own tokenizer.
-    """
-    found = dataset.inspection
-    prompt, completion = found.lengths.prompt, found.lengths.completion
-    known = found.rows_usable > 0
-    return DataFacts(
-        train_rows=dataset.train.rows,
-        validation_rows=dataset.validation.rows,
-        test_rows=dataset.test.rows,
-        mean_chars=(prompt.total + completion.total) / found.rows_usable if known else None,
-        p95_chars=prompt.p95 + completion.p95 if known else None,
-        max_chars=prompt.max + completion.max if known else None,
-        multi_turn=found.shape is not None and found.shape.kind in _CONVERSATIONS,
-        training=found.shape.training if found.shape else "SL",
-    )
-
-
-def cannot_train(training: TrainingType) -> SettingError | None:
-    """Why this version cannot train on such data, and what can be done instead; ``None`` when it can."""
-    if training == "SL":
-        return None
-    holds = "pairs of a better and a worse answer" if training == "DPO" else "questions with a right answer or a score"
-    instead = "Learn from the better answers alone" if training == "DPO" else "Use the right answers as examples"
-    return SettingError(
-        f"This data holds {holds}. This version trains on examples only (supervised learning).",
-        where="method",
-        next_step=f"{instead}: choose that where the file is checked.",
-    )
-
-
-def validate(recipe: Recipe, facts: DataFacts | None = None) -> tuple[FieldProblem, ...]:
-    """Everything that would keep this recipe from training, beside the field that can cure it. Empty means go.
-
-    Without ``facts`` only what holds for any data is checked.
-    """
-    problems = [
-        FieldProblem(name, message)
-        for name, value in recipe.to_dict().items()
-        if (message := FIELDS[name].problem(value)) is not None
-    ]
-    bad = {problem.field for problem in problems}
-    if "model" not in bad:
-        problems += _model_problems(recipe, bad)
-    unfit = cannot_train(facts.training) if facts is not None else None
-    if unfit is not None:
-        problems.append(FieldProblem("method", f"{unfit.what} {unfit.next_step}"))
-    if facts is not None and "batch_size" not in bad:
-        problems += _batch_problems(recipe, facts)
-    return tuple(problems)
-
-
-def warnings(recipe: Recipe, facts: DataFacts) -> tuple[FieldProblem, ...]:
-    """What would work but probably not as meant. Call it on a recipe without problems."""
-    found: list[FieldProblem] = []
-    longest = facts.tokens(models.get(recipe.model), "p95")
-    if longest is not None and longest > recipe.max_length:
-        found.append(
-            FieldProblem(
-                "max_length",
-                f"Your long examples have about {longest:,.0f} tokens, so the end of their answers would be cut off.",
-            )
-        )
-    if recipe.eval_every and not facts.validation_rows:
-        found.append(FieldProblem("eval_every", "You have no validation rows, so there is nothing to check on."))
-    if not recipe.eval_every and facts.validation_rows:
-        found.append(FieldProblem("eval_every", "Without checks you will not see when the model starts to memorise."))
-    return tuple(found)
+def tidy(recipe: Recipe) -> Recipe:
+    """The recipe with every field that it does not use back at its default."""
+    used = {spec.name for spec in recipe.specs}
+    idle = {field.name: field.default for field in fields(Recipe) if field.name not in used and field.default is not MISSING}
+    return replace(recipe, **idle)
 
 
 def with_field(recipe: Recipe, name: str, text: str) -> Recipe:
-    """The recipe with what a person typed for one field. Raises ``SettingError`` for that field."""
-    return replace(recipe, **{name: parse_field(name, text)})  # type: ignore[arg-type]
+    """The recipe with what a person typed for one field. Raises ``SettingError`` for that field.
+
+    Another kind of distillation brings its own fields with it, at their defaults. The method stays: it comes with its data.
+    """
+    spec = spec_of(name)
+    if name == "method":
+        raise SettingError(
+            "The method of a recipe cannot be changed by itself.",
+            where=name,
+            next_step="Recommend for another method instead (--method).",
+        )
+    if not spec.used(recipe.method, recipe.distillation):
+        raise _foreign(name, recipe.method, recipe.distillation)
+    return tidy(replace(recipe, **{name: parse_field(name, text)}))  # type: ignore[arg-type]
 
 
 def with_max_steps(recipe: Recipe, steps: int | None) -> Recipe:
@@ -238,60 +187,33 @@ def with_max_steps(recipe: Recipe, steps: int | None) -> Recipe:
 
 
 def changed(recipe: Recipe, recommended: Recipe) -> tuple[str, ...]:
-    """Names of the fields in which the recipe differs from the recommended one, in the order of ``FIELDS``."""
-    ours, theirs = recipe.to_dict(), recommended.to_dict()
-    return tuple(name for name in FIELDS if ours[name] != theirs[name])
+    """Names of the recipe's fields in which it differs from the recommended one, in the order of ``FIELDS``."""
+    return tuple(spec.name for spec in recipe.specs if getattr(recipe, spec.name) != getattr(recommended, spec.name))
 
 
-def minutes(recipe: Recipe, facts: DataFacts) -> float | None:
-    """How long the steps will take, where we measured this model on this kind of machine; ``None`` where we did not.
-
-    Proportional to steps and to examples per step; evaluation and starting up are not in it.
-    """
-    measured = models.get(recipe.model).measured
-    if measured is None:
-        return None
-    per_example = measured.seconds_per_step / measured.batch_size
-    return recipe.steps(facts.train_rows) * recipe.batch_size * per_example / 60
+class _Writer(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, as a person would."""
 
 
-def about(duration: float | None) -> str:
-    """Minutes in words: "about 2 min", "under a minute", "about 3 h", "time not known"."""
-    if duration is None:
-        return "time not known"
-    if duration < 1:
-        return "under a minute"
-    if duration < 90:
-        return f"about {math.ceil(duration)} min"
-    return f"about {duration / 60:.0f} h"
+def _text(writer: _Writer, text: str) -> yaml.ScalarNode:
+    return writer.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Writer.add_representer(str, _text)
+
+
+def _foreign(name: str, method: str, distillation: str) -> SettingError:
+    """The refusal of a field that another method uses."""
+    kind = f"{'prompt' if distillation == 'prompt' else 'on-policy'} distillation"
+    ours = kind if method == "distill" else dict(FIELDS["method"].choices).get(method, method)
+    return SettingError(
+        f"The setting {name!r} is not used with {ours}.",
+        where=name,
+        next_step=f"Remove it. The settings are: {', '.join(spec.name for spec in fields_of(method, distillation))}.",
+    )
 
 
 def _mapping(found: object) -> Mapping[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in cast("dict[Any, Any]", found)):
         raise SettingError("A recipe is a list of settings by name, and this is not.", where="recipe")
     return cast("dict[str, Any]", found)
-
-
-def _model_problems(recipe: Recipe, bad: set[str]) -> list[FieldProblem]:
-    try:
-        model = models.get(recipe.model)
-    except StudioError as error:
-        return [FieldProblem("model", str(error))]
-    found: list[FieldProblem] = []
-    if "renderer" not in bad and recipe.renderer not in model.renderers:
-        known = " or ".join(model.renderers)
-        found.append(FieldProblem("renderer", f"{model.label} was made for {known}. Another renderer would confuse it."))
-    if "max_length" not in bad and recipe.max_length > model.context:
-        message = f"{model.label} reads at most {model.context:,} tokens. Choose {model.context:,} or fewer."
-        found.append(FieldProblem("max_length", message))
-    return found
-
-
-def _batch_problems(recipe: Recipe, facts: DataFacts) -> list[FieldProblem]:
-    rows, size = facts.train_rows, recipe.batch_size
-    if rows < 1:
-        return [FieldProblem("batch_size", "There are no training rows yet. Add data first.")]
-    if size > rows:
-        message = f"A step needs {size:,} examples and you have {rows:,} to train on, so no step would run."
-        return [FieldProblem("batch_size", f"{message} Choose {rows:,} or fewer.")]
-    return []

@@ -211,7 +211,7 @@ def test_conversations_teach_every_answer():
 @pytest.mark.parametrize("name", ["nano", "Qwen/Qwen3-8B", "openai/gpt-oss-20b", "meta-llama/Llama-3.2-1B"])
 def test_every_setting_has_words(measured_nano, name):
     found = recommend(SOME, name)
-    assert [setting.name for setting in found.settings] == list(recipe.FIELDS)
+    assert [setting.name for setting in found.settings] == [spec.name for spec in recipe.fields_of("sl")]
     for setting in found.settings:
         assert setting.value == getattr(found.recipe, setting.name)
         assert recipe.parse_field(setting.name, setting.text) == setting.value

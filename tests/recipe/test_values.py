@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from dataclasses import fields, replace
 
@@ -10,9 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio import recipe
+from studio import methods, recipe
 from studio.errors import SettingError
-from studio.recipe import FIELDS, DataFacts, Recipe
+from studio.recipe import FIELDS, DataFacts, FieldSpec, Recipe
 from studio.recipe.values import Schedule, TrainOn
 
 PLAIN = Recipe(
@@ -50,6 +51,84 @@ recipes = st.builds(
     adam_beta2=st.floats(0, 0.99999),
     adam_eps=st.floats(min_value=1e-12, max_value=0.01),
 )
+
+
+def _value_of(spec: FieldSpec) -> st.SearchStrategy:
+    """Any value that one field can hold."""
+    match spec.kind:
+        case "choice":
+            found = st.sampled_from([value for value, _ in spec.choices])
+        case "json":
+            found = st.sampled_from(['{"kind": "exact"}', '{"kind": "sum", "parts": [{"kind": "length", "weight": 0.5}]}'])
+        case "text":
+            found = st.sampled_from(["a", "yes", "1e3", "You are polite.\n\nAnswer in French: oui."])
+        case "whole":
+            found = st.integers(math.ceil(spec.low), math.floor(spec.high))
+        case _:
+            found = st.floats(spec.low, spec.high, exclude_min=spec.above is not None)
+    return st.none() | found if spec.optional else found
+
+
+@st.composite
+def any_recipe(draw: st.DrawFn) -> Recipe:
+    method = draw(st.sampled_from([one.id for one in methods.METHODS]))
+    kind = draw(st.sampled_from(["prompt", "on_policy"]))
+    drawn = {spec.name: draw(_value_of(spec)) for spec in recipe.fields_of(method, kind)}
+    fixed = {"method": method} | ({"distillation": kind} if method == "distill" else {})
+    return Recipe(**{**drawn, **fixed})
+
+
+@given(any_recipe())
+def test_every_method_comes_back_from_json_and_yaml_unchanged(value):
+    assert Recipe.from_json(value.to_json()) == value
+    assert Recipe.from_yaml(value.to_yaml()) == value
+
+
+def test_a_reward_is_written_as_the_mapping_that_it_is():
+    reward = '{"kind": "number", "tolerance": 0.5}'
+    value = Recipe.from_dict(
+        {spec.name: getattr(PLAIN, spec.name) for spec in recipe.fields_of("rl")} | {"method": "rl", "reward": reward}
+    )
+    assert yaml.safe_load(value.to_yaml())["reward"] == {"kind": "number", "tolerance": 0.5}
+    assert Recipe.from_yaml(value.to_yaml()) == value
+    with pytest.raises(SettingError, match="JSON object"):
+        Recipe.from_dict({**value.to_dict(), "reward": "always good"})
+
+
+def test_another_kind_of_distillation_brings_its_own_fields():
+    value = Recipe.from_dict(
+        {spec.name: getattr(PLAIN, spec.name) for spec in recipe.fields_of("distill")}
+        | {"method": "distill", "teacher": "Qwen/Qwen3-32B", "teacher_prompt": "Be brief."}
+    )
+    on_policy = recipe.with_field(value, "distillation", "on_policy")
+    assert on_policy.teacher_prompt == ""
+    assert Recipe.from_yaml(on_policy.to_yaml()) == on_policy
+    assert "kl_coef" in on_policy.to_dict()
+    assert "teacher_prompt" not in on_policy.to_dict()
+
+
+def test_each_method_has_the_fields_that_its_loop_takes():
+    import chz
+    from tinker_cookbook.distillation import train_on_policy
+    from tinker_cookbook.preference import train_dpo
+    from tinker_cookbook.rl import train
+    from tinker_cookbook.supervised.types import ChatDatasetBuilderCommonConfig
+
+    renamed = {
+        "model": "model_name", "renderer": "renderer_name", "epochs": "num_epochs", "start_from": "load_checkpoint_path",
+        "kl_coef": "kl_penalty_coef", "loss": "loss_fn", "substeps": "num_substeps",
+        "drop_flat_groups": "remove_constant_reward_groups",
+    }  # fmt: skip
+    # What we use ourselves: to build the data sets, the rewards, the earlier stages and the limits of a run.
+    own = {"method", "distillation", "seed", "budget_usd", "reward", "teacher", "teacher_prompt", "judge"}
+    loops = {"rl": train.Config, "rlhf": train.Config, "dpo": train_dpo.Config, "on_policy": train_on_policy.Config}
+    for name, config in loops.items():
+        method = "distill" if name == "on_policy" else name
+        taken = set(chz.chz_fields(config)) | set(chz.chz_fields(ChatDatasetBuilderCommonConfig))
+        for spec in recipe.fields_of(method, "on_policy"):
+            earlier = spec.name.startswith(("judge", "warm_start"))
+            sampled = spec.name in {"group_size", "epochs", "batch_size", "max_length"}
+            assert renamed.get(spec.name, spec.name) in taken or spec.name in own or earlier or sampled, (name, spec.name)
 
 
 @given(recipes)
@@ -96,7 +175,9 @@ def test_a_recipe_from_before_a_field_existed_is_read():
         ({"epochs": 0}, "epochs"),
         ({"lr_schedule": "zigzag"}, "lr_schedule"),
         ({"train_on": 3}, "train_on"),
-        ({"method": "rl"}, "method"),
+        ({"method": "magic"}, "method"),
+        ({"method": "rl"}, "lr_schedule"),
+        ({"dpo_beta": 0.1}, "dpo_beta"),
         ({"model": "  "}, "model"),
         ({"max_steps": 0}, "max_steps"),
         ({"adam_beta2": 1.0}, "adam_beta2"),
@@ -156,7 +237,10 @@ def test_typed_values(name, text, value):
 
 def test_an_unknown_field_is_refused():
     with pytest.raises(SettingError):
-        recipe.parse_field("temperature", "1")
+        recipe.parse_field("warmth", "1")
+    with pytest.raises(SettingError, match="not used with Supervised learning") as caught:
+        recipe.with_field(PLAIN, "temperature", "1")
+    assert caught.value.where == "temperature"
 
 
 def test_a_good_recipe_has_no_problem():
@@ -221,7 +305,8 @@ def test_every_field_is_one_the_cookbook_takes():
 
     taken = set(chz.chz_fields(Config)) | set(chz.chz_fields(ChatDatasetBuilderCommonConfig))
     renamed = {"model": "model_name", "renderer": "renderer_name", "epochs": "num_epochs", "train_on": "train_on_what"}
-    ours = {renamed.get(name, name) for name in FIELDS} - {"method", "seed"}
+    renamed |= {"start_from": "load_checkpoint_path"}
+    ours = {renamed.get(spec.name, spec.name) for spec in recipe.fields_of("sl")} - {"method", "seed", "budget_usd"}
     assert ours <= taken
     assert typing.get_args(Schedule) == typing.get_args(LRSchedule)
     assert set(typing.get_args(TrainOn)) <= {target.value for target in TrainOnWhat}
@@ -305,7 +390,9 @@ def test_facts_of_a_split_data_set(tmp_path):
     )
     parts = [Part(tmp_path, rows) for rows in (70, 20, 10)]
     dataset = Dataset(tmp_path, "a", inspection, SplitPlan("p", 70, 20, 10), *parts, 0, 0, {})
-    assert recipe.facts_of(dataset) == DataFacts(70, 20, 10, mean_chars=140.0, p95_chars=280, max_chars=420)
+    assert recipe.facts_of(dataset) == DataFacts(
+        70, 20, 10, mean_chars=140.0, p95_chars=280, max_chars=420, prompt_chars=50.0, answer_chars=90.0
+    )
     chat = replace(inspection, shape=replace(inspection.shape, kind="messages"))
     assert recipe.facts_of(replace(dataset, inspection=chat)).multi_turn
     pairs = replace(inspection, shape=replace(inspection.shape, kind="preference", training="DPO"))
@@ -326,5 +413,5 @@ def test_data_that_cannot_be_trained_on_yet_is_refused_with_a_way_out(training, 
 
 
 def test_yaml_is_meant_for_people():
-    assert list(yaml.safe_load(PLAIN.to_yaml())) == list(FIELDS)
+    assert list(yaml.safe_load(PLAIN.to_yaml())) == [spec.name for spec in recipe.fields_of("sl")]
     assert PLAIN.to_yaml().startswith("method: sl\nmodel: Qwen/Qwen3-8B\n")

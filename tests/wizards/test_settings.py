@@ -6,6 +6,7 @@ import pytest
 
 from studio import datasets, models, samples
 from studio.errors import SettingError
+from studio.recipe import spec_of
 from wizards import card, settings, shell
 from wizards.draft import Draft
 from wizards.plan import plan
@@ -41,7 +42,7 @@ def test_every_setting_stands_with_value_reason_and_source(ready, shown):
     found = shown(ready)
     rows = (*found.main, *found.advanced)
     assert len(rows) >= 12
-    assert all(row.text and row.setting.reason and row.setting.source for row in rows)
+    assert all((row.text or spec_of(row.setting.name).blank) and row.setting.reason and row.setting.source for row in rows)
     assert not any(row.changed or row.problem for row in rows)
     made = settings.html(found)
     assert made.count("data-field=") == len(rows)

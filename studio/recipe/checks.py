@@ -1,0 +1,153 @@
+"""Everything that can be known to be wrong with a recipe before it is started, for its model and its data.
+
+Guarantees: ``validate`` finds everything that would stop a run before it is started, beside the field that can cure it; a
+recipe without problems trains.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from studio import methods, models
+from studio.errors import SettingError, StudioError
+from studio.models import Model
+from studio.recipe.facts import DataFacts
+from studio.recipe.fields import FIELDS
+from studio.recipe.values import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from studio.data.types import TrainingType
+
+_HOLDS: Final[Mapping[TrainingType, str]] = {
+    "SL": "questions with good answers",
+    "DPO": "pairs of a better and a worse answer",
+    "RL": "questions with a right answer or a score",
+}
+_INSTEAD: Final[Mapping[TrainingType, str]] = {
+    "SL": "Learn from the answers (supervised learning)",
+    "DPO": "Learn from the better answers alone",
+    "RL": "Use the right answers as examples",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """A sentence that belongs beside one field."""
+
+    field: str
+    message: str
+
+
+def cannot_train(training: TrainingType, method: str) -> SettingError | None:
+    """Why data of this kind cannot train this way, and what can be done instead; ``None`` when it can."""
+    if method in methods.ways(training):
+        return None
+    fits = " or ".join(methods.method(one).term for one in methods.ways(training))
+    # What comes from another kind of file is chosen where the file is read.
+    other = f"{_INSTEAD[training]}: choose that where the file is checked" if method == "sl" else f"Train it as {fits}"
+    return SettingError(
+        f"This data holds {_HOLDS[training]}, which {methods.method(method).term} cannot learn from.",
+        where="method",
+        next_step=f"{other}.",
+    )
+
+
+def validate(recipe: Recipe, facts: DataFacts | None = None) -> tuple[FieldProblem, ...]:
+    """Everything that would keep this recipe from training, beside the field that can cure it. Empty means go.
+
+    Without ``facts`` only what holds for any data is checked.
+    """
+    problems = [
+        FieldProblem(name, message)
+        for name, value in recipe.to_dict().items()
+        if (message := FIELDS[name].problem(value)) is not None
+    ]
+    bad = {problem.field for problem in problems}
+    if "model" not in bad:
+        problems += _model_problems(recipe, bad)
+    unfit = cannot_train(facts.training, recipe.method) if facts is not None else None
+    if unfit is not None:
+        problems.append(FieldProblem("method", f"{unfit.what} {unfit.next_step}"))
+    if facts is not None and "batch_size" not in bad:
+        problems += _batch_problems(recipe, facts)
+    return tuple(problems)
+
+
+def warnings(recipe: Recipe, facts: DataFacts) -> tuple[FieldProblem, ...]:
+    """What would work but probably not as meant. Call it on a recipe without problems."""
+    found: list[FieldProblem] = []
+    longest = facts.tokens(models.get(recipe.model), "p95")
+    names = {spec.name for spec in recipe.specs}
+    if "max_length" in names and longest is not None and longest > recipe.max_length:
+        found.append(
+            FieldProblem(
+                "max_length",
+                f"Your long examples have about {longest:,.0f} tokens, so the end of their answers would be cut off.",
+            )
+        )
+    if recipe.eval_every and not facts.validation_rows:
+        found.append(FieldProblem("eval_every", "You have no validation rows, so there is nothing to check on."))
+    if not recipe.eval_every and facts.validation_rows:
+        found.append(FieldProblem("eval_every", "Without checks you will not see when the model starts to memorise."))
+    return tuple(found)
+
+
+def minutes(recipe: Recipe, facts: DataFacts) -> float | None:
+    """How long the steps will take, where we measured this model on this kind of machine; ``None`` where we did not.
+
+    Proportional to steps and to examples per step; evaluation and starting up are not in it.
+    """
+    measured = models.get(recipe.model).measured
+    if measured is None or recipe.method != "sl":
+        return None
+    per_example = measured.seconds_per_step / measured.batch_size
+    return recipe.steps(facts.train_rows) * recipe.batch_size * per_example / 60
+
+
+def about(duration: float | None) -> str:
+    """Minutes in words: "about 2 min", "under a minute", "about 3 h", "time not known"."""
+    if duration is None:
+        return "time not known"
+    if duration < 1:
+        return "under a minute"
+    if duration < 90:
+        return f"about {math.ceil(duration)} min"
+    return f"about {duration / 60:.0f} h"
+
+
+def _model_problems(recipe: Recipe, bad: set[str]) -> list[FieldProblem]:
+    try:
+        model = models.get(recipe.model)
+    except StudioError as error:
+        return [FieldProblem("model", str(error))]
+    found: list[FieldProblem] = []
+    names = {spec.name for spec in recipe.specs} - bad
+    if "renderer" in names and recipe.renderer not in model.renderers:
+        known = " or ".join(model.renderers)
+        found.append(FieldProblem("renderer", f"{model.label} was made for {known}. Another renderer would confuse it."))
+    for name in ("max_length", "max_tokens"):
+        if name in names:
+            found += _too_long(name, getattr(recipe, name), model)
+    return found
+
+
+def _too_long(name: str, value: int, model: Model) -> list[FieldProblem]:
+    if value <= model.context:
+        return []
+    message = f"{model.label} reads at most {model.context:,} tokens. Choose {model.context:,} or fewer."
+    return [FieldProblem(name, message)]
+
+
+def _batch_problems(recipe: Recipe, facts: DataFacts) -> list[FieldProblem]:
+    rows, size = facts.train_rows, recipe.batch_size
+    if rows < 1:
+        return [FieldProblem("batch_size", "There are no training rows yet. Add data first.")]
+    if size > rows:
+        unit = {"dpo": "pairs", "rl": "questions", "rlhf": "questions"}.get(recipe.method, "examples")
+        message = f"A step needs {size:,} {unit} and you have {rows:,} to train on, so no step would run."
+        return [FieldProblem("batch_size", f"{message} Choose {rows:,} or fewer.")]
+    return []
