@@ -7,12 +7,13 @@ looked up on the network. Only ``register_with_cookbook`` touches the cookbook, 
 from __future__ import annotations
 
 from studio.models.cookbook import register_with_cookbook
-from studio.models.lineup import Family, Kind, Measured, Model, catalogue, everything, get, nano_folder, nano_in
+from studio.models.lineup import Family, Kind, Measured, MeasuredMethod, Model, catalogue, everything, get, nano_folder, nano_in
 
 __all__ = [
     "Family",
     "Kind",
     "Measured",
+    "MeasuredMethod",
     "Model",
     "catalogue",
     "everything",

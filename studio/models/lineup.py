@@ -44,6 +44,27 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredMethod:
+    """Settings of one method that we measured ourselves for one model: pairs of a recipe's field and its value.
+
+    ``min_steps``, ``max_epochs`` and ``seconds_per_step`` (for steps of the measured size) as in ``Measured``.
+    """
+
+    method: str
+    settings: tuple[tuple[str, str | int | float], ...]
+    min_steps: int
+    max_epochs: int
+    seconds_per_step: float
+    measured_on: str
+    command: str
+    runs: int
+
+    def get(self, name: str) -> str | int | float | None:
+        """The measured value of one field, ``None`` where it was not part of the measurement."""
+        return dict(self.settings).get(name)
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A base model that can be tuned.
 
@@ -72,6 +93,11 @@ class Model:
     source: str
     folder: Path | None = None
     measured: Measured | None = None
+    measured_methods: tuple[MeasuredMethod, ...] = ()
+
+    def measured_for(self, method: str) -> MeasuredMethod | None:
+        """What we measured for one method: ``rl``, ``dpo``, ``rlhf``, ``prompt`` or ``on_policy`` (the kinds of distillation)."""
+        return next((one for one in self.measured_methods if one.method == method), None)
 
     @property
     def renderer(self) -> str:
@@ -155,6 +181,7 @@ def _nano(folder: Path, _config_time: int, measured_time: int | None) -> Model:
         source="assets/nano/config.json",
         folder=folder,
         measured=None if measured_time is None else _measured(folder / "measured.json"),
+        measured_methods=() if measured_time is None else _measured_methods(folder / "measured.json"),
     )
 
 
@@ -211,6 +238,32 @@ def _measured(path: Path) -> Measured:
     whole = (found.lora_rank, found.batch_size, found.min_steps, found.max_epochs)
     if min(found.learning_rate, found.seconds_per_step, *whole) <= 0:
         raise SettingError("A measured setting is not above zero.", where=str(path), next_step="Measure the model again.")
+    return found
+
+
+def _measured_methods(path: Path) -> tuple[MeasuredMethod, ...]:
+    """The methods of ``measured.json``. Raises ``SettingError`` that names the file when one cannot be read."""
+    try:
+        rows = cast("dict[str, dict[str, Any]]", _json(path).get("methods", {}))
+        found = tuple(
+            MeasuredMethod(
+                method=name,
+                settings=tuple((str(field), value) for field, value in row["settings"].items()),
+                min_steps=int(row["min_steps"]),
+                max_epochs=int(row["max_epochs"]),
+                seconds_per_step=float(row["seconds_per_step"]),
+                measured_on=str(row["measured_on"]),
+                command=str(row["command"]),
+                runs=len(row["runs"]),
+            )
+            for name, row in rows.items()
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SettingError(
+            f"The measured settings of a method cannot be read: {error!r}.", where=str(path), next_step="Measure it again."
+        ) from error
+    if any(min(one.min_steps, one.max_epochs, one.seconds_per_step) <= 0 for one in found):
+        raise SettingError("A measured setting is not above zero.", where=str(path), next_step="Measure the method again.")
     return found
 
 

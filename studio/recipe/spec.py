@@ -6,11 +6,10 @@ Guarantees: ``read`` gives a value that ``problem`` has nothing against, or rais
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from studio.errors import SettingError
 from studio.methods import MethodId
@@ -18,8 +17,8 @@ from studio.methods import MethodId
 #: What a field of a recipe can hold. ``None`` only where ``FieldSpec.optional`` says so.
 Value = str | int | float | None
 
-#: ``json`` is text that holds one JSON object; a mapping (as YAML gives it) becomes such a text.
-FieldKind = Literal["text", "json", "whole", "number", "choice"]
+#: ``reward`` is the JSON text of a reward (``studio.rewards``); a mapping, as YAML gives it, becomes such a text.
+FieldKind = Literal["text", "reward", "whole", "number", "choice"]
 #: The two ways to distil: a long prompt into the model, or a teacher's judgement of each word into it.
 Distillation = Literal["prompt", "on_policy"]
 
@@ -63,8 +62,8 @@ class FieldSpec:
         """``value`` (typed text, or what JSON and YAML give) as a value of this field; ``SettingError`` when it is none."""
         if self.optional and (value is None or (isinstance(value, str) and value.strip().lower() in {"", "none"})):
             return None
-        if self.kind == "json":
-            return self._checked(self._object(value))
+        if self.kind == "reward":
+            return self._checked(self._reward(value))
         if self.kind in ("text", "choice"):
             # YAML 1.1 reads a bare yes or no as true or false.
             if isinstance(value, bool) and {"yes", "no"} <= dict(self.choices).keys():
@@ -81,7 +80,7 @@ class FieldSpec:
         if self.kind == "choice":
             allowed = ", ".join(choice for choice, _ in self.choices)
             return None if value in dict(self.choices) else f"{self._name} must be one of: {allowed}."
-        if self.kind in ("text", "json"):
+        if self.kind in ("text", "reward"):
             return None if value or self.blank else f"{self._name} is missing."
         if isinstance(value, (str, bool)) or not self._in_range(value):
             return f"{self._name} must be {self._range()}."
@@ -103,21 +102,20 @@ class FieldSpec:
             raise SettingError(problem, where=self.name)
         return value
 
-    def _object(self, value: object) -> str:
-        """The canonical JSON text of an object that is given as such a text or as a mapping; an empty text stays empty."""
-        if isinstance(value, str):
-            if not value.strip():
-                return ""
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                raise self._refusal(value) from None
-        if not isinstance(value, Mapping):
+    def _reward(self, value: object) -> str:
+        """The one text of the reward that a mapping, JSON or YAML text describes; an empty text stays empty."""
+        # Imported here: pages and verbs that never touch a reward need not wait for what reads one.
+        from studio import rewards
+
+        if isinstance(value, str) and not value.strip():
+            return ""
+        if not isinstance(value, (str, Mapping)):
             raise self._refusal(value)
         try:
-            return json.dumps(dict(cast("Mapping[str, object]", value)), ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            raise self._refusal(value) from None
+            return rewards.to_json(rewards.parse(cast("str | Mapping[str, Any]", value)))
+        except rewards.RewardError as error:
+            place = f"{error.where}: " if error.where not in ("", self.name) else ""
+            raise SettingError(f"{place}{error.what}", where=self.name, next_step=error.next_step) from error
 
     def _number(self, value: object) -> int | float:
         """A whole number or a finite float, from a number or from text such as ``3e-4``; never from ``True``."""
@@ -146,5 +144,5 @@ class FieldSpec:
         return f"{noun} from {self.low:g} to {self.high:,.10g}"
 
     def _refusal(self, value: object) -> SettingError:
-        wanted = self._range() if self.kind in ("whole", "number") else "a JSON object" if self.kind == "json" else "text"
+        wanted = self._range() if self.kind in ("whole", "number") else "a reward" if self.kind == "reward" else "text"
         return SettingError(f"{value!r} does not fit: the {self.term} must be {wanted}.", where=self.name)

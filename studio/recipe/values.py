@@ -36,7 +36,7 @@ class Recipe:
     ``batch_size`` counts examples (SL, prompt distillation), pairs (DPO) or questions, each with ``group_size`` sampled
     answers (RL, RLHF, on-policy distillation). ``start_from`` is a run of this studio or a ``tinker://`` state, whose weights
     are taken with a fresh optimiser. ``kl_coef`` holds RL and RLHF to the model they start from and on-policy distillation to
-    its teacher. ``reward`` is the JSON text of a reward (``studio.rewards``). ``judge`` is a run whose reward model is used
+    its teacher; a run that passes ``kl_limit`` (nats per token from where it began) saves and stops. ``reward`` is the JSON text of a reward (``studio.rewards``). ``judge`` is a run whose reward model is used
     again; empty means that one is trained. ``budget_usd`` is a hard limit: the run saves and stops when it is passed.
 
     A field that the method does not use keeps its default, so that equal runs have equal recipes.
@@ -59,6 +59,7 @@ class Recipe:
     lr_schedule: Schedule = "linear"
     dpo_beta: float = 0.1
     kl_coef: float = 0.0
+    kl_limit: float | None = None
     max_tokens: int = 64
     temperature: float = 1.0
     loss: Loss = "importance_sampling"
@@ -104,7 +105,7 @@ class Recipe:
     def to_yaml(self) -> str:
         """YAML in the order of the fields; a reward is written as the mapping that it is, long texts as they read."""
         shown = {
-            spec.name: json.loads(str(value)) if spec.kind == "json" and value else value
+            spec.name: json.loads(str(value)) if spec.kind == "reward" and value else value
             for spec, value in zip(self.specs, self.to_dict().values(), strict=True)
         }
         return yaml.dump(shown, Dumper=_Writer, sort_keys=False, allow_unicode=True)

@@ -58,8 +58,8 @@ def _value_of(spec: FieldSpec) -> st.SearchStrategy:
     match spec.kind:
         case "choice":
             found = st.sampled_from([value for value, _ in spec.choices])
-        case "json":
-            found = st.sampled_from(['{"kind": "exact"}', '{"kind": "sum", "parts": [{"kind": "length", "weight": 0.5}]}'])
+        case "reward":
+            found = st.sampled_from(['{"kind":"exact"}', '{"kind":"number","tolerance":0.5}'])
         case "text":
             found = st.sampled_from(["a", "yes", "1e3", "You are polite.\n\nAnswer in French: oui."])
         case "whole":
@@ -85,13 +85,13 @@ def test_every_method_comes_back_from_json_and_yaml_unchanged(value):
 
 
 def test_a_reward_is_written_as_the_mapping_that_it_is():
-    reward = '{"kind": "number", "tolerance": 0.5}'
+    reward = '{"kind":"number","tolerance":0.5}'
     value = Recipe.from_dict(
         {spec.name: getattr(PLAIN, spec.name) for spec in recipe.fields_of("rl")} | {"method": "rl", "reward": reward}
     )
     assert yaml.safe_load(value.to_yaml())["reward"] == {"kind": "number", "tolerance": 0.5}
     assert Recipe.from_yaml(value.to_yaml()) == value
-    with pytest.raises(SettingError, match="JSON object"):
+    with pytest.raises(SettingError, match="mapping with a kind"):
         Recipe.from_dict({**value.to_dict(), "reward": "always good"})
 
 
@@ -120,7 +120,7 @@ def test_each_method_has_the_fields_that_its_loop_takes():
         "drop_flat_groups": "remove_constant_reward_groups",
     }  # fmt: skip
     # What we use ourselves: to build the data sets, the rewards, the earlier stages and the limits of a run.
-    own = {"method", "distillation", "seed", "budget_usd", "reward", "teacher", "teacher_prompt", "judge"}
+    own = {"method", "distillation", "seed", "budget_usd", "reward", "teacher", "teacher_prompt", "judge", "kl_limit"}
     loops = {"rl": train.Config, "rlhf": train.Config, "dpo": train_dpo.Config, "on_policy": train_on_policy.Config}
     for name, config in loops.items():
         method = "distill" if name == "on_policy" else name
