@@ -1,19 +1,25 @@
 """Records a run before anything is started.
 
 Guarantees: a run that is recorded can be trained: its recipe passed every check against its data set, and is stored as it is;
-what it will be trained on is sealed on disk before it is recorded.
+what it will be trained on is sealed on disk before it is recorded, and so are the weights that it begins with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from studio import data, models
 from studio.errors import SettingError
+from studio.models import Model
 from studio.recipe import Recipe, facts_of, validate
-from studio.runs import seal
+from studio.runs import seal, sources, stages
+from studio.runs.meter import cost_of
 from studio.settings import Settings
 from studio.store import RunRow, Store, checked_id, new_id
+
+#: The recipe as a person can read it, edit it and run it again, in the run's folder.
+RECIPE: Final = "recipe.yaml"
 
 
 def create_run(
@@ -28,7 +34,7 @@ def create_run(
 ) -> RunRow:
     """A new run with a queued job of the same id; ``Supervisor.submit`` sets it going.
 
-    ``ancestors`` are the runs whose checkpoints it goes on from.
+    ``ancestors`` are further runs that it knows the rows of, beside those that the recipe names.
 
     Raises ``SettingError`` with the name of the first field that cannot work, ``NotFoundError`` for a data set that is not this
     owner's, ``DataError`` when its files are gone, ``StoreError``.
@@ -39,15 +45,17 @@ def create_run(
     problems = validate(recipe, facts)
     if problems:
         raise SettingError(problems[0].message, where=problems[0].field, next_step="Change this setting and start again.")
-    model = models.get(recipe.model)
-    if model.name not in {one.name for one in models.catalogue(settings)}:
-        raise SettingError(
-            f"{model.label} cannot be trained where this studio trains ({settings.place}).",
-            where="model",
-            next_step="Choose a model from the list, or connect to a server that has it.",
-        )
+    named = sources.resolve(settings, store, recipe, owner)
+    for model in sources.models_of(store, recipe, owner):
+        _require_served(settings, model, recipe)
+    _require_price(recipe)
     run_id = new_id("run")
+    folder = settings.runs / checked_id(run_id)
     try:
+        sealed = seal.seal_run(settings, store, run_id, owner, dataset, (*sources.ancestors(recipe), *ancestors))
+        sources.keep(folder, named)
+        stages.write_outline(folder, recipe, dataset.train.rows)
+        (folder / RECIPE).write_text(recipe.to_yaml(), "utf-8")
         return store.runs.add(
             owner=owner,
             name=name.strip() or row.name,
@@ -56,8 +64,28 @@ def create_run(
             model=recipe.model,
             recipe_json=recipe.to_json(),
             run_id=run_id,
-            seal=seal.seal_run(settings, store, run_id, owner, dataset, ancestors),
+            seal=sealed,
         )
     except BaseException:
         seal.forget(settings, run_id)
         raise
+
+
+def _require_served(settings: Settings, model: Model, recipe: Recipe) -> None:
+    if model.name not in {one.name for one in models.catalogue(settings)}:
+        tuned = model.name == recipe.model
+        raise SettingError(
+            f"{model.label} cannot be {'trained' if tuned else 'asked'} where this studio trains ({settings.place}).",
+            where="model" if tuned else "teacher" if recipe.teacher else "judge",
+            next_step="Choose a model from the list, or connect to a server that has it.",
+        )
+
+
+def _require_price(recipe: Recipe) -> None:
+    """A limit in dollars can only be held where a dollar's worth of tokens is known."""
+    if recipe.budget_usd is not None and cost_of({"train": 1}, models.get(recipe.model)) is None:
+        raise SettingError(
+            f"The price of {recipe.model} is not known, so a budget cannot be watched.",
+            where="budget_usd",
+            next_step="Enter its prices, or leave the budget out and limit the steps.",
+        )

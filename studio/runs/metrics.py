@@ -22,7 +22,8 @@ from typing import Any, Final, Literal, cast
 AT: Final = "studio/at"
 LIFE: Final = "studio/life"
 VALIDATION: Final = "validation"
-#: What an attendant counted for the bill since the line before, validation included: then the loop's own counts are left alone.
+PRACTICE: Final = "practice"
+#: What we had the server do beside what the loop itself reports, since the line before: validation, references, a judge.
 TOKENS_TRAIN: Final = "studio/tokens_train"
 TOKENS_SAMPLE: Final = "studio/tokens_sample"
 TOKENS_PREFILL: Final = "studio/tokens_prefill"
@@ -35,13 +36,9 @@ _OF_A_STEP: Final[Mapping[str, tuple[str, ...]]] = {
     "margin": ("margin",),
     "chosen_reward": ("chosen_reward",),
     "rejected_reward": ("rejected_reward",),
-    "reward": ("env/all/reward/total",),
-    "reward_spread": ("env/all/reward_spread",),
-    "signal_share": ("env/all/by_group/frac_mixed",),
     "kl": ("kl_policy_base",),
     "kl_step": ("optim/kl_sample_train_v1",),
     "entropy": ("optim/entropy",),
-    "answer_tokens": ("env/all/ac_tokens_per_turn",),
     "teacher_kl": ("teacher_kl",),
     "seconds": ("time/total",),
 }
@@ -52,22 +49,32 @@ _OF_A_CHECK: Final[Mapping[str, tuple[str, ...]]] = {
     "validation_margin": (f"{VALIDATION}/margin",),
     "validation_chosen_reward": (f"{VALIDATION}/chosen_reward",),
     "validation_rejected_reward": (f"{VALIDATION}/rejected_reward",),
-    "validation_reward": (f"{VALIDATION}/env/all/reward/total",),
-    "validation_answer_tokens": (f"{VALIDATION}/env/all/ac_tokens_per_turn",),
+    "validation_reward": (f"{VALIDATION}/reward",),
+    "validation_answer_tokens": (f"{VALIDATION}/answer_tokens",),
+    "validation_cut_share": (f"{VALIDATION}/cut_share",),
     "validation_kl": (f"{VALIDATION}/kl",),
     "validation_teacher_kl": (f"{VALIDATION}/teacher_kl",),
     "validation_match": (f"{VALIDATION}/match",),
+    # What the answers of the step before were worth: counted when they are all there, so it stands where a check would.
+    "reward": (f"{PRACTICE}/reward",),
+    "reward_spread": (f"{PRACTICE}/reward_spread",),
+    "signal_share": (f"{PRACTICE}/signal_share",),
+    "answer_tokens": (f"{PRACTICE}/answer_tokens",),
+    "cut_share": (f"{PRACTICE}/cut_share",),
+    "missing_share": (f"{PRACTICE}/missing_share",),
 }
 #: Every name that ``MetricsFile.series`` knows.
 SERIES: Final = frozenset({*_OF_A_STEP, *_OF_A_CHECK})
 #: A line with one of these is a finished step; any other is a check after the last one.
 _MARKS: Final = ("train_mean_nll", "dpo_loss", "progress/batch", "teacher_kl")
-#: What each loop calls the tokens of one step, by kind, where no attendant counted.
-_TOKENS: Final[Mapping[str, tuple[str, str]]] = {
+#: Tokens of one kind on a line: what we counted, and what the loop says of a step.
+_TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
     "train": (TOKENS_TRAIN, "num_tokens"),
-    "sample": (TOKENS_SAMPLE, "env/all/total_ac_tokens"),
-    "prefill": (TOKENS_PREFILL, "env/all/total_ob_tokens"),
+    "sample": (TOKENS_SAMPLE,),
+    "prefill": (TOKENS_PREFILL,),
 }
+#: The distillation loop puts this before the names of everything that its evaluators return.
+_EVALUATED: Final = "test/"
 TokenKind = Literal["train", "sample", "prefill"]
 #: Steps over which the pace is measured: long enough to hold evaluations, short enough to follow a machine that got busy.
 _PACE_STEPS: Final = 200
@@ -216,7 +223,7 @@ def _parse(raw: bytes) -> _Line | None:
         return None
     if not isinstance(found, dict):
         return None
-    record = cast("dict[str, Any]", found)
+    record = {name.removeprefix(_EVALUATED): value for name, value in cast("dict[str, Any]", found).items()}
     step = record.get("step")
     if not isinstance(step, int) or isinstance(step, bool):
         return None
@@ -225,7 +232,7 @@ def _parse(raw: bytes) -> _Line | None:
         step=step,
         trains=trains,
         values=_values(record),
-        tokens=_tokens(record, trains=trains),
+        tokens=_tokens(record),
         at=_finite(record.get(AT)),
         life=_finite(record.get(LIFE)),
     )
@@ -240,13 +247,10 @@ def _values(record: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _tokens(record: Mapping[str, Any], *, trains: bool) -> dict[str, int]:
-    """Tokens by kind: what an attendant counted, else what the loop itself says of a step."""
-    counted = any(_finite(record.get(ours)) is not None for ours, _ in _TOKENS.values())
-    if not counted and not trains:
-        return {}
-    names = {kind: ours if counted else theirs for kind, (ours, theirs) in _TOKENS.items()}
-    return {kind: int(number) for kind, name in names.items() if (number := _finite(record.get(name))) is not None}
+def _tokens(record: Mapping[str, Any]) -> dict[str, int]:
+    """Tokens by kind: what we counted, and what the loop says of a step."""
+    found = {kind: int(sum(_finite(record.get(name)) or 0 for name in names)) for kind, names in _TOKENS.items()}
+    return {kind: number for kind, number in found.items() if number}
 
 
 def _number(value: object) -> float | None:

@@ -124,7 +124,7 @@ def _states(folder: Path, job: Job, planned: Sequence[Planned], readers: Sequenc
 def _series(planned: Sequence[Planned], readers: Sequence[MetricsFile]) -> dict[str, tuple[Point, ...]]:
     found: dict[str, tuple[Point, ...]] = {}
     for one, reader in zip(planned, readers, strict=True):
-        prefix = f"{one.stage.key}/" if one.stage.folder_name else ""
+        prefix = "" if one.stage.main else f"{one.stage.key}/"
         found |= {f"{prefix}{name}": points for name, points in reader.all_series().items()}
     return found
 

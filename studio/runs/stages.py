@@ -43,6 +43,11 @@ class Stage:
     folder_name: str
     unit: str = "steps"
 
+    @property
+    def main(self) -> bool:
+        """Whether this is the last stage, whose result is the run's."""
+        return not self.folder_name
+
     def folder(self, run: Path) -> Path:
         """Where this stage of the run in ``run`` keeps its metrics and checkpoints."""
         return run / self.folder_name if self.folder_name else run
@@ -75,8 +80,8 @@ def of(recipe: Recipe) -> tuple[Stage, ...]:
 
 
 def length(recipe: Recipe, stage: Stage, train_rows: int) -> Length:
-    """The steps of a stage on this many training rows. Every stage takes whole batches of ``batch_size`` rows."""
-    per_pass = train_rows // recipe.batch_size
+    """The steps of a stage on this many training rows. Every stage takes whole batches only."""
+    per_pass = train_rows // batch_size(recipe, stage)
     match stage.key:
         case "warm_start":
             return Length(per_pass, per_pass * recipe.warm_start_epochs)
@@ -84,6 +89,16 @@ def length(recipe: Recipe, stage: Stage, train_rows: int) -> Length:
             return Length(per_pass, per_pass * recipe.judge_epochs)
         case _:
             return Length(per_pass, recipe.steps(train_rows))
+
+
+def batch_size(recipe: Recipe, stage: Stage) -> int:
+    """Rows in each step of a stage. Where the method itself counts questions, the stages before it count pairs on their own."""
+    return recipe.judge_batch_size if recipe.method == "rlhf" and stage.key != "train" else recipe.batch_size
+
+
+def planned(recipe: Recipe, train_rows: int) -> tuple[Planned, ...]:
+    """Every stage with its steps, in order."""
+    return tuple(Planned(stage, length(recipe, stage, train_rows).total) for stage in of(recipe))
 
 
 def is_done(folder: Path) -> bool:
@@ -97,9 +112,9 @@ def is_done(folder: Path) -> bool:
 
 def write_outline(run: Path, recipe: Recipe, train_rows: int) -> None:
     """Keep what ``read_outline`` reads. Raises ``OSError``."""
-    planned = [{**asdict(stage), "total": length(recipe, stage, train_rows).total} for stage in of(recipe)]
+    rows = [{**asdict(one.stage), "total": one.total} for one in planned(recipe, train_rows)]
     draft = run / f"{OUTLINE}.draft"
-    draft.write_text(json.dumps({"method": recipe.method, "model": recipe.model, "stages": planned}, indent=1), "utf-8")
+    draft.write_text(json.dumps({"method": recipe.method, "model": recipe.model, "stages": rows}, indent=1), "utf-8")
     draft.replace(run / OUTLINE)
 
 
@@ -118,11 +133,9 @@ def read_outline(run: Path) -> Outline | None:
         found = cast("dict[str, Any]", json.loads((run / OUTLINE).read_text("utf-8")))
     except FileNotFoundError:
         return None
-    planned = [
-        Planned(Stage(**{key: row[key] for key in ("key", "title", "folder_name", "unit")}), row["total"])
-        for row in found["stages"]
-    ]
-    return Outline(found["method"], found["model"], tuple(planned))
+    rows: list[dict[str, Any]] = found["stages"]
+    told = tuple(Planned(Stage(row["key"], row["title"], row["folder_name"], row["unit"]), row["total"]) for row in rows)
+    return Outline(found["method"], found["model"], told)
 
 
 def _is_final(line: str) -> bool:

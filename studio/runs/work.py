@@ -53,6 +53,7 @@ class Work:
     the stage's first step begins (the warm start's result where there was one, else what the recipe starts from, else the
     base). ``earlier`` holds the final checkpoints of the stages before, by key. ``judge_path`` and ``teacher_path`` are the
     sampler paths of the runs that the recipe names as judge or teacher, empty when it names none (or a model by name).
+    ``before`` steps belong to earlier stages, and ``run_total`` steps to all of them.
     """
 
     run: RunRow
@@ -66,6 +67,23 @@ class Work:
     earlier: Mapping[StageKey, Checkpoint]
     judge_path: str = ""
     teacher_path: str = ""
+    before: int = 0
+    run_total: int = 0
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the last stage, whose result is the run's."""
+        return self.stage.main
+
+    @property
+    def cache(self) -> Path:
+        """Where libraries may keep copies of the rows while the stage is worked on."""
+        return self.folder / "cache"
+
+    @property
+    def phase(self) -> str:
+        """What is being done while steps are taken, in a few plain words."""
+        return "training" if self.main else f"training: {self.stage.title.lower()}"
 
     @property
     def model(self) -> Model:
@@ -86,6 +104,16 @@ class Work:
     def shuffle(self) -> bool:
         """Whether the rows are shuffled in each pass; a person may have chosen their order (a curriculum)."""
         return not self.dataset.plan.order
+
+    def report(self, desk: Desk, done: int) -> None:
+        """Report that ``done`` steps of this stage are finished, in steps of the whole run."""
+        desk.progress(self.before + done, max(self.run_total, self.total))
+
+    def record(self, desk: Desk, state_path: str, sampler_path: str = "") -> None:
+        """Keep in the run's row where its latest weights are. What an earlier stage saves is not the run's result."""
+        if self.main:
+            paths = {"checkpoint_path": state_path, "sampler_path": sampler_path}
+            desk.store.runs.update(self.run.id, **{name: path for name, path in paths.items() if path})
 
 
 class Trainer(Protocol):

@@ -1,31 +1,37 @@
 """The process that trains one run: ``python -m studio.runs.worker --home DIR --job ID``.
 
-Guarantees: it trains exactly the recipe that is recorded; it ends ``completed`` only when the cookbook's loop has saved the
-final checkpoint; it continues from the last checkpoint of its folder when there is one; everything else ends with a reason.
+Guarantees: it trains exactly the recipe that is recorded, stage by stage; it ends ``completed`` only when the last stage's loop
+has saved its final checkpoint; a resumed run goes on in the first stage that is not done, from the last checkpoint of its
+folder when there is one; everything else ends with a reason.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from studio import models
-from studio.errors import EngineError, RunError
+from studio import data, models
+from studio.errors import RunError
 from studio.recipe import Recipe
-from studio.runs import checkpoints, files, seal
-from studio.runs.desk import Desk, StopAsked, at_desk, leave
+from studio.runs import checkpoints, files, seal, sources, stages
+from studio.runs.desk import Desk, at_desk, leave
 from studio.runs.environment import settle_down
-from studio.runs.metrics import AT, LIFE, MetricsFile
+from studio.runs.metrics import MetricsFile
+from studio.runs.sources import Named
+from studio.runs.stages import Planned, Stage, StageKey
+from studio.runs.work import Result, Start, Work, trainer_for
 from studio.store import RunRow
 
 if TYPE_CHECKING:
-    from tinker_cookbook.supervised.nll_evaluator import SamplerNLLEvaluator
-
+    from studio.runs.checkpoints import Checkpoint
     from studio.runs.link import Link
-    from studio.runs.sft import Attendant, Plan
+
+#: What came out of an earlier stage, in its folder.
+_RESULT: Final = "result.json"
 
 
 def main() -> int:
@@ -36,121 +42,131 @@ def main() -> int:
 def _train(desk: Desk) -> None:
     run = desk.store.runs.get(desk.job.id, desk.job.owner)
     recipe = Recipe.from_json(run.recipe_json)
-    model = models.get(recipe.model)
-    settle_down(desk.settings, offline=model.local)
+    named = sources.models_of(desk.store, recipe, run.owner)
+    settle_down(desk.settings, offline=all(model.local for model in named))
     with ThreadPoolExecutor(1) as pool:
         # Importing the cookbook takes seconds; the engine starts meanwhile.
-        imported: Future[None] = pool.submit(_import_cookbook)
+        imported: Future[None] = pool.submit(_import_cookbook, recipe)
         from studio.runs.link import connected
 
-        with connected(desk, [model.name]) as link:
+        with connected(desk, [model.name for model in named]) as link:
             desk.check()
             desk.phase("loading the model")
             imported.result()
             _train_through(desk, link, run, recipe)
 
 
-def _import_cookbook() -> None:
-    import studio.runs.sft  # noqa: F401 # pyright: ignore[reportUnusedImport] - imported for its cost
+def _import_cookbook(recipe: Recipe) -> None:
+    for stage in stages.of(recipe):
+        trainer_for(recipe.method, stage.key)
 
 
 def _train_through(desk: Desk, link: Link, run: RunRow, recipe: Recipe) -> None:
     import torch
 
-    from studio.runs import sft
-
     # The arithmetic here is tiny, and the engine needs the cores.
     torch.set_num_threads(1)
     models.register_with_cookbook()
-    plan, saved = _plan(desk, run, recipe)
-    desk.progress(plan.start, plan.total)
-    if plan.start:
-        desk.say(f"continuing after step {plan.start:,} of {plan.total:,}")
-    scorer = sft.validator(plan, desk.folder)
-    attendant = sft.Attendant(desk, plan, scorer, saved)
-    _to_the_end(desk, link, plan, attendant, scorer)
-    _write_result(desk, plan)
-    shutil.rmtree(desk.folder / "cache", ignore_errors=True)
-
-
-def _plan(desk: Desk, run: RunRow, recipe: Recipe) -> tuple[Plan, tuple[checkpoints.Checkpoint, ...]]:
-    from studio import data
-    from studio.runs.sft import Plan
-
     dataset = data.load(desk.settings.datasets / run.dataset_id)
     seal.sealed(desk.settings, desk.store, run, dataset)
-    steps_per_epoch = dataset.train.rows // recipe.batch_size
-    total = recipe.steps(dataset.train.rows)
-    if total < 1:
+    planned = stages.planned(recipe, dataset.train.rows)
+    for one in planned:
+        _require_steps(one, recipe)
+    results: dict[StageKey, Result] = {}
+    for place, one in enumerate(planned):
+        work = _work(desk, run, recipe, dataset, planned, place)
+        results[one.stage.key] = _train_stage(desk, link, work)
+        shutil.rmtree(work.cache, ignore_errors=True)
+    _write_result(desk, recipe, dataset, planned, results)
+
+
+def _require_steps(one: Planned, recipe: Recipe) -> None:
+    if one.total < 1:
         raise RunError(
             "There are fewer training rows than one step needs.",
-            where="batch_size",
+            where="judge_batch_size" if recipe.method == "rlhf" and not one.stage.main else "batch_size",
             next_step="Start a new run with a smaller one.",
         )
-    saved = checkpoints.prepare_to_resume(desk.folder, steps_per_epoch)
-    plan = Plan(
+
+
+def _work(desk: Desk, run: RunRow, recipe: Recipe, dataset: data.Dataset, planned: Sequence[Planned], place: int) -> Work:
+    stage = planned[place].stage
+    folder = stage.folder(desk.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    length = stages.length(recipe, stage, dataset.train.rows)
+    earlier: dict[StageKey, Checkpoint] = {
+        one.stage.key: _final(one.stage, desk.folder, recipe, dataset) for one in planned[:place]
+    }
+    named = sources.kept(desk.folder) or Named(Start(), "", "")
+    warm = earlier.get("warm_start")
+    return Work(
+        run=run,
         recipe=recipe,
-        wire_name=models.get(recipe.model).wire_name,
-        train_path=dataset.train.path,
-        validation_path=dataset.validation.path,
-        validation_rows=dataset.validation.rows,
-        steps_per_epoch=steps_per_epoch,
-        total=total,
-        start=min(saved[-1].step, total) if saved else 0,
-        name=run.name,
-        shuffle=not dataset.plan.order,
+        dataset=dataset,
+        stage=stage,
+        folder=folder,
+        length=length,
+        saved=checkpoints.prepare_to_resume(folder, length.per_pass),
+        # The judge is a model of its own: it begins as the base does, whatever the policy begins as.
+        start=Start() if stage.key == "judge" else Start(warm.state_path, warm.sampler_path) if warm else named.start,
+        earlier=earlier,
+        judge_path=named.judge_path,
+        teacher_path=named.teacher_path,
+        before=sum(one.total for one in planned[:place]),
+        run_total=sum(one.total for one in planned),
     )
-    return plan, saved
 
 
-def _to_the_end(desk: Desk, link: Link, plan: Plan, attendant: Attendant, scorer: SamplerNLLEvaluator | None) -> None:
-    from studio.runs import sft
-    from studio.runs.link import beside
-
-    def check() -> None:
-        # Before the loop has begun there is nothing to save; from then on the attendant ends it, where nothing is lost.
-        if not attendant.begun:
-            desk.check()
-
-    beside(link, sft.run(sft.config(plan, desk.folder, attendant)), check=check)
-    saved = checkpoints.known(desk.folder, plan.steps_per_epoch)
-    if not saved or not saved[-1].final:
-        raise RunError("The training loop ended without its final checkpoint.", next_step="Choose Resume.")
-    final = saved[-1]
-    desk.store.runs.update(desk.job.id, sampler_path=final.sampler_path, checkpoint_path=final.state_path)
-    desk.phase("measuring the result")
-    try:
-        found = beside(link, sft.score_final(scorer, final.sampler_path), check=desk.check)
-    except StopAsked:
-        found = {}  # the training is complete and saved; only this number is missing
-    if found:
-        line = {"step": plan.total, **found, AT: time.time(), LIFE: 0.0}
-        with (desk.folder / files.METRICS).open("a", encoding="utf-8") as metrics:
-            metrics.write(json.dumps(line) + "\n")
-    try:
-        beside(link, attendant.forget(keep=0))
-    except EngineError as error:
-        desk.say(f"The run is complete; its old checkpoints could not be deleted: {error}")
+def _final(stage: Stage, run_folder: Path, recipe: Recipe, dataset: data.Dataset) -> Checkpoint:
+    found = checkpoints.known(stage.folder(run_folder), stages.length(recipe, stage, dataset.train.rows).per_pass)
+    if not found or not found[-1].final:
+        raise RunError(f"The stage «{stage.title}» left no final checkpoint.", next_step="Start a new run.")
+    return found[-1]
 
 
-def _write_result(desk: Desk, plan: Plan) -> None:
+def _train_stage(desk: Desk, link: Link, work: Work) -> Result:
+    kept = work.folder / _RESULT
+    if not work.main and stages.is_done(work.folder) and kept.is_file():
+        return cast("dict[str, Any]", json.loads(kept.read_text("utf-8")))
+    work.report(desk, work.begun_at)
+    if work.begun_at:
+        desk.say(f"continuing after step {work.begun_at:,} of {work.total:,}: {work.stage.title.lower()}")
+    result = trainer_for(work.recipe.method, work.stage.key).train(desk, link, work)
+    if not work.main:
+        draft = kept.with_suffix(".draft")
+        draft.write_text(json.dumps(dict(result)), "utf-8")
+        draft.replace(kept)
+    return result
+
+
+def _write_result(
+    desk: Desk, recipe: Recipe, dataset: data.Dataset, planned: Sequence[Planned], results: dict[StageKey, Result]
+) -> None:
     """Record what came out, in the run's row: the numbers that every list and report shows."""
-    metrics = MetricsFile(desk.folder / files.METRICS)
-    metrics.read()
-    train, validation = metrics.train(), metrics.validation()
-    baseline = validation[0] if validation and validation[0].step == 0 else None
+    from studio.runs.meter import cost_of, counts_of
+
+    readers = [MetricsFile(one.stage.folder(desk.folder) / files.METRICS) for one in planned]
+    for reader in readers:
+        reader.read()
+    counts = counts_of(readers)
+    cost = cost_of(counts, models.get(recipe.model))
+    # Those of an earlier stage carry its name in front.
+    earlier = {f"{key}_{name}": value for key, found in results.items() if key != "train" for name, value in found.items()}
     result = {
-        "steps": metrics.finished,
-        "train_loss_first": train[0].value if train else None,
-        "train_loss_last": train[-1].value if train else None,
-        "validation_loss_first": baseline.value if baseline else None,
-        "validation_loss_last": validation[-1].value if validation else None,
-        "validation_rows": plan.validation_rows,
-        "tokens": metrics.tokens,
-        "seconds": round(metrics.seconds, 3),
+        "steps": readers[-1].finished,
+        **earlier,
+        **results["train"],
+        "validation_rows": dataset.validation.rows,
+        "tokens": sum(reader.tokens for reader in readers),
+        "tokens_train": counts["train"],
+        "tokens_sample": counts["sample"],
+        "tokens_prefill": counts["prefill"],
+        "seconds": round(sum(reader.seconds for reader in readers), 3),
+        "cost_usd": None if cost is None else round(cost, 6),
     }
     desk.store.runs.update(desk.job.id, result_json=json.dumps(result))
-    desk.progress(plan.total, plan.total)
+    total = sum(one.total for one in planned)
+    desk.progress(total, total)
 
 
 if __name__ == "__main__":

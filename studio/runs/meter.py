@@ -1,0 +1,89 @@
+"""What a run has cost so far, and whether it may go on: tokens by kind for all stages, and the hard budget.
+
+Guarantees: everything that the server worked on counts, also what a resumed run did twice; where no price is known nothing is
+guessed, and then no budget can end the run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from studio.runs import files
+from studio.runs.desk import StopAsked
+from studio.runs.metrics import TOKENS_PREFILL, TOKENS_SAMPLE, TOKENS_TRAIN, MetricsFile, TokenKind
+
+if TYPE_CHECKING:
+    from studio.models import Model
+    from studio.runs.desk import Desk
+    from studio.runs.work import Work
+
+_NAMES: Final[Mapping[TokenKind, str]] = {"train": TOKENS_TRAIN, "sample": TOKENS_SAMPLE, "prefill": TOKENS_PREFILL}
+
+
+class BudgetReached(StopAsked):
+    """The metered cost has reached the recipe's budget. It is handled like a stop, and says why."""
+
+    def __init__(self, budget: float, cost: float, kept: str) -> None:
+        super().__init__(
+            kept,
+            reason=f"Its budget of {budget:,.2f} USD is used up ({cost:,.2f} USD by our count).",
+            next_step="Compare what it has learned, or start a new run from it with a budget of its own.",
+        )
+
+
+def counts_of(readers: Sequence[MetricsFile]) -> dict[TokenKind, int]:
+    """Tokens by kind over the stages of a run."""
+    return {kind: sum(reader.tokens_of(kind) for reader in readers) for kind in _NAMES}
+
+
+def cost_of(counts: Mapping[TokenKind, int], model: Model) -> float | None:
+    """US dollars for these tokens, ``None`` where the price is not known."""
+    del counts
+    return 0.0 if model.local else None
+
+
+class Meter:
+    """Counts for one process at work on one stage. What is counted here goes into the metrics with the next step's line."""
+
+    def __init__(self, desk: Desk, work: Work, earlier: Sequence[Path] = ()) -> None:
+        self._work = work
+        self._readers = [MetricsFile(folder / files.METRICS) for folder in (*earlier, work.folder)]
+        self._pending: Counter[TokenKind] = Counter()
+        self._desk = desk
+
+    def count(self, kind: TokenKind, tokens: int) -> None:
+        """Note tokens that the loop itself does not report: validation, reference, references of a penalty. From any thread."""
+        self._pending[kind] += tokens
+
+    def take(self) -> dict[str, float]:
+        """What was counted since the last call, by the names that belong into a line of the metrics."""
+        pending, self._pending = self._pending, Counter()
+        return {_NAMES[kind]: float(tokens) for kind, tokens in pending.items() if tokens}
+
+    @property
+    def counts(self) -> dict[TokenKind, int]:
+        """Tokens of the whole run so far, as far as they are in the metrics."""
+        for reader in self._readers:
+            reader.read()
+        return counts_of(self._readers)
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars so far, ``None`` where the price is not known."""
+        return cost_of(self.counts, self._work.model)
+
+    def exhausted(self) -> float | None:
+        """The cost when it has reached the budget, else ``None``."""
+        budget = self._work.recipe.budget_usd
+        cost = self.cost if budget is not None else None
+        return cost if budget is not None and cost is not None and cost >= budget else None
+
+    def why_stop(self, kept: str) -> StopAsked | None:
+        """The reason to save and end now, or ``None``. ``kept`` says in one sentence what is saved."""
+        if self._desk.stopping:
+            return StopAsked(kept)
+        cost = self.exhausted()
+        return None if cost is None else BudgetReached(self._work.recipe.budget_usd or 0.0, cost, kept)
