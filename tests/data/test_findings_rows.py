@@ -176,3 +176,14 @@ def test_every_doubt_and_every_offer_is_known():
 def test_the_same_file_gives_the_same_findings(desk):
     content = jsonl(EVERYTHING)
     assert desk(content, "x.jsonl").inspection.findings == desk(content, "x.jsonl").inspection.findings
+
+
+def test_of_two_reasons_that_are_as_common_the_same_one_is_named_each_time(desk):
+    turns = (
+        [{"role": "user", "content": "Hi"}],
+        [{"role": "assistant", "content": "Hello"}, {"role": "user", "content": "Bye"}],
+    )
+    chats = [[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}], [], *turns]
+    words = [finding(desk(jsonl({"messages": chat} for chat in order), "x.jsonl"), "bad_conversation").message
+             for order in (chats, chats[::-1]) for _ in range(3)]  # fmt: skip
+    assert len(set(words)) == 1

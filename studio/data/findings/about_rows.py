@@ -69,13 +69,16 @@ class Rows:
 
     def seen(self, codes: Iterable[str]) -> dict[str, Seen]:
         """The rows of several findings in one pass; codes without rows are left out."""
-        holds = {code: condition(code, self.stage) for code in codes}
+        names = {code: f"c{place}" for place, code in enumerate(codes)}
+        # Each condition is worked out once a row, and most rows meet none of them.
+        holds = ", ".join(f"({condition(code, self.stage)}) AS {name}" for code, name in names.items())
+        concerned = f"(SELECT * FROM (SELECT line, row_id, {holds} FROM {self.all}) WHERE {' OR '.join(names.values())})"
         wanted = ", ".join(
-            f"count(*) FILTER ({one}), min(line, {SHOWN_LINES}) FILTER ({one}), min(row_id) FILTER ({one})"
-            for one in holds.values()
+            f"count(*) FILTER ({name}), min(line, {SHOWN_LINES}) FILTER ({name}), min(row_id) FILTER ({name})"
+            for name in names.values()
         )
-        found = self.one(f"SELECT {wanted} FROM {self.all}")
-        parts = zip(holds, found[::3], found[1::3], found[2::3], strict=True)
+        found = self.one(f"SELECT {wanted} FROM {concerned}")
+        parts = zip(names, found[::3], found[1::3], found[2::3], strict=True)
         return {code: Seen(count, tuple(lines), first) for code, count, lines, first in parts if count}
 
     def finding(
@@ -100,17 +103,18 @@ class Rows:
 def set_aside(data: Rows) -> Iterator[Finding]:
     """One finding per reason. Where its rows differ in detail, the sentence names all columns, or the commonest detail."""
     query = f"""
-        SELECT reason, count(*) AS times, min(line, {SHOWN_LINES}), mode(detail), list(DISTINCT detail ORDER BY detail),
-          left(arg_min(raw, row_id), 500)
+        SELECT reason, count(*) AS times, min(line, {SHOWN_LINES}), histogram(detail), left(arg_min(raw, row_id), 500)
         FROM {data.all} WHERE reason <> {literal(NOT_JUDGED)} GROUP BY reason ORDER BY times DESC, reason"""
-    for code, count, lines, commonest, details, raw in data.connection.execute(query).fetchall():
+    for code, count, lines, found, raw in data.connection.execute(query).fetchall():
+        # Of two that are as common the same one is named each time.
+        details = sorted(found or (), key=lambda detail: (-found[detail], detail))
         words = REASONS.get(code, OTHER_REASON)
         if code in _QUOTED:
-            detail = " or ".join(f'"{one}"' for one in details)
+            detail = " or ".join(f'"{one}"' for one in sorted(details))
         elif code == LEFT_OUT:
-            detail = ", ".join(one.replace("_", " ") for one in details)
+            detail = ", ".join(one.replace("_", " ") for one in sorted(details))
         else:
-            detail = commonest or code.replace("_", " ")
+            detail = next(iter(details), code.replace("_", " "))
         end = "." if code == LEFT_OUT else f", and {'was' if count == 1 else 'were'} set aside."
         fixes = unended_offers(LAST_NOT_ASSISTANT, data.stage, data.connection) if code == "bad_conversation" else ()
         curly = code in ("wrong_column_count", "bad_quotes") and any(sign in (raw or "") for sign in _CURLY)
