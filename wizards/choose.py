@@ -1,58 +1,106 @@
 """Step 1, *Goal*: one plain question at a time, until a way of training fits or honest advice not to train.
 
-Guarantees: every screen follows from the answers in the draft alone; an ending that cannot be trained yet says so and says what
-to prepare; nothing is decided that the person cannot take back.
+Guarantees: every screen follows from the draft and the file in it alone; the answers given stand on the page and each can be
+changed; a file that contradicts the answers is said to, with the ways out; nothing is decided that cannot be taken back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 from urllib.parse import quote
 
-from studio import methods
-from studio.errors import SettingError
-from studio.methods import Ending, Question, Template
-from wizards import widgets
-from wizards.draft import Draft, Pairs
+from studio import fitting, methods
+from studio.data import Inspection
+from studio.errors import NotFoundError, SettingError
+from studio.methods import Choice, Ending, Method, Question, Template
+from wizards import clash, method_card, widgets
+from wizards.clash import Clash
+from wizards.draft import Draft
+from wizards.plan import held
 from wizards.shell import Action, Context, Said, StepParts, Visit
 from wizards.widgets import ChoiceCard, Html, tag
 
-_NOT_SURE = "unsure"
+_NOT_SURE: Final = "unsure"
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A question or an ending, and the answers that led to it in words: question and answer."""
+    """A question, an ending, or a method that was chosen without questions; the answers that led there; and the file.
 
-    at: Question | Ending
-    path: tuple[tuple[str, str], ...]
+    ``rows`` counts those of the file that can be learned from. ``clash`` says that the file is of another kind.
+    """
+
+    at: Question | Ending | Method
+    path: tuple[tuple[Question, Choice], ...] = ()
+    holds: str = ""
+    rows: int | None = None
+    clash: Clash | None = None
 
 
-def screen(answers: Pairs) -> Screen:
-    """Where these answers lead. Answers that the tree does not know (an old link) lead back to the first question."""
-    known = dict(answers)
+def screen(draft: Draft, file: Inspection | None = None) -> Screen:
+    """Where this draft stands. Answers that the tree does not know (an old link) lead back to the first question."""
+    now = _way(draft)
+    if file is None or file.shape is None:
+        return now
+    training = file.shape.training
+    method = _method_of(now.at)
+    return replace(
+        now,
+        holds=f"{file.file_name} holds {fitting.HOLDS[training]}.",
+        rows=file.rows_usable - file.duplicate_rows,
+        clash=clash.of(method.id, training) if method is not None else None,
+    )
+
+
+def _way(draft: Draft) -> Screen:
+    known = dict(draft.answers)
+    if not known and draft.method:
+        try:
+            return Screen(methods.method(draft.method))
+        except NotFoundError:
+            return Screen(methods.walk({}))
     try:
-        way = methods.path(known)
+        return Screen(methods.walk(known), methods.path(known))
     except SettingError:
-        return Screen(methods.walk({}), ())
-    return Screen(methods.walk(known), tuple((question.title, choice.label) for question, choice in way))
+        return Screen(methods.walk({}))
+
+
+def _method_of(at: Question | Ending | Method) -> Method | None:
+    if isinstance(at, Method):
+        return at
+    return methods.method(at.method) if isinstance(at, Ending) and at.method else None
+
+
+# --- acts ------------------------------------------------------------------------------------------------------------------
 
 
 def chosen(draft: Draft, choice_id: str) -> Draft:
-    """The draft after an answer. An ending that can be trained, and asks for no preparation, leads straight on to the data."""
-    here = screen(draft.answers).at
-    if isinstance(here, Ending):
+    """The draft after an answer. An ending that asks for no preparation leads straight on to the data."""
+    here = _way(replace(draft, method="") if not draft.answers else draft).at
+    if not isinstance(here, Question):
         return draft
     answers = (*(pair for pair in draft.answers if pair[0] in methods.QUESTIONS), (here.id, choice_id))
-    after = screen(answers).at
-    method = after.method if isinstance(after, Ending) and after.available and after.method else ""
-    next_draft = replace(draft, answers=answers, method=method)
-    return next_draft.at("data") if method and isinstance(after, Ending) and not after.prepare else next_draft
+    after = _way(Draft(answers=answers)).at
+    if not isinstance(after, Ending) or not after.method or not after.available:
+        return replace(draft, answers=answers, method="")
+    decided = replace(_with_method(draft, after.method), answers=answers)
+    return decided if after.prepare else decided.at("data")
 
 
-def back(draft: Draft) -> Draft:
-    """Take the last answer back."""
-    return replace(draft, answers=draft.answers[:-1], method="")
+def _with_method(draft: Draft, method: str) -> Draft:
+    """Another method has other settings: what was changed for the old one says nothing about it."""
+    return draft if draft.method == method else replace(draft, method=method, changes=())
+
+
+def reopened(draft: Draft, question: str) -> Draft:
+    """Back to one of the questions on the way; the answers before it stay."""
+    kept: list[tuple[str, str]] = []
+    for asked, choice in _way(draft).path:
+        if asked.id == question:
+            break
+        kept.append((asked.id, choice.id))
+    return replace(draft, answers=tuple(kept), method="")
 
 
 def pressed(visit: Visit, said: Said) -> Draft:
@@ -61,20 +109,42 @@ def pressed(visit: Visit, said: Said) -> Draft:
     match said.name:
         case "choose":
             return chosen(draft, said.value)
-        case "back":
-            return back(draft)
+        case "reopen":
+            return reopened(draft, said.value)
         case "restart":
-            return replace(draft, answers=(), method="")
+            return replace(draft, answers=(), method="", changes=())
         case "examples":
-            return replace(draft, answers=((methods.FIRST, "yes"),), method="sl").at("data")
-        case _:
+            return replace(_with_method(draft, "sl"), answers=((methods.FIRST, "yes"),)).at("data")
+        case "method":
+            return clash.switched(draft, said.value)
+        case "data" | "continue":
             return draft.at("data") if draft.method else draft
+        case _:
+            return draft
+
+
+# --- markup ----------------------------------------------------------------------------------------------------------------
 
 
 def html(now: Screen) -> Html:
     """The screen as markup."""
-    body = _ending(now.at) if isinstance(now.at, Ending) else _question(now.at, first=not now.path)
-    return widgets.join((body, _trail(now)))
+    match now.at:
+        case Question():
+            body = _question(now.at, first=not now.path)
+        case Ending():
+            body = _ending(now, now.at)
+        case Method():
+            body = _chosen(now, now.at)
+    return widgets.join((_contradiction(now), body, _trail(now), _every(now)))
+
+
+def _contradiction(now: Screen) -> Html | None:
+    """What is wrong, or at least what the file is, while the questions are still open."""
+    if now.clash is not None:
+        return tag("div", clash.html(now.clash), cls="tf-clash")
+    if now.holds and isinstance(now.at, Question):
+        return tag("p", now.holds, " Your answers decide what to do with it.", cls="tf-remark tf-clash")
+    return None
 
 
 def _question(question: Question, *, first: bool) -> Html:
@@ -104,25 +174,46 @@ def _why(first: bool) -> Html | None:
     )
 
 
-def _ending(ending: Ending) -> Html:
-    state = widgets.pill("Works in this version", "good") if ending.available else None
-    coming = widgets.pill("Not in this version yet", "warn") if ending.method and not ending.available else None
+def _ending(now: Screen, ending: Ending) -> Html:
+    method = _method_of(ending)
     acts: list[Html] = []
-    if ending.available:
-        acts.append(widgets.button("Continue to your data", "continue", kind="primary", sign="arrow"))
-    else:
-        acts.append(widgets.button("Use examples instead", "examples", kind="primary", sign="arrow"))
+    if method is not None and ending.available:
+        acts.append(_onward(now))
+    elif method is None:
+        acts.append(widgets.button("Use examples instead", "examples", kind="secondary", sign="arrow"))
     if ending.template:
         acts.append(_download(ending.template))
     steps = tag("ol", *(tag("li", line) for line in ending.prepare), cls="tf-steps") if ending.prepare else None
     return widgets.join(
         (
-            state or coming,
             widgets.title(ending.title, ending.advice),
             widgets.sheet(tag("h2", "What to do now"), steps) if steps else None,
             tag("div", *acts, cls="tf-acts"),
+            method_card.html(method, _rows(now)) if method is not None else None,
         )
     )
+
+
+def _chosen(now: Screen, method: Method) -> Html:
+    """A method that was chosen by name."""
+    ask = widgets.button("Ask me the questions instead", "restart", kind="quiet", sign="undo")
+    return widgets.join(
+        (
+            widgets.title(f"You chose: {method.name}", method.plain),
+            tag("div", _onward(now), ask, cls="tf-acts"),
+            method_card.html(method, _rows(now)),
+        )
+    )
+
+
+def _onward(now: Screen) -> Html:
+    kind = "secondary" if now.clash is not None else "primary"
+    return widgets.button("Continue to your data", "continue", kind=kind, sign="arrow")
+
+
+def _rows(now: Screen) -> int | None:
+    """Rows to compare with what the method needs: only of a file that fits."""
+    return now.rows if now.clash is None else None
 
 
 def _download(template: Template) -> Html:
@@ -141,26 +232,39 @@ def _download(template: Template) -> Html:
 def _trail(now: Screen) -> Html | None:
     if not now.path:
         return None
-    said = (tag("li", tag("span", question), tag("strong", answer)) for question, answer in now.path)
     return tag(
         "section",
         tag("h2", "What you said so far"),
-        tag("ol", *said),
-        tag(
-            "div",
-            widgets.button("Change the last answer", "back", kind="quiet", sign="back"),
-            widgets.button("Start over", "restart", kind="quiet", sign="undo") if len(now.path) > 1 else None,
-            cls="tf-acts",
-        ),
+        tag("ol", *(_taken(question, choice) for question, choice in now.path)),
+        tag("div", widgets.button("Start over", "restart", kind="quiet", sign="undo"), cls="tf-acts"),
         cls="tf-trail",
     )
 
 
-def build(_: Context) -> StepParts:
+def _taken(question: Question, choice: Choice) -> Html:
+    change = tag(
+        "button",
+        "Change",
+        tag("span", f" the answer to: {question.title}", cls="tf-unseen"),
+        type="button",
+        cls="tf-button tf-quiet",
+        data_pick="reopen",
+        data_value=question.id,
+    )
+    return tag("li", tag("span", question.title), tag("strong", choice.label), change)
+
+
+def _every(now: Screen) -> Html:
+    method = _method_of(now.at)
+    known = method_card.every(methods.METHODS, method.id if method is not None else "")
+    return widgets.more("I know which way of training I want", known, keep="goal-ways")
+
+
+def build(ctx: Context) -> StepParts:
     """One panel; see ``shell`` for how it is plugged in."""
     panel = widgets.panel()
-    return StepParts(
-        outputs=(panel,),
-        show=lambda visit: (html(screen(visit.draft.answers)),),
-        actions=(Action(panel.pick, pressed),),
-    )
+
+    def show(visit: Visit) -> tuple[Html]:
+        return (html(screen(visit.draft, held(ctx.settings, ctx.store, visit.draft, visit.owner))),)
+
+    return StepParts(outputs=(panel,), show=show, actions=(Action(panel.pick, pressed),))

@@ -42,7 +42,8 @@ def column(ident: str, columns: Sequence[str], value: str, *, sends: str, option
         none = (("", "None"),) if optional else ()
         return choice(ident, (*none, *((each, each or "(no name)") for each in columns)), value, data_field=sends)
     listed = tag("datalist", *(tag("option", value=each) for each in columns), id=f"{ident}-all")
-    return widgets.join((text(ident, value, list=f"{ident}-all", data_field=sends), listed))
+    hint = f"type a part of one of {len(columns):,} names"
+    return widgets.join((text(ident, value, list=f"{ident}-all", placeholder=hint, data_field=sends), listed))
 
 
 def text(ident: str, value: str = "", *, kind: str = "text", **attributes: object) -> Html:
@@ -50,9 +51,11 @@ def text(ident: str, value: str = "", *, kind: str = "text", **attributes: objec
     return tag("input", type=kind, id=ident, value=value, autocomplete="off", spellcheck="false", **attributes)
 
 
-def area(ident: str, *, rows: int = 8, **attributes: object) -> Html:
+def area(ident: str, value: str = "", *, rows: int = 8, **attributes: object) -> Html:
     """Many lines to type or to paste into."""
-    return tag("textarea", id=ident, rows=rows, autocomplete="off", spellcheck="false", **attributes)
+    # A browser swallows the first line break inside a text area.
+    shown = f"\n{value}" if value.startswith("\n") else value
+    return tag("textarea", shown, id=ident, rows=rows, autocomplete="off", spellcheck="false", **attributes)
 
 
 def form(name: str, *children: object, label: str) -> Html:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from studio import datasets, kept, methods, models, tokens
-from studio.data import Dataset, TrainingType
-from studio.errors import NotFoundError, SettingError
+from studio.data import Dataset, Inspection, TrainingType
+from studio.errors import DataError, NotFoundError, SettingError
 from studio.methods import Ending
 from studio.recipe import (
     DataFacts,
@@ -93,6 +93,17 @@ def dataset_of(settings: Settings, store: Store, dataset_id: str, owner: str) ->
         return datasets.load(settings, store, dataset_id, owner)
     except NotFoundError:
         return None
+
+
+def held(settings: Settings, store: Store, draft: Draft, owner: str) -> Inspection | None:
+    """What is known of the file in this draft, split or not; ``None`` without one, or while it cannot be read."""
+    dataset = dataset_of(settings, store, draft.dataset, owner)
+    if dataset is not None:
+        return dataset.inspection
+    try:
+        return datasets.find(settings, draft.dataset, owner) if draft.dataset else None
+    except (DataError, NotFoundError):
+        return None  # the data step says what is wrong with it
 
 
 def plan(settings: Settings, store: Store, draft: Draft, owner: str) -> Plan:

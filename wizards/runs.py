@@ -7,7 +7,6 @@ one run whose files are damaged does not hide the others.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +28,10 @@ from wizards.card import JOB_WORDS
 from wizards.chrome import header
 from wizards.draft import Draft
 from wizards.shell import Context, listen
+from wizards.spark import spark
 from wizards.widgets import Html, State, tag
 
 _PULSE: Final = 2_000
-_WIDTH: Final = 120
-_HEIGHT: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,31 +184,6 @@ def _loss(one: Line) -> str:
     if one.before is None or one.after is None:
         return ""
     return f"{loss(one.before)} → {loss(one.after)}"
-
-
-def spark(points: Sequence[Point]) -> Html | None:
-    """The curve as a line of a word's height; its numbers stand beside it."""
-    drawn = [point for point in points if math.isfinite(point.value)]
-    if len(drawn) < 2:
-        return None
-    drawn = drawn[:: max(1, len(drawn) // 60)]
-    low, high = min(point.value for point in drawn), max(point.value for point in drawn)
-    last = max(1, drawn[-1].step - drawn[0].step)
-    places = (
-        f"{2 + (_WIDTH - 4) * (point.step - drawn[0].step) / last:.1f} "
-        f"{3 + (_HEIGHT - 6) * (high - point.value) / ((high - low) or 1):.1f}"
-        for point in drawn
-    )
-    return tag(
-        "svg",
-        tag("path", d="M" + "L".join(places), fill="none", stroke="currentColor", stroke_width="1.8", stroke_linejoin="round"),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        width=_WIDTH,
-        height=_HEIGHT,
-        cls="tf-spark",
-        aria_hidden="true",
-        focusable="false",
-    )
 
 
 def build(ctx: Context) -> None:

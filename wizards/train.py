@@ -1,29 +1,35 @@
-"""Step 4, *Train*: one curve, four numbers, one sentence of diagnosis, and what can be done now.
+"""Step 4, *Train*: the stages, one curve, four numbers, one sentence of diagnosis, what it answers, and what can be done now.
 
 Guarantees: the page only reads; everything on it comes from the store and the run's files, so that a reload, a second tab or a
-studio that was killed and started again show the same; a time that is not known is not guessed; a run that ended early says
-why, and what to do next.
+studio that was killed and started again show the same; a time or a price that is not known is not guessed; a run that ended
+early says why, and what to do next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 from zlib import crc32
 
 import gradio as gr
 
 from studio.errors import NotFoundError
+from studio.recipe import Recipe
 from studio.runs import files, progress
 from studio.runs.diagnosis import Level
 from studio.runs.progress import Progress
 from studio.runs.supervisor import can_resume, can_stop
+from studio.settings import Place
 from studio.store import Job, JobStatus, RunRow
-from wizards import curve, judging, widgets
+from wizards import charts, curve, gauges, judging, rollouts, stages_strip, widgets
 from wizards.card import JOB_WORDS
+from wizards.curve import Curve
 from wizards.draft import Draft
+from wizards.gauges import Bill, Gauge
 from wizards.shell import Action, Context, Once, Said, StepParts, Visit
+from wizards.spark import spark
+from wizards.train_view import View
 from wizards.widgets import Html, State, tag
 
 _PULSE: Final = 1_000
@@ -31,7 +37,7 @@ _PULSE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """All that the step shows of one run."""
+    """All that the step shows of one run. ``curve`` is drawn big, ``curves`` are all that can be."""
 
     status: JobStatus
     name: str
@@ -41,16 +47,20 @@ class Screen:
     lead: str
     reason: str
     next_step: str
-    numbers: tuple[tuple[str, str, str], ...]
+    gauges: tuple[Gauge, ...]
+    bill: Bill
+    curve: Curve
+    curves: tuple[Curve, ...]
     progress: Progress
     can_stop: bool
     can_resume: bool
     can_compare: bool
+    tried: rollouts.Tried | None = None
 
     @property
     def has_curve(self) -> bool:
         """Whether there is, or may soon be, something to draw."""
-        return self.moving or bool(self.progress.train or self.progress.validation)
+        return self.moving or not all(each.empty for each in self.curves)
 
     @property
     def moving(self) -> bool:
@@ -59,10 +69,17 @@ class Screen:
 
     @property
     def drawn(self) -> str:
-        """Names what head and curve show, as ``head|curve``, so that neither is sent to a browser that has it already."""
-        now = self.progress
-        last = now.train[-1].value if now.train else 0.0
-        return f"{crc32(str(head(self)).encode())}|{now.total}:{now.step}:{len(now.train)}:{len(now.validation)}:{last:.6g}"
+        """Names what head, curve and answers show, as ``head|curve|answers``.
+
+        None of them is sent to a browser that has it already: somebody may be reading there.
+        """
+        shown = self.curve
+        ends = [(len(points), f"{points[-1].value:.6g}") for points in shown.raw if points]
+        return f"{_name(head(self))}|{shown.chart.id}:{shown.total}:{ends}|{_name(answers(self))}"
+
+
+def _name(part: Html) -> int:
+    return crc32(str(part).encode())
 
 
 _PHASE: Final[dict[str, str]] = {
@@ -72,6 +89,15 @@ _PHASE: Final[dict[str, str]] = {
 
 #: What a run does before its first step, and again when it is resumed.
 _BEFORE_STEPS: Final = frozenset({"starting the engine", "loading the model"})
+
+#: Why the curve alone settles nothing.
+_NOT_ENOUGH: Final[dict[str, str]] = {
+    "sl": "The loss does not say whether it helped.",
+    "dpo": "Leaning to the better answers does not yet mean writing them.",
+    "rl": "A higher score does not yet say that people find the answers better.",
+    "rlhf": "Pleasing the judge does not yet mean pleasing people.",
+    "distill": "Being close to the teacher does not yet say that the answers are good.",
+}
 
 _HEADINGS: Final[dict[JobStatus, str]] = {
     "queued": "Waiting for its turn",
@@ -85,8 +111,13 @@ _HEADINGS: Final[dict[JobStatus, str]] = {
 }
 
 
-def screen(run: RunRow, job: Job, now: Progress) -> Screen:
+def screen(run: RunRow, job: Job, now: Progress, place: Place, view: View | None = None) -> Screen:
     """The step for this run as it stands."""
+    recipe = Recipe.from_json(run.recipe_json)
+    distillation = recipe.distillation if recipe.method == "distill" else ""
+    found = charts.of(now, distillation)
+    main = curve.of(now, charts.chosen(found, now, ""))
+    bill = Bill(place, now.cost, recipe.budget_usd, now.tokens)
     words, state = JOB_WORDS[job.status]
     return Screen(
         status=job.status,
@@ -97,7 +128,10 @@ def screen(run: RunRow, job: Job, now: Progress) -> Screen:
         lead=_lead(job, now),
         reason=job.reason,
         next_step=job.next_step,
-        numbers=_numbers(job, now),
+        gauges=gauges.of(job, now, main, bill, _phase(job)),
+        bill=bill,
+        curve=curve.of(now, charts.chosen(found, now, view.chart if view is not None else "")),
+        curves=tuple(curve.of(now, chart) for chart in found),
         progress=now,
         can_stop=can_stop(job),
         can_resume=can_resume(job),
@@ -120,48 +154,13 @@ def _lead(job: Job, now: Progress) -> str:
         case "stopping":
             return "It finishes the step it is on, saves, and ends."
         case "completed":
-            return "The loss does not say whether it helped. Next: compare it with the model it started from."
+            return f"{_NOT_ENOUGH.get(now.method, _NOT_ENOUGH['sl'])} Next: compare it with the model it started from."
         case _:
             return ""
 
 
 def _phase(job: Job) -> str:
     return _PHASE.get(job.phase, job.phase) or "starting"
-
-
-def _numbers(job: Job, now: Progress) -> tuple[tuple[str, str, str], ...]:
-    """Name, value and remark of the four numbers."""
-    loss = f"{now.smoothed[-1].value:.3f}" if now.smoothed else "none yet"
-    start = f"from {now.smoothed[0].value:.3f}" if len(now.smoothed) > 1 else "nats per token"
-    return (
-        ("Step", f"{now.step:,}", f"of {now.total:,}" if now.total else ""),
-        ("Loss now", loss, start),
-        _time(job, now),
-        ("Tokens", _short(now.tokens), "shown to the model"),
-    )
-
-
-def _time(job: Job, now: Progress) -> tuple[str, str, str]:
-    if job.ended:
-        took = (job.ended_at or 0.0) - (job.started_at or 0.0)
-        return ("Time taken", _duration(took) if job.started_at and took > 0 else "not known", "from start to end")
-    if now.eta_seconds is None:
-        return "Time left", "not known yet", _phase(job)
-    pace = f"{now.steps_per_second:.1f} steps a second" if now.steps_per_second else ""
-    return "Time left", f"about {_duration(now.eta_seconds)}", pace
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} hours"
-
-
-def _short(count: int) -> str:
-    if count < 10_000:
-        return f"{count:,}"
-    return f"{count / 1_000:,.0f} thousand" if count < 1_000_000 else f"{count / 1_000_000:,.1f} million"
 
 
 # --- markup ----------------------------------------------------------------------------------------------------------------
@@ -178,8 +177,28 @@ def head(now: Screen) -> Html:
             next_step=now.next_step,
             state="quiet" if now.status == "stopped" else "bad",
         )
-    legend = curve.legend(now.progress) if now.has_curve else None
-    return widgets.join((widgets.pill(now.pill, now.state), widgets.title(now.heading, now.lead), trouble, legend))
+    strip = stages_strip.html(now.progress.stages)
+    return widgets.join(
+        (
+            widgets.pill(now.pill, now.state),
+            widgets.title(now.heading, now.lead),
+            trouble,
+            strip,
+            _caption(now) if now.has_curve else None,
+        )
+    )
+
+
+def _caption(now: Screen) -> Html:
+    """What the big curve shows, in words, and what its lines are."""
+    chart = now.curve.chart
+    return tag(
+        "div",
+        tag("h2", chart.title, tag("span", f" ({chart.term})", cls="tf-remark")),
+        tag("p", chart.explains, cls="tf-remark"),
+        curve.legend(now.curve),
+        cls="tf-curve-caption",
+    )
 
 
 _LEVELS: Final[dict[Level, tuple[State, str]]] = {
@@ -190,31 +209,59 @@ _LEVELS: Final[dict[Level, tuple[State, str]]] = {
 }
 
 
-def foot(now: Screen) -> Html:
-    """What stands below the curve: numbers, diagnosis, acts, and what is folded."""
-    beat = widgets.heartbeat(_PULSE, seen=now.drawn) if now.moving else None
+def middle(now: Screen) -> Html:
+    """What stands below the curve: other curves, numbers, diagnosis and acts."""
     return widgets.join(
         (
-            tag("p", curve.words(now.progress), cls="tf-unseen"),
-            tag("dl", *(_number(*each) for each in now.numbers), cls="tf-gauges") if now.has_curve else None,
+            tag("p", curve.words(now.curve), cls="tf-unseen"),
+            _others(now),
+            gauges.html(now.gauges) if now.has_curve else None,
+            gauges.meter(now.bill),
             _diagnosis(now),
             _acts(now),
-            widgets.more("The curve as numbers", curve.numbers(now.progress), keep="train-numbers")
-            if now.progress.train
-            else None,
-            _log(now),
-            beat,
         )
     )
 
 
-def _number(name: str, value: str, remark: str) -> Html:
-    return tag("div", tag("dt", name), tag("dd", tag("strong", value), tag("span", remark)))
+def answers(now: Screen) -> Html:
+    """What it answers while it practises, for the methods that practise."""
+    return rollouts.html(now.tried) if now.tried is not None else widgets.join(())
+
+
+def foot(now: Screen) -> Html:
+    """What is folded, and the pulse of the page."""
+    beat = widgets.heartbeat(_PULSE, seen=now.drawn) if now.moving else None
+    numbers = curve.numbers(now.curve)
+    folded = widgets.more("The curve as numbers", numbers, keep="train-numbers") if not now.curve.empty else None
+    return widgets.join((folded, _log(now), beat))
+
+
+def _others(now: Screen) -> Html | None:
+    """All curves of the run as small pictures; a press shows one big."""
+    if len(now.curves) < 2:
+        return None
+    return tag("div", *(_small(each, now.curve) for each in now.curves), cls="tf-smalls", role="group", aria_label="Curves")
+
+
+def _small(each: Curve, shown: Curve) -> Html:
+    points = each.main
+    return tag(
+        "button",
+        tag("span", each.chart.short, cls="tf-small-name"),
+        tag("strong", each.chart.say(points[-1].value) if points else "none yet"),
+        spark(points),
+        type="button",
+        cls="tf-small",
+        title=each.chart.title,
+        aria_pressed="true" if each.chart.id == shown.chart.id else "false",
+        data_pick="chart",
+        data_value=each.chart.id,
+    )
 
 
 def _diagnosis(now: Screen) -> Html | None:
     told = now.progress.diagnosis
-    if not now.progress.train:
+    if not now.progress.step:
         return None
     # What to do next after an end without a result stands in the notice above.
     action = f" {told.action}" if now.moving or now.can_compare else ""
@@ -279,32 +326,40 @@ def pressed(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
         case "compare":
             return judging.begin(ctx, visit)
         case _:
-            pass
+            return replace(draft, view=View.from_text(draft.view).looking(said.name, said.value).to_text())
     return draft
 
 
 def build(ctx: Context) -> StepParts:
-    """Two panels with the figure between them; see ``shell`` for how they are plugged in."""
+    """Four panels, with the figure after the first; see ``shell`` for how they are plugged in."""
     above = widgets.panel()
     plot = gr.Plot(show_label=False, container=False, elem_id="tf-curve", visible=False)
-    below = widgets.panel()
+    below, tried, last = widgets.panel(), widgets.panel(), widgets.panel()
 
     def show(visit: Visit) -> Sequence[object]:
         try:
             run, job = ctx.store.runs.get(visit.draft.run, visit.owner), ctx.store.jobs.get(visit.draft.run)
         except NotFoundError:
-            return (missing(visit.draft.run), gr.update(value=None, visible=False), "")
-        now = screen(run, job, progress.read(files.folder_of(ctx.settings, job), job))
-        seen, drawn = visit.seen.partition("|"), now.drawn.partition("|")
-        figure = gr.skip() if seen[2] == drawn[2] else gr.update(value=curve.figure(now.progress), visible=now.has_curve)
-        return (gr.skip() if seen[0] == drawn[0] else head(now), figure, foot(now))
+            return (missing(visit.draft.run), gr.update(value=None, visible=False), "", "", "")
+        folder, view = files.folder_of(ctx.settings, job), View.from_text(visit.draft.view)
+        now = screen(run, job, progress.read(folder, job), ctx.settings.place, view)
+        now = replace(now, tried=rollouts.read(folder, view))
+        seen, drawn = (*visit.seen.split("|"), "", "", "")[:3], now.drawn.split("|")
+        figure = gr.skip() if seen[1] == drawn[1] else gr.update(value=curve.figure(now.curve), visible=now.has_curve)
+        return (
+            gr.skip() if seen[0] == drawn[0] else head(now),
+            figure,
+            middle(now),
+            gr.skip() if seen[2] == drawn[2] else answers(now),
+            foot(now),
+        )
 
     def press(visit: Visit, said: Said) -> Draft | Once:
         return pressed(ctx, visit, said)
 
     return StepParts(
-        outputs=(above, plot, below),
+        outputs=(above, plot, below, tried, last),
         show=show,
-        actions=(Action(above.pick, press), Action(below.pick, press)),
-        ticking=(below,),
+        actions=(*(Action(panel.pick, press) for panel in (above, below, tried)), Action(tried.edit, press)),
+        ticking=(last,),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,15 @@ PAIRS = [{"prompt": f"Question {n}?", "chosen": f"Good {n}", "rejected": f"Bad {
 GRADED = [{"prompt": f"Question {n}?", "completion": f"Answer {n}", "reward": n % 3 / 2} for n in range(60)]
 
 
+def rows_file(folder: Path, rows: list[dict[str, object]]) -> Path:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
 @pytest.mark.parametrize(("rows", "words"), [(PAIRS, "better answers"), (GRADED, "example answers")], ids=["pairs", "graded"])
 def test_data_of_another_kind_is_split_and_stored_but_not_started(ctx, tmp_path, rows, words):
-    path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = rows_file(tmp_path, rows)
     staged_id, found = datasets.stage(ctx.settings, path, path.name, "ann")
     assert found.ready
     dataset = datasets.settle(ctx.settings, ctx.store, staged_id, "ann")

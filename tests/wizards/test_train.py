@@ -12,7 +12,7 @@ from studio.errors import NotFoundError
 from studio.runs import progress
 from studio.runs.progress import Point
 from tests.wizards.world import World
-from wizards import curve, shell, train
+from wizards import charts, curve, gauges, shell, train
 from wizards.draft import Draft
 from wizards.shell import Said
 from wizards.train import Screen
@@ -27,18 +27,19 @@ def world(tmp_path):
 
 def screen_of(world: World, run) -> Screen:
     job = world.job(run.id)
-    return train.screen(run, job, progress.read(world.settings.runs / run.id, job))
+    return train.screen(run, job, progress.read(world.settings.runs / run.id, job), "embedded")
 
 
 def page_of(now: Screen) -> str:
-    return str(train.head(now)) + str(train.foot(now))
+    return "".join(map(str, (train.head(now), train.middle(now), train.answers(now), train.foot(now))))
 
 
 def test_a_running_run_shows_four_numbers_and_one_sentence(world):
     now = screen_of(world, world.run("running", step=47, total=120, pid=1))
-    assert [name for name, _, _ in now.numbers] == ["Step", "Loss now", "Time left", "Tokens"]
-    assert now.numbers[0][1:] == ("47", "of 120")
-    assert now.numbers[2][1] == "about 18 s"
+    assert [each.name for each in now.gauges] == ["Step", "Loss now", "Time left", "Cost"]
+    assert (now.gauges[0].value, now.gauges[0].remark) == ("47", "of 120")
+    assert now.gauges[2].value == "about 18 s"
+    assert now.gauges[3].value == "free"
     page = page_of(now)
     assert "Your model is learning" in page
     assert "validation loss falls" in page
@@ -80,7 +81,7 @@ def test_a_stopped_run_that_saved_can_be_compared_and_resumed(world):
 def test_a_finished_run_leads_on(world):
     now = screen_of(world, world.run("completed", step=120))
     assert now.can_compare
-    assert now.numbers[2][0] == "Time taken"
+    assert now.gauges[2].name == "Time taken"
     assert not now.moving
     assert "data-tick" not in page_of(now)
 
@@ -108,6 +109,7 @@ def test_only_what_changed_is_sent_again(world):
     again = parts.show(replace(visit, seen=seen))
     assert again[0] == gr.skip()
     assert again[1] == gr.skip()
+    assert again[3] == gr.skip()
     world.write_curve(run.id, 48, 120)
     later = parts.show(replace(visit, seen=seen))
     assert later[0] == gr.skip()
@@ -118,9 +120,9 @@ def test_an_unknown_run_is_said_to_be_unknown(world):
     with gr.Blocks():
         parts = train.build(world.ctx)
     for run_id in ("run-zzz", world.run(owner="bob").id, "../../etc", ""):
-        head, _, foot = parts.show(world.visit(run=run_id, step="train"))
+        head, _, *rest = parts.show(world.visit(run=run_id, step="train"))
         assert "not in this studio" in str(head) or "No run yet" in str(head)
-        assert foot == ""
+        assert rest == ["", "", ""]
 
 
 def test_presses_reach_the_supervisor_for_ones_own_runs_only(world):
@@ -137,7 +139,7 @@ def test_presses_reach_the_supervisor_for_ones_own_runs_only(world):
 
 
 def test_the_figure_asks_for_nothing_and_keeps_the_whole_run_in_sight(world):
-    now = screen_of(world, world.run("running", step=47, total=120)).progress
+    now = screen_of(world, world.run("running", step=47, total=120)).curve
     plain = json.loads(curve.figure(now).plot)
     assert "http" not in json.dumps(plain)
     assert plain["layout"]["xaxis"]["range"][1] >= 120
@@ -147,16 +149,19 @@ def test_the_figure_asks_for_nothing_and_keeps_the_whole_run_in_sight(world):
 
 def test_a_loss_that_is_not_a_number_leaves_a_gap(world):
     now = screen_of(world, world.run("running", step=3)).progress
-    broken = replace(now, train=(Point(1, 2.0), Point(2, float("nan")), Point(3, float("inf"))))
+    broken = curve.of(
+        replace(now, series={"train_loss": (Point(1, 2.0), Point(2, float("nan")), Point(3, float("inf")))}),
+        charts.CHARTS["sl"][0],
+    )
     assert json.loads(curve.figure(broken).plot)["data"][0]["y"] == [2.0, None, None]
 
 
 def test_an_empty_curve_invents_no_scale(world):
-    empty = curve.figure(screen_of(world, world.run("starting", step=0, total=0)).progress)
+    empty = curve.figure(screen_of(world, world.run("starting", step=0, total=0)).curve)
     layout = json.loads(empty.plot)["layout"]
     assert not layout["xaxis"]["showticklabels"]
     assert not layout["yaxis"]["showticklabels"]
-    short = json.loads(curve.figure(screen_of(world, world.run("running", step=2, total=3)).progress).plot)["layout"]["xaxis"]
+    short = json.loads(curve.figure(screen_of(world, world.run("running", step=2, total=3)).curve).plot)["layout"]["xaxis"]
     assert short["showticklabels"]
     assert short["nticks"] <= 4
 
@@ -171,7 +176,7 @@ def test_the_curve_is_drawn_anew_when_the_number_of_steps_is_known(world):
 def test_a_resumed_run_promises_no_time_from_the_process_before(world):
     run = world.run("running", step=47, total=120, phase="loading the model", pid=1, pid_started=2e9)
     now = screen_of(world, run)
-    assert now.numbers[2][1:] == ("not known yet", "loading the model")
+    assert (now.gauges[2].value, now.gauges[2].remark) == ("not known yet", "loading the model")
     assert "Now: loading the model. It goes on from its last checkpoint" in page_of(now)
 
 
@@ -181,20 +186,20 @@ def test_log_lines_are_counted_in_words(world, step, words):
 
 
 def test_the_curve_is_told_in_words_and_numbers(world):
-    now = screen_of(world, world.run("running", step=47)).progress
+    now = screen_of(world, world.run("running", step=47)).curve
     assert "Lower is better" in curve.words(now)
-    assert "validation loss from 3.50" in curve.words(now)
+    assert "never trains on from 3.50" in curve.words(now)
     table = str(curve.numbers(now))
     assert table.count("<tr>") < 24
     assert ">47<" in table
-    assert "no curve" in curve.words(screen_of(world, world.run("starting", step=0)).progress)
+    assert "no curve" in curve.words(screen_of(world, world.run("starting", step=0)).curve)
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.2, "1 s"), (45, "45 s"), (240, "4 min"), (5_000, "83 min"), (9_000, "2.5 hours")]
 )
 def test_durations_are_words(seconds, words):
-    assert train._duration(seconds) == words
+    assert gauges.duration(seconds) == words
 
 
 def test_the_frame_takes_the_step(world):
