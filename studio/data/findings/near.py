@@ -70,8 +70,7 @@ def find(stage: Path, connection: duckdb.DuckDBPyConnection, *, watch: Watch | N
     the row repeats but for small changes, NULL for that row itself and for all others.
     """
     rows = rows_of(stage)
-    prompts, characters = _one(connection, f"SELECT count(DISTINCT prompt_key), sum(lp) FROM {rows} WHERE reason IS NULL")
-    full = prompts <= MOST_PROMPTS and characters <= MOST_CHARACTERS
+    full = _comparable(rows, connection)
     groups = _Groups()
     for keys in _same_prompts(rows, connection):
         groups.join(*keys)
@@ -85,6 +84,15 @@ def find(stage: Path, connection: duckdb.DuckDBPyConnection, *, watch: Watch | N
         _compare_rows(rows, connection, twins, watch)
     _store("near_twins", twins, connection)
     return Near(_write(stage, connection), near_prompts, _FULL if full else _FOLDED)
+
+
+def _comparable(rows: str, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether all prompts can be compared in full. Different prompts are only counted where it depends on them."""
+    usable = f"FROM {rows} WHERE reason IS NULL"
+    count, characters = _one(connection, f"SELECT count(*), sum(lp) {usable}")
+    if characters > MOST_CHARACTERS:
+        return False
+    return count <= MOST_PROMPTS or _one(connection, f"SELECT count(DISTINCT prompt_key) {usable}")[0] <= MOST_PROMPTS
 
 
 class _Groups:
@@ -148,9 +156,11 @@ def _end(text: str, side: str, rows: str, columns: str) -> str:
 
 def _same_prompts(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[list[int]]:
     """Prompt keys whose prompts fold to the same text."""
-    usable = f"(SELECT row_id, prompt_key AS kind, prompt FROM {rows} WHERE reason IS NULL)"
-    first = _end("prompt", "left", usable, "row_id, kind")
-    _candidates(connection, f"SELECT min(row_id) AS row_id, kind, any_value(part) AS part FROM ({first}) GROUP BY kind")
+    usable = f"(SELECT prompt_key AS kind, prompt FROM {rows} WHERE reason IS NULL)"
+    connection.execute(f"CREATE TEMP TABLE near_ends AS {_end('prompt', 'left', usable, 'kind')}")
+    shared = f"SELECT DISTINCT kind, part FROM {_shared('near_ends')}"
+    _candidates(connection, f"SELECT row_id, kind, part FROM {rows} JOIN ({shared}) ON prompt_key = kind WHERE reason IS NULL")
+    connection.execute("DROP TABLE near_ends")
     _refine(connection, rows, "prompt", "right")
     texts = f"SELECT kind, {_folded('prompt')} AS text FROM {rows} JOIN near_candidates USING (row_id)"
     query = f"SELECT list(kind) FROM ({texts}) WHERE text <> '' GROUP BY md5_number(text) HAVING count(*) > 1"
@@ -159,10 +169,8 @@ def _same_prompts(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[
 
 def _same_rows(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[list[int]]:
     """Ids of rows that fold to the same text, with the rest in common. One row of each kind of exact copies is looked at."""
-    kinds = f"SELECT min(row_id) AS row_id, row_key AS kind, any_value(prompt_key) AS prompt_key FROM {rows}"
-    asked = "hash(coalesce(cluster, prompt_key)) AS part"
-    kinds = f"{kinds} WHERE reason IS NULL GROUP BY row_key"
-    _candidates(connection, f"SELECT row_id, kind, {asked} FROM ({kinds}) LEFT JOIN near_prompts USING (prompt_key)")
+    asked = f"SELECT row_id, row_key AS kind, coalesce(cluster, prompt_key) AS part FROM {rows}"
+    _candidates(connection, f"FROM {_shared(f'({asked} LEFT JOIN near_prompts USING (prompt_key) WHERE reason IS NULL)')}")
     _refine(connection, rows, _ANSWER, "left")
     _refine(connection, rows, _ANSWER, "right")
     texts = f"SELECT row_id, md5_number(concat_ws(chr(31), {_shown('prompt')}, {_shown(_ANSWER)}, {_REST})) AS text"
@@ -171,12 +179,15 @@ def _same_rows(rows: str, connection: duckdb.DuckDBPyConnection) -> Iterator[lis
     yield from (ids for (ids,) in connection.execute(query).fetchall())
 
 
+def _shared(parts: str) -> str:
+    """SQL for those of ``parts`` (``kind, part``) whose part several kinds share."""
+    return f"{parts} SEMI JOIN (SELECT part FROM {parts} GROUP BY part HAVING min(kind) <> max(kind)) USING (part)"
+
+
 def _candidates(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Make the table ``near_candidates`` of those rows (``row_id, kind, part``) whose part several kinds share."""
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE near_parts AS {query}")
-    shared = "SELECT part FROM near_parts GROUP BY part HAVING count(*) > 1"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE near_candidates AS FROM near_parts SEMI JOIN ({shared}) USING (part)")
-    connection.execute("DROP TABLE near_parts")
+    """Make the table ``near_candidates`` of these rows (``row_id, kind, part``), the first one of each kind."""
+    first = f"SELECT min(row_id) AS row_id, kind, any_value(part) AS part FROM ({query}) GROUP BY kind"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE near_candidates AS {first}")
 
 
 def _refine(connection: duckdb.DuckDBPyConnection, rows: str, text: str, side: str) -> None:
@@ -184,7 +195,9 @@ def _refine(connection: duckdb.DuckDBPyConnection, rows: str, text: str, side: s
     if _one(connection, "SELECT count(*) FROM near_candidates")[0] > _FEW:
         texts = f"(SELECT row_id, kind, part AS before, {text} AS text FROM {rows} JOIN near_candidates USING (row_id))"
         ends = _end("text", side, texts, "row_id, kind, before")
-        _candidates(connection, f"SELECT row_id, kind, hash(before, part) AS part FROM ({ends})")
+        connection.execute(f"CREATE TEMP TABLE near_ends AS SELECT row_id, kind, hash(before, part) AS part FROM ({ends})")
+        _candidates(connection, f"FROM {_shared('near_ends')}")
+        connection.execute("DROP TABLE near_ends")
 
 
 def _compare_prompts(rows: str, connection: duckdb.DuckDBPyConnection, groups: _Groups, watch: Watch | None) -> None:
@@ -238,13 +251,12 @@ def _write(stage: Path, connection: duckdb.DuckDBPyConnection) -> int:
     """Write ``near.parquet``; returns how many rows repeat an earlier one."""
     path, partial = stage.with_name(NEAR), stage.with_name(f"{NEAR}.part")
     # Exact copies have the twin of the row that they copy, and lie in its cluster.
+    rows = rows_of(stage)
+    twins = f"SELECT row_key, row_id AS first, twin FROM {rows} JOIN near_twins USING (row_id)"
     query = f"""
         SELECT row_id, coalesce(cluster, prompt_key) AS cluster, CASE WHEN twin <> first THEN twin END::BIGINT AS twin
-        FROM (SELECT row_id, prompt_key, min(row_id) OVER (PARTITION BY row_key) AS first
-          FROM {rows_of(stage)} WHERE reason IS NULL)
-        LEFT JOIN near_prompts USING (prompt_key)
-        LEFT JOIN (SELECT row_id AS first, twin FROM near_twins) USING (first)
-        WHERE cluster IS NOT NULL OR twin IS NOT NULL ORDER BY row_id"""
+        FROM {rows} LEFT JOIN near_prompts USING (prompt_key) LEFT JOIN ({twins}) USING (row_key)
+        WHERE reason IS NULL AND (cluster IS NOT NULL OR twin IS NOT NULL) ORDER BY row_id"""
     try:
         connection.execute(f"COPY ({query}) TO {writable(partial)} ({parquet()})")
         with disk_errors(str(stage.parent)):

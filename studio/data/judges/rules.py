@@ -71,7 +71,9 @@ def first_of(rules: Sequence[tuple[str, str]]) -> str:
 
 def blank(text: str) -> str:
     """SQL for whether a text is missing or shows nothing."""
-    return f"({text} IS NULL OR NOT regexp_matches({text}, {literal(_VISIBLE)}))"
+    # Most texts begin with a letter or sign of ASCII, which one comparison of bytes tells.
+    shows = f"CASE WHEN {text} >= '!' AND {text} < chr(127) THEN true ELSE regexp_matches({text}, {literal(_VISIBLE)}) END"
+    return f"({text} IS NULL OR NOT {shows})"
 
 
 def trimmed(text: str) -> str:

@@ -95,18 +95,21 @@ def reading(place: Place, mended: Mended | None = None) -> list[str]:
         WHEN {p}plain THEN list_transform({p}fast, lambda m: {full})
         WHEN {p}list IS NOT NULL THEN list_filter(list_transform({p}read, lambda r: {slow}), lambda m: {heard})
         {_script(place) if place.scripts else ""} END"""
+    there = f"CASE WHEN {p}list IS NOT NULL THEN"
+    # Most texts are no conversation, and every step says so first: then the rest of it costs nothing.
     return [
         f"{_list(place)} AS {p}list",
-        f"CASE WHEN {p}list IS NOT NULL THEN from_json({p}list, {literal(_SCHEMA)}) END AS {p}fast",
-        f"coalesce(list_min(list_transform({p}fast, lambda m: {usual})), 0) AS {p}usual, {alone} AS {p}alone",
+        f"{there} from_json({p}list, {literal(_SCHEMA)}) END AS {p}fast",
+        f"""coalesce({there} list_min(list_transform({p}fast, lambda m: {usual})) END, 0) AS {p}usual,
+          {there} {alone} END AS {p}alone""",
         f"CASE {p}usual WHEN 2 THEN true WHEN 1 THEN coalesce({strings}, true) ELSE false END AS {p}plain",
         f"CASE WHEN NOT {p}plain AND {p}list IS NOT NULL THEN {_items(p)} END AS {p}items",
-        f"list_transform({p}items, lambda i: {typed}) AS {p}typed",
-        f"list_transform({p}typed, lambda t: {read}) AS {p}read",
+        f"{there} list_transform({p}items, lambda i: {typed}) END AS {p}typed",
+        f"{there} list_transform({p}typed, lambda t: {read}) END AS {p}read",
         f"{mended(turns) if mended else turns} AS {p}turns",
-        f"len(list_filter({p}read, lambda r: r.role <> lower(trim(r.role)))) > 0 AS {p}odd",
+        f"{there} len(list_filter({p}read, lambda r: r.role <> lower(trim(r.role)))) > 0 END AS {p}odd",
         f"CASE WHEN {p}list IS NULL OR {p}plain THEN NULL {_wrongs(p)} END AS {p}wrong",
-        f"len(list_filter({p}read, lambda r: {scalar('r.kind')})) > 0 AS {p}numbers",
+        f"{there} len(list_filter({p}read, lambda r: {scalar('r.kind')})) > 0 END AS {p}numbers",
     ]
 
 

@@ -82,7 +82,7 @@ _PLAIN: Final[dict[str, str]] = {
     "excel_error": _whole(_EXCEL_ERRORS),
     "truncated_cell": " OR ".join(_cut(text) for text in _TEXTS),
     "outer_space": " OR ".join(
-        rf"regexp_matches({text}, '^\s') OR ends_with({text}, ' ') OR ends_with({text}, chr(10)) OR ends_with({text}, chr(9))"
+        rf"({text} < '!' AND regexp_matches({text}, '^\s')) OR ends_with({text}, ' ') OR ends_with({text}, chr(10)) OR ends_with({text}, chr(9))"
         for text in _TEXTS
     ),
     "completion_equals_prompt": (
@@ -132,5 +132,7 @@ def _script(text: str) -> str:
         for name, letters in _SCRIPTS.items()
     )
     most = f"list_reverse_sort(list_filter([{counts}], lambda one: one.letters > 0))[1].name"
-    plain = f"CASE WHEN regexp_matches({text}, '[A-Za-z]') THEN 'Latin' END"
+    # Most texts begin with a letter, which a comparison of bytes tells.
+    begins = f"({text} >= 'A' AND {text} < '[') OR ({text} >= 'a' AND {text} < '{{')"
+    plain = f"CASE WHEN {begins} OR regexp_matches({text}, '[A-Za-z]') THEN 'Latin' END"
     return f"CASE WHEN strlen({text}) <= {_LATIN_BYTES} * length({text}) THEN {plain} ELSE {most} END"
