@@ -28,7 +28,8 @@ from huggingface_hub.constants import ENDPOINT as HF_ENDPOINT
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
 
 from studio.engine.fingerprint import fingerprint
 from studio.engine.refusals import RefusalError, unsupported
@@ -92,6 +93,8 @@ class Base:
         # Some families change the logits behind the head (Gemma, Cohere, Granite); then only the whole model may be called.
         special = ("final_logit_softcapping", "logit_scale", "logits_scaling")
         self.plain_head = all(getattr(config, name, None) is None for name in special)
+        #: Whether several sequences can go on from one cached beginning; a window or a recurrent state forgets what that needs.
+        self.shares_beginnings = all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

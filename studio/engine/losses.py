@@ -17,10 +17,13 @@ Source: the loss section of Tinker's documentation, which the cookbook's ``rl.tr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from studio.engine.protocol import TrainingBatch
+from studio.engine.protocol import Floats, TrainingBatch
 from studio.engine.refusals import RefusalError, unsupported
 
 Tensors = Mapping[str, torch.Tensor]
@@ -63,24 +66,40 @@ def _clip(config: Config) -> tuple[float, float]:
     return float(config.get("clip_low_threshold", 0.8)), float(config.get("clip_high_threshold", 1.2))
 
 
-_LOSSES: dict[str, tuple[Loss, tuple[str, ...]]] = {
-    "cross_entropy": (cross_entropy, ("weights",)),
-    "importance_sampling": (importance_sampling, ("logprobs", "advantages")),
-    "ppo": (ppo, ("logprobs", "advantages")),
-    "cispo": (cispo, ("logprobs", "advantages")),
-    "dro": (dro, ("logprobs", "advantages")),
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A loss, the inputs it reads, and the one of them whose zeros silence a target; ``None`` when nothing does."""
+
+    loss: Loss
+    inputs: tuple[str, ...]
+    silencer: str | None
+
+    def moves(self, inputs: Mapping[str, Floats]) -> NDArray[np.bool_]:
+        """Whether each target can move the loss: a weight or an advantage of zero makes its gradient exactly zero."""
+        some = inputs[self.inputs[0]]
+        return np.ones(some.shape, dtype=bool) if self.silencer is None else inputs[self.silencer] != 0
+
+
+_POLICY = ("logprobs", "advantages")
+_RULES: dict[str, Rule] = {
+    "cross_entropy": Rule(cross_entropy, ("weights",), "weights"),
+    "importance_sampling": Rule(importance_sampling, _POLICY, "advantages"),
+    "ppo": Rule(ppo, _POLICY, "advantages"),
+    "cispo": Rule(cispo, _POLICY, "advantages"),
+    # Its penalty holds every target near the sampler, whatever the advantage.
+    "dro": Rule(dro, _POLICY, None),
 }
 #: What a config may hold per loss; anything else is refused rather than ignored.
 _CLIPS = frozenset({"clip_low_threshold", "clip_high_threshold"})
 _OPTIONS: dict[str, frozenset[str]] = {"ppo": _CLIPS, "cispo": _CLIPS, "dro": frozenset({"beta"})}
 
 
-def check(batch: TrainingBatch) -> tuple[Loss, tuple[str, ...]]:
-    """The loss of a batch and the inputs it reads. Raises ``RefusalError`` for an unknown loss or a missing input."""
-    found = _LOSSES.get(batch.loss)
+def check(batch: TrainingBatch) -> Rule:
+    """The loss of a batch. Raises ``RefusalError`` for an unknown loss or a missing input."""
+    found = _RULES.get(batch.loss)
     if found is None:
         raise unsupported(
-            f"The embedded engine has no loss named {batch.loss!r}.", next_step=f"It has {', '.join(sorted(_LOSSES))}."
+            f"The embedded engine has no loss named {batch.loss!r}.", next_step=f"It has {', '.join(sorted(_RULES))}."
         )
     strange = set(batch.config) - _OPTIONS.get(batch.loss, frozenset())
     if strange:
@@ -89,7 +108,7 @@ def check(batch: TrainingBatch) -> tuple[Loss, tuple[str, ...]]:
         raise RefusalError(f"The options of the loss {batch.loss} have to be numbers.")
     _check_values(batch)
     # Cross-entropy without weights counts every target once.
-    required = () if batch.loss == "cross_entropy" else found[1]
+    required = () if batch.loss == "cross_entropy" else found.inputs
     for index, datum in enumerate(batch.data):
         missing = [name for name in required if name not in datum.inputs]
         if missing:

@@ -9,21 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from tinker import AdamParams
 from torch import nn
 
-from studio.engine import losses
+from studio.engine import losses, scoring
 from studio.engine.base import Adapter, Base
+from studio.engine.prefixes import Family, families
 from studio.engine.protocol import Floats, TrainingBatch, TrainingDatum
 from studio.engine.refusals import RefusalError
-
-#: Padded tokens per pass: enough to keep two cores busy, little enough that activations stay within some hundred MB.
-PASS_TOKENS = 16_384
-#: A batch is cut further when that saves this share of its padded tokens; below it, one more pass costs more than it saves.
-_WORTHWHILE = 0.2
-_SMALL_PASS = 1024
 
 
 @dataclass(slots=True)
@@ -49,73 +43,16 @@ def forward_backward(trainee: Trainee, batch: TrainingBatch) -> tuple[list[Float
 
     Returns one float32 array per example, in order, in the shape of its targets. Raises ``RefusalError``.
     """
-    loss, names = losses.check(batch)
-    _check_tokens(trainee.base, batch.data)
-    results: list[Floats] = [np.empty(0, dtype=np.float32)] * len(batch.data)
-    total = 0.0
-    trainee.base.use(trainee.adapter, train=not batch.forward_only)
-    with torch.set_grad_enabled(not batch.forward_only):
-        for part in passes([datum.tokens.size for datum in batch.data]):
-            data = [batch.data[index] for index in part]
-            logp = target_logprobs(trainee.base, data)
-            inputs = {name: _flat(data, name, trainee.base.device) for name in names}
-            value = loss(logp, inputs, batch.config)
-            if not batch.forward_only:
-                value.backward()
-            total += float(value.detach())
-            flat = logp.detach().cpu().numpy()
-            ends = np.cumsum([datum.targets.size for datum in data])
-            for index, datum, values in zip(part, data, np.split(flat, ends[:-1]), strict=True):
-                results[index] = values.reshape(datum.targets.shape)
+    rule = losses.check(batch)
+    base = trainee.base
+    _check_tokens(base, batch.data)
+    tokens = [datum.tokens for datum in batch.data]
+    found = families(tokens) if base.shares_beginnings else [Family((index,), 0) for index in range(len(tokens))]
+    base.use(trainee.adapter, train=not batch.forward_only)
+    results, total = scoring.forward_backward(
+        base, batch.data, scoring.plan(tokens, found), rule, batch.config, train=not batch.forward_only
+    )
     return results, {"loss:sum": total}
-
-
-def passes(lengths: Sequence[int]) -> list[list[int]]:
-    """Cut a batch into passes of similar length: lists of positions that together hold each position once.
-
-    One pass when padding is cheap; otherwise cuts where they save more than a fifth of a large enough pass.
-    """
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    found: list[list[int]] = []
-    current: list[int] = []
-    real = 0
-    for index in order:
-        length = lengths[index]
-        padded = length * (len(current) + 1)
-        wasteful = current and padded - real - length > _WORTHWHILE * padded and real >= _SMALL_PASS
-        if current and (padded > PASS_TOKENS or wasteful):
-            found.append(current)
-            current, real = [], 0
-        current.append(index)
-        real += length
-    return [*found, current]
-
-
-def target_logprobs(base: Base, data: Sequence[TrainingDatum]) -> torch.Tensor:
-    """Log-probabilities of all targets of all examples, flat, in order. Padding never reaches the vocabulary."""
-    width = max(datum.tokens.size for datum in data)
-    tokens = np.zeros((len(data), width), dtype=np.int64)
-    mask = np.zeros((len(data), width), dtype=bool)
-    for row, datum in enumerate(data):
-        tokens[row, : datum.tokens.size] = datum.tokens
-        mask[row, : datum.tokens.size] = True
-    real = torch.from_numpy(mask).to(base.device)
-    hidden_mask = None if mask.all() else real.long()
-    ids = torch.from_numpy(tokens).to(base.device)
-    if base.plain_head:
-        hidden = base.model.get_decoder()(input_ids=ids, attention_mask=hidden_mask, use_cache=False).last_hidden_state
-        logits = base.model.get_output_embeddings()(hidden.flatten(0, 1) if hidden_mask is None else hidden[real])
-    else:
-        logits = base.model(input_ids=ids, attention_mask=hidden_mask, use_cache=False).logits[real]
-    logits = logits.float()
-    normaliser = torch.logsumexp(logits, dim=-1)
-    if all(datum.targets.ndim == 1 for datum in data):
-        targets = torch.from_numpy(np.concatenate([datum.targets for datum in data])).to(base.device)
-        return logits.gather(1, targets[:, None])[:, 0] - normaliser
-    rows = np.concatenate([np.full(datum.tokens.size, datum.targets[0].size) for datum in data])
-    index = torch.from_numpy(np.repeat(np.arange(rows.size), rows)).to(base.device)
-    targets = torch.from_numpy(np.concatenate([datum.targets.reshape(-1) for datum in data])).to(base.device)
-    return logits[index, targets] - normaliser[index]
 
 
 def optim_step(trainee: Trainee, params: AdamParams) -> dict[str, float]:
@@ -165,13 +102,6 @@ def restore_optimizer(trainee: Trainee, tensors: Mapping[str, torch.Tensor]) -> 
 def base_device(trainee: Trainee) -> torch.device:
     """Where the weights live."""
     return trainee.base.device
-
-
-def _flat(data: Sequence[TrainingDatum], name: str, device: torch.device) -> torch.Tensor:
-    parts = [
-        datum.inputs[name].reshape(-1) if name in datum.inputs else np.ones(datum.targets.size, np.float32) for datum in data
-    ]
-    return torch.from_numpy(np.concatenate(parts)).to(device)
 
 
 def _check_tokens(base: Base, data: Sequence[TrainingDatum]) -> None:

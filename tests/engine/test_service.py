@@ -290,7 +290,7 @@ def test_a_failure_in_the_compute_thread_reaches_its_request_and_nobody_else(ser
 
 @pytest.mark.parametrize("lengths", [[5], [3, 3, 3], list(range(1, 200, 7)), [4000, 10, 4000, 10, 9000, 16_000, 1]])
 def test_a_batch_is_cut_into_passes_that_hold_every_example_once(lengths: list[int]) -> None:
-    from studio.engine.trainer import PASS_TOKENS, passes
+    from studio.engine.scoring import PASS_TOKENS, passes
 
     cut = passes(lengths)
     assert sorted(index for part in cut for index in part) == list(range(len(lengths)))
