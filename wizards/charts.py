@@ -40,7 +40,8 @@ class Mark:
 class Chart:
     """One picture: what it shows in plain words, what the field calls it, and what it means when it moves.
 
-    ``short`` is a button's worth of the title. ``floor`` starts the vertical axis at zero.
+    ``short`` is a button's worth of the title. ``floor`` starts the vertical axis at zero. ``seldom`` is trouble that most
+    runs never have: it is shown when it happens.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Chart:
     marks: tuple[Mark, ...] = ()
     floor: bool = True
     stage: StageKey = "train"
+    seldom: bool = False
 
     def points(self, series: Mapping[str, tuple[Point, ...]], line: Line) -> tuple[Point, ...]:
         """The points of one of its lines; empty while there are none."""
@@ -61,8 +63,9 @@ class Chart:
         return series.get(prefix + line.series, ())
 
     def drawn(self, series: Mapping[str, tuple[Point, ...]]) -> bool:
-        """Whether any of its lines has a point."""
-        return any(self.points(series, line) for line in self.lines)
+        """Whether it has something to show: a point, and for trouble that seldom happens one above zero."""
+        points = [point for line in self.lines for point in self.points(series, line)]
+        return any(point.value > 0 for point in points) if self.seldom else bool(points)
 
     def say(self, value: float) -> str:
         """A number of this chart as people read it."""
@@ -180,6 +183,31 @@ _SPREAD: Final = Chart(
     (Line("reward_spread", "While it practises"),),
     "neither",
 )
+_CUT: Final = Chart(
+    "cut",
+    "Answers that were cut off",
+    "Cut off",
+    "share of answers at the maximum length",
+    "These reached the longest answer allowed before they had ended. If there are many, allow longer ones.",
+    (
+        Line("cut_share", "While it practises"),
+        Line("validation_cut_share", "On questions it never practises", "check"),
+    ),
+    "lower",
+    "percent",
+    seldom=True,
+)
+_MISSING: Final = Chart(
+    "missing",
+    "Answers that could not be scored",
+    "Not scored",
+    "share of answers without a reward",
+    "Their scoring failed. They teach nothing; the answers below say why.",
+    (Line("missing_share", "While it practises"),),
+    "lower",
+    "percent",
+    seldom=True,
+)
 _JUDGE: Final = Chart(
     "judge",
     "How often the judge picks what people picked",
@@ -215,7 +243,7 @@ _MATCH: Final = Chart(
     "percent",
 )
 
-_PRACTICE: Final = (_REWARD, _SIGNAL, _DISTANCE, _LENGTH, _VARIETY, _SPREAD)
+_PRACTICE: Final = (_REWARD, _SIGNAL, _DISTANCE, _LENGTH, _CUT, _VARIETY, _SPREAD, _MISSING)
 #: The charts of each way of training, stage by stage; the first one of a stage is the one to look at.
 CHARTS: Final[Mapping[str, tuple[Chart, ...]]] = {
     "sl": (_EXAMPLES,),
@@ -229,7 +257,7 @@ CHARTS: Final[Mapping[str, tuple[Chart, ...]]] = {
         ),
         _MATCH,
     ),
-    "on_policy": (_TEACHER, _LENGTH, _VARIETY),
+    "on_policy": (_TEACHER, _LENGTH, _CUT, _VARIETY),
 }
 
 

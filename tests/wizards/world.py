@@ -15,7 +15,7 @@ from studio.compare import blind
 from studio.compare.generate import Plan
 from studio.compare.measures import Measure
 from studio.models import get
-from studio.recipe import DataFacts, recommend
+from studio.recipe import DataFacts, Recipe, recommend
 from studio.settings import Settings
 from studio.store import AnswerRow, Job, JobStatus, RunRow, Store, new_id
 from wizards.draft import Draft
@@ -70,15 +70,16 @@ class World:
         owner: str = OWNER,
         pid: int | None = None,
         pid_started: float | None = None,
+        recipe: Recipe | None = None,
     ) -> RunRow:
         """A run with its curve up to ``step``."""
         dataset = self.store.datasets.add(
             new_id("dat"), owner=owner, name="tickets.csv", rows=600, fingerprint="f" * 64, manifest_json="{}"
         )
         facts = DataFacts(510, 60, 30, 120.0, 200.0, 480.0)
-        recipe = recommend(facts, get("nano"), "sl").recipe
+        recipe = recipe or recommend(facts, get("nano"), "sl").recipe
         run = self.store.runs.add(
-            owner=owner, name=name, dataset_id=dataset.id, method="sl", model="nano", recipe_json=recipe.to_json()
+            owner=owner, name=name, dataset_id=dataset.id, method=recipe.method, model="nano", recipe_json=recipe.to_json()
         )
         if status == "completed" if sampler is None else sampler:
             self.store.runs.update(run.id, sampler_path="tinker://x:train:0/sampler_weights/final")
