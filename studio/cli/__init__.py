@@ -44,6 +44,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("split", "split a file into train, validation and test, with a data card", "splitting"),
     Verb("mix", "mix several files or data sets into one", "splitting"),
     Verb("recommend", "recommend every setting, with its reason", "data"),
+    Verb("reward", "try a reward on a few rows before training", "rewards"),
     Verb("train", "train on a file or a sample data set", "training"),
     Verb("runs", "list the runs", "training"),
     Verb("stop", "stop a run and keep what it has learned", "training"),

@@ -7,10 +7,9 @@ becomes a row; answers that arrived before an error are kept, the rest is missin
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
@@ -18,12 +17,11 @@ import tinker
 
 from studio.compare.generate import CompareSettings, Plan, Question
 from studio.data import Message
-from studio.engine.launch import start_engine
-from studio.errors import BackendError, RunError
+from studio.errors import RunError
 from studio.models import Model
 from studio.models.rendering import template, uses_tools
 from studio.runs.environment import settle_down
-from studio.runs.link import Link, beside
+from studio.runs.link import alone, beside
 from studio.settings import Settings
 from studio.store import AnswerRow, Arm
 
@@ -208,17 +206,5 @@ def answer_alone(
         await service.close("success")
         return answer.sequences[0].tokens
 
-    with _place(settings, model) as (link, key):
+    with alone(settings, (model.name,)) as (link, key):
         return questioner.text(beside(link, ask(link.base_url, key)))
-
-
-@contextlib.contextmanager
-def _place(settings: Settings, model: Model) -> Generator[tuple[Link, str]]:
-    """Where to ask, and the key: an engine for as long as the block runs, or the server of the settings."""
-    if settings.place == "embedded":
-        with start_engine(settings, models=(model.name,)) as engine:
-            yield Link(engine.base_url, engine.process), engine.api_key.reveal()
-        return
-    if settings.api_key is None:
-        raise BackendError("There is no key for the server that should answer.", next_step="Set TINKER_API_KEY.")
-    yield Link(settings.base_url, None), settings.api_key.reveal()

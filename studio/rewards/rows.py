@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 def task_row(row: Row, extra: Mapping[str, str] | None = None) -> TaskRow:
     """The row as a reward sees it. A longer conversation becomes one text, speaker by speaker."""
-    turns, answer = row.messages, row.completion
-    if turns and turns[-1].role == "assistant":
-        turns, answer = turns[:-1], turns[-1].content
-    return TaskRow(spoken(turns) if turns else row.prompt, row.reference or answer, row.reward_name, dict(extra or {}))
+    answered = bool(row.messages) and row.messages[-1].role == "assistant"
+    answer = row.messages[-1].content if answered else row.completion
+    return TaskRow(spoken(asked(row)) or row.prompt, row.reference or answer, row.reward_name, dict(extra or {}))
+
+
+def asked(row: Row) -> tuple[Message, ...]:
+    """The turns up to where an answer begins."""
+    return row.messages[:-1] if row.messages and row.messages[-1].role == "assistant" else row.messages
 
 
 def spoken(messages: Sequence[Message]) -> str:

@@ -16,12 +16,14 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 
 from studio.engine.launch import start_engine
 from studio.errors import BackendError, EngineError
 from studio.runs.again import again
 from studio.runs.desk import Desk
+from studio.settings import Settings
 
 if TYPE_CHECKING:
     import tinker
@@ -74,6 +76,18 @@ def connected(desk: Desk, models: Sequence[str]) -> Generator[Link]:
         os.environ["TINKER_BASE_URL"] = engine.base_url
         os.environ["TINKER_API_KEY"] = engine.api_key.reveal()
         yield Link(engine.base_url, engine.process, repeat)
+
+
+@contextmanager
+def alone(settings: Settings, models: Sequence[str], log: Path | None = None) -> Generator[tuple[Link, str]]:
+    """A link and its key outside any job, for as long as the block runs. Raises ``BackendError`` when there is none."""
+    if settings.place == "embedded":
+        with start_engine(settings, models=tuple(models), log=log) as engine:
+            yield Link(engine.base_url, engine.process), engine.api_key.reveal()
+        return
+    if settings.api_key is None:
+        raise BackendError("There is no key for the server that should answer.", next_step="Set TINKER_API_KEY.")
+    yield Link(settings.base_url, None), settings.api_key.reveal()
 
 
 def beside(link: Link, work: Coroutine[Any, Any, Result], *, check: Callable[[], None] = lambda: None) -> Result:

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -24,6 +25,8 @@ from studio import processes
 from studio.errors import StoreError, StudioError
 from studio.work import files
 from studio.work.files import Done, EndedError, Failed, Limits, Progress, Ticket
+
+Task = Callable[[Path, Mapping[str, Any], "Teller"], dict[str, Any]]
 
 #: Seconds between two lines of progress, and between two looks at memory, disk and time.
 _BETWEEN_TELLS: Final = 0.2
@@ -123,8 +126,11 @@ def too_much_memory() -> EndedError:
     )
 
 
-def main(argv: list[str] | None = None) -> NoReturn:
-    """Do what is asked in the folder named on the command line."""
+def main(argv: list[str] | None = None, *, find: Callable[[str], Task] | None = None) -> NoReturn:
+    """Do what is asked in the folder named on the command line. ``find`` looks a task up, in ``studio.work.tasks`` by default.
+
+    It is called when the guard is up, so that what it imports is watched, too.
+    """
     place = Path((sys.argv[1:] if argv is None else argv)[0])
     ticket = Ticket(place.parent.parent, place.name)  # type: ignore[arg-type]
     asked = files.read_json(place / files.ASKED)
@@ -133,15 +139,19 @@ def main(argv: list[str] | None = None) -> NoReturn:
     task: str = asked["task"]
     guard = Guard(ticket, task, Limits(**asked["limits"]), asked["parent"])
     guard.watch()
-    guard.end(_done(ticket, task, asked["arguments"], Teller(ticket.place)))
+    guard.end(_done(ticket, task, asked["arguments"], Teller(ticket.place), find or _of_the_desk))
 
 
-def _done(ticket: Ticket, task: str, arguments: dict[str, Any], teller: Teller) -> Done | Failed:
+def _of_the_desk(task: str) -> Task:
+    # Not at the top: loading the data room takes most of the time until the first byte, and the guard is up before.
+    from studio.work.tasks import TASKS
+
+    return TASKS[task]
+
+
+def _done(ticket: Ticket, task: str, arguments: dict[str, Any], teller: Teller, find: Callable[[str], Task]) -> Done | Failed:
     try:
-        # Not at the top: loading the data room takes most of the time until the first byte, and the guard is up before.
-        from studio.work.tasks import TASKS
-
-        return Done(task, TASKS[task](ticket.folder, arguments, teller))
+        return Done(task, find(task)(ticket.folder, arguments, teller))
     except StudioError as error:
         return Failed(task, error)
     except MemoryError:
