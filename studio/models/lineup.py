@@ -70,8 +70,9 @@ class Model:
 
     ``name`` is what people type, ``wire_name`` what the server and the cookbook are told. ``hidden_size`` is the width H of
     the learning-rate formula, ``context`` the longest example in tokens, ``lora_per_rank`` the trainable parameters for
-    each unit of LoRA rank. ``family`` selects the exponent of the formula; ``calibrated`` says that the cookbook lists this
-    very model under that family. ``folder`` holds the weights of a local model.
+    each unit of LoRA rank. Models with the same ``tokenizer`` cut text into the same tokens. ``family``
+    selects the exponent of the formula; ``calibrated`` says that the cookbook lists this very model under that family.
+    ``folder`` holds the weights of a local model.
     """
 
     name: str
@@ -94,9 +95,26 @@ class Model:
     folder: Path | None = None
     measured: Measured | None = None
     measured_methods: tuple[MeasuredMethod, ...] = ()
+    tokenizer: str = ""
+
+    @property
+    def parameters(self) -> float:
+        """All weights, from the size that people know it by ("30B-A3B" is 30e9)."""
+        return _number(self.size.split("-", 1)[0])
+
+    @property
+    def active_parameters(self) -> float:
+        """Weights that work on each token: fewer than all of them in a mixture of experts."""
+        whole, _, active = self.size.partition("-A")
+        return _number(active or whole)
+
+    def teaches(self, student: Model) -> bool:
+        """Whether on-policy distillation into ``student`` can work: a bigger model at the same place with the same tokens."""
+        same = self.tokenizer == student.tokenizer != "" and self.local == student.local
+        return same and self.parameters > student.parameters and self.kind != "base"
 
     def measured_for(self, method: str) -> MeasuredMethod | None:
-        """What we measured for one method: ``rl``, ``dpo``, ``rlhf``, ``prompt`` or ``on_policy`` (the kinds of distillation)."""
+        """What we measured for a method: ``rl``, ``dpo``, ``rlhf``, or a kind of distillation (``prompt``, ``on_policy``)."""
         return next((one for one in self.measured_methods if one.method == method), None)
 
     @property
@@ -181,6 +199,7 @@ def _nano(folder: Path, _config_time: int, measured_time: int | None) -> Model:
         source="assets/nano/config.json",
         folder=folder,
         measured=None if measured_time is None else _measured(folder / "measured.json"),
+        tokenizer=row["tokenizer"],
         measured_methods=() if measured_time is None else _measured_methods(folder / "measured.json"),
     )
 
@@ -210,6 +229,11 @@ def _dense_parameters(config: Mapping[str, Any]) -> int:
     layer = sum(inputs * outputs for inputs, outputs in _layer_matrices(config))
     embeddings = config["vocab_size"] * config["hidden_size"] * (1 if config.get("tie_word_embeddings") else 2)
     return config["num_hidden_layers"] * layer + embeddings
+
+
+def _number(text: str) -> float:
+    """A size as people write it, such as 30B, as a number."""
+    return float(text[:-1]) * {"M": 1e6, "B": 1e9, "T": 1e12}[text[-1]]
 
 
 def _size(parameters: int) -> str:
@@ -315,4 +339,5 @@ def _hosted_model(row: Mapping[str, Any], lineup: Mapping[str, Any]) -> Model:
         notes=row["notes"],
         as_of=str(lineup["as_of"]),
         source=lineup["source"],
+        tokenizer=row["tokenizer"],
     )

@@ -6,19 +6,13 @@ nothing here reads or writes a file of the person's.
 
 from __future__ import annotations
 
+from studio.recipe.advice import Badge, Dial
 from studio.recipe.checks import FieldProblem, about, minutes, validate, warnings
 from studio.recipe.facts import DataFacts, facts_of
 from studio.recipe.fields import FIELDS, fields_of, parse_field, spec_of
-from studio.recipe.recommend import (
-    CAUTIOUS_LEARNING_RATE,
-    ENOUGH_STEPS,
-    EXPONENTS,
-    Badge,
-    Recommendation,
-    Setting,
-    formula_learning_rate,
-    recommend,
-)
+from studio.recipe.rates import CAUTIOUS_LEARNING_RATE, EXPONENTS, KL_GOOD, KL_TOO_MUCH, formula_learning_rate
+from studio.recipe.recommend import Recommendation, Setting, recommend
+from studio.recipe.sizes import ENOUGH_STEPS
 from studio.recipe.spec import Distillation, FieldSpec, Value
 from studio.recipe.values import Recipe, changed, with_field, with_max_steps
 
@@ -27,8 +21,11 @@ __all__ = [
     "ENOUGH_STEPS",
     "EXPONENTS",
     "FIELDS",
+    "KL_GOOD",
+    "KL_TOO_MUCH",
     "Badge",
     "DataFacts",
+    "Dial",
     "Distillation",
     "FieldProblem",
     "FieldSpec",

@@ -101,11 +101,18 @@ def minutes(recipe: Recipe, facts: DataFacts) -> float | None:
 
     Proportional to steps and to examples per step; evaluation and starting up are not in it.
     """
-    measured = models.get(recipe.model).measured
-    if measured is None or recipe.method != "sl":
+    model = models.get(recipe.model)
+    measured = model.measured
+    if recipe.method == "sl" and measured is not None:
+        each = measured.seconds_per_step / measured.batch_size
+        return recipe.steps(facts.train_rows) * recipe.batch_size * each / 60
+    found = model.measured_for(recipe.distillation if recipe.method == "distill" else recipe.method)
+    if found is None:
         return None
-    per_example = measured.seconds_per_step / measured.batch_size
-    return recipe.steps(facts.train_rows) * recipe.batch_size * per_example / 60
+    sampled = any(spec.name == "group_size" for spec in recipe.specs)
+    measured_size = int(found.get("batch_size") or 1) * (int(found.get("group_size") or 1) if sampled else 1)
+    size = recipe.batch_size * (recipe.group_size if sampled else 1)
+    return recipe.steps(facts.train_rows) * size / measured_size * found.seconds_per_step / 60
 
 
 def about(duration: float | None) -> str:

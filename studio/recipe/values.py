@@ -36,8 +36,9 @@ class Recipe:
     ``batch_size`` counts examples (SL, prompt distillation), pairs (DPO) or questions, each with ``group_size`` sampled
     answers (RL, RLHF, on-policy distillation). ``start_from`` is a run of this studio or a ``tinker://`` state, whose weights
     are taken with a fresh optimiser. ``kl_coef`` holds RL and RLHF to the model they start from and on-policy distillation to
-    its teacher; a run that passes ``kl_limit`` (nats per token from where it began) saves and stops. ``reward`` is the JSON text of a reward (``studio.rewards``). ``judge`` is a run whose reward model is used
-    again; empty means that one is trained. ``budget_usd`` is a hard limit: the run saves and stops when it is passed.
+    its teacher; a run that passes ``kl_limit`` (nats per token from where it began) saves and stops. ``reward``
+    is the JSON text of a reward (``studio.rewards``). ``judge`` is a run whose reward model is used again; empty means that
+    one is trained. ``budget_usd`` is a hard limit: the run saves and stops when it is passed.
 
     A field that the method does not use keeps its default, so that equal runs have equal recipes.
     """

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import typing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 from studio import models, recipe
 from studio.errors import NotFoundError, SettingError
 from studio.models import lineup
-from studio.recipe import DataFacts, recommend
+from studio.recipe import DataFacts, rates, recommend
 
 HOSTED = lineup._hosted()
 SOME = DataFacts(train_rows=350, validation_rows=100, test_rows=50, mean_chars=300, p95_chars=700, max_chars=1_500)
@@ -225,9 +229,142 @@ def test_every_setting_has_words(measured_nano, name):
     assert "warm-up" in found.setting("lr_schedule").reason
 
 
-def test_methods_that_come_later_are_refused():
-    with pytest.raises(SettingError, match="yet"):
-        recommend(SOME, "Qwen/Qwen3-8B", "dpo")
+#: Data of the kind that each method learns from.
+FOR = {"sl": "SL", "rl": "RL", "dpo": "DPO", "rlhf": "DPO", "distill": "SL"}
+KINDS = [
+    ("sl", "prompt"),
+    ("rl", "prompt"),
+    ("dpo", "prompt"),
+    ("rlhf", "prompt"),
+    ("distill", "prompt"),
+    ("distill", "on_policy"),
+]
+every_method = pytest.mark.parametrize(("method", "kind"), KINDS, ids=lambda one: one)
+dials = st.sampled_from(typing.get_args(recipe.Dial))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@every_method
+@given(facts=facts_strategy, pick=st.integers(0, len(HOSTED)), dial=dials)
+def test_every_method_validates_but_for_what_only_the_person_can_say(measured_nano, method, kind, facts, pick, dial):
+    model = (models.get("nano"), *HOSTED)[pick]
+    facts = replace(facts, training=FOR[method])
+    found = recommend(facts, model, method, dial=dial, distillation=kind)
+    assert {problem.field for problem in recipe.validate(found.recipe, facts)} == set(found.asks)
+    assert set(found.asks) <= {"reward", "teacher", "teacher_prompt"}
+    assert found.steps >= 1
+    if not found.asks:
+        assert recipe.Recipe.from_yaml(found.recipe.to_yaml()) == found.recipe
+
+
+@every_method
+@pytest.mark.parametrize("name", ["nano", "Qwen/Qwen3-8B", "openai/gpt-oss-20b", "Qwen/Qwen3-8B-Base"])
+def test_every_setting_of_every_method_has_value_reason_source_and_badge(measured_nano, method, kind, name):
+    found = recommend(replace(SOME, training=FOR[method]), name, method, distillation=kind, reward='{"kind":"exact"}')
+    assert [setting.name for setting in found.settings] == [spec.name for spec in recipe.fields_of(method, kind)]
+    for setting in found.settings:
+        assert setting.value == getattr(found.recipe, setting.name)
+        assert setting.reason.endswith(".")
+        assert setting.reason[0].isupper() or not setting.reason[0].isalpha()
+        assert setting.source
+        assert setting.badge in typing.get_args(recipe.Badge)
+    assert found.setting("learning_rate").badge == found.badge
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "rate", "badge"),
+    [
+        ("rl", "prompt", 1e-4, "borrowed"),
+        ("dpo", "prompt", 1e-5, "borrowed"),
+        ("rlhf", "prompt", 1e-5, "borrowed"),
+        ("distill", "prompt", 4.729791e-4, "calibrated"),
+        ("distill", "on_policy", 1e-4, "borrowed"),
+    ],
+)
+def test_rates_of_the_other_methods(method, kind, rate, badge):
+    found = recommend(replace(SOME, training=FOR[method]), "Qwen/Qwen3-8B", method, distillation=kind)
+    assert (found.recipe.learning_rate, found.badge) == (rate, badge)
+
+
+def test_rates_are_those_of_the_cookbooks_recipes():
+    import chz
+    from tinker_cookbook.preference import train_dpo
+    from tinker_cookbook.recipes.preference.rlhf.rlhf_pipeline import CLIConfig
+
+    assert chz.chz_fields(train_dpo.Config)["learning_rate"]._default == rates.DPO_RATES[1]
+    assert chz.chz_fields(CLIConfig)["rl_learning_rate"]._default == rates._PIPELINE_RL
+    assert chz.chz_fields(CLIConfig)["rm_learning_rate"]._default == rates._PIPELINE_JUDGE
+    # That recipe cannot be imported without its extra packages.
+    math_rl = Path(train_dpo.__file__).parents[1] / "recipes/math_rl/train.py"
+    assert f"learning_rate: float = {rates._CAUTIOUS_RL:g}".replace("1e-05", "1e-5") in math_rl.read_text(encoding="utf-8")
+
+
+def test_a_rate_follows_the_square_root_of_the_batch(measured_nano):
+    assert rates.for_batch(1e-4, 32, 128) == pytest.approx(5e-5)
+    few = recommend(replace(SOME, train_rows=320), "nano")
+    fewer = recommend(replace(SOME, train_rows=80), "nano")
+    assert (few.recipe.batch_size, few.recipe.learning_rate) == (32, 0.004)
+    assert (fewer.recipe.batch_size, fewer.recipe.learning_rate) == (8, 0.002)
+    assert "√(8 / 32)" in fewer.badge_reason
+
+
+@every_method
+def test_the_dial_turns_the_few_that_matter_and_nothing_else(method, kind):
+    facts = replace(SOME, training=FOR[method])
+    gentle, usual, thorough = (
+        recommend(facts, "Qwen/Qwen3-8B", method, dial=dial, distillation=kind) for dial in typing.get_args(recipe.Dial)
+    )
+    turned = {"learning_rate", "epochs", "eval_every", "save_every", "group_size"}
+    assert set(recipe.changed(gentle.recipe, usual.recipe)) <= turned
+    assert set(recipe.changed(thorough.recipe, usual.recipe)) <= turned
+    assert gentle.recipe.learning_rate < usual.recipe.learning_rate == thorough.recipe.learning_rate
+    assert gentle.steps < usual.steps < thorough.steps
+    if method == "dpo":
+        assert 1e-6 <= gentle.recipe.learning_rate <= 1e-5
+
+
+def test_few_questions_are_answered_more_often():
+    few = recommend(DataFacts(train_rows=50, training="RL"), "Qwen/Qwen3-8B", "rl").recipe
+    many = recommend(DataFacts(train_rows=5_000, training="RL"), "Qwen/Qwen3-8B", "rl").recipe
+    assert (few.group_size, many.group_size) == (16, 8)
+    assert few.steps(50) >= 100
+
+
+def test_a_teacher_is_bigger_and_cuts_text_the_same_way():
+    found = recommend(SOME, "Qwen/Qwen3-8B", "distill", distillation="on_policy").recipe
+    teacher, student = models.get(found.teacher), models.get("Qwen/Qwen3-8B")
+    assert teacher.tokenizer == student.tokenizer
+    assert teacher.parameters > student.parameters
+    assert not [one for one in models.everything() if one.teaches(models.get("moonshotai/Kimi-K2-Thinking"))]
+
+
+def test_what_we_measured_for_a_method_wins(measured_nano):
+    path = measured_nano / "measured.json"
+    row = {
+        "settings": {"learning_rate": 0.002, "batch_size": 16, "group_size": 4, "max_tokens": 16, "lora_rank": 8},
+        "min_steps": 60,
+        "max_epochs": 10,
+        "seconds_per_step": 2.0,
+        "measured_on": "2026-11-21",
+        "command": "tuning-fork train --sample arithmetic --method rl",
+        "runs": [{}, {}],
+    }
+    text = json.dumps({**json.loads(path.read_text(encoding="utf-8")), "methods": {"rl": row}})
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, ns=(0, 7))
+    found = recommend(replace(SOME, training="RL", train_rows=160), "nano", "rl")
+    chosen = found.recipe
+    assert (chosen.learning_rate, chosen.batch_size, chosen.group_size) == (0.002, 16, 4)
+    assert (chosen.max_tokens, chosen.lora_rank, found.steps) == (16, 8, 60)
+    assert found.setting("group_size").badge == found.badge == "measured by us"
+    assert found.minutes_estimate == pytest.approx(2.0)
+    path.write_text(text.replace('"min_steps": 60', '"min_steps": "soon"'), encoding="utf-8")
+    os.utime(path, ns=(0, 8))
+    with pytest.raises(SettingError, match=r"measured settings of a method"):
+        models.get("nano")
+
+
+def test_an_unknown_method_is_refused():
     with pytest.raises(NotFoundError):
         recommend(SOME, "Qwen/Qwen3-8B", "magic")
 
