@@ -15,13 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from studio import data, datasets, rewards
+from studio import datasets, rewards
 from studio.cli.data import progress_line, reading_argument, reading_of, require_ready
 from studio.cli.output import Output
 from studio.errors import DataError, SettingError
 from studio.origins import FromFile
-from studio.rewards import Reward, TaskRow
-from studio.rewards.bench import ANSWERS, ROWS, Bench, score_answers, spaced
+from studio.rewards import Reward
+from studio.rewards.bench import ANSWERS, ROWS, Bench, score_answers
+from studio.rewards.of_data import some_rows, suggested
 from studio.runs.rehearsal import Wanted, rehearse
 from studio.settings import Settings
 from studio.store import Store
@@ -73,7 +74,7 @@ def reward(asked: argparse.Namespace, settings: Settings, output: Output) -> int
 def _suggest(asked: argparse.Namespace, settings: Settings, output: Output, file: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="tuning-fork-") as folder:
         path = _training_rows(replace(settings, home=Path(folder)), file, asked)
-        found = rewards.suggest([rewards.task_row(row) for row in data.rows(path, 1_000)])
+        found = suggested(path)
     output.result(
         {
             "reward": rewards.to_mapping(found.reward),
@@ -93,8 +94,7 @@ def _try(asked: argparse.Namespace, settings: Settings, output: Output, reward: 
     with tempfile.TemporaryDirectory(prefix="tuning-fork-") as folder:
         path = _training_rows(replace(settings, home=Path(folder)), file, asked)
         if asked.answer:
-            row = _rows(path, 1)[0]
-            bench = asyncio.run(score_answers(reward, row, asked.answer))
+            bench = asyncio.run(score_answers(reward, some_rows(path, 1)[0], asked.answer))
         else:
             bench = rehearse(settings, path, reward, _wanted(asked, settings), tell=_tell)
     output.result(bench.to_dict())
@@ -155,11 +155,6 @@ def _training_rows(settings: Settings, file: Path, asked: argparse.Namespace) ->
             return datasets.settle(settings, store, staged_id, settings.owner, tell=tell).train.path
     finally:
         store.close()
-
-
-def _rows(path: Path, wanted: int) -> list[TaskRow]:
-    total = len(data.prompt_ids(path))
-    return [rewards.task_row(row) for place in spaced(total, wanted) for row in data.rows(path, 1, place)]
 
 
 def _tell(phase: str) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from studio import data, models, work
 from studio.errors import RunError
 from studio.rewards import Reward, Rules, TaskRow, needs, parse, task_row, to_json
-from studio.rewards.bench import ANSWERS, ROWS, Bench, Sampler, spaced, try_reward
+from studio.rewards.bench import ANSWERS, ROWS, Bench, Sampler, try_reward
+from studio.rewards.of_data import some_full_rows
 from studio.rewards.tree import every
 from studio.runs.environment import child_environment
 from studio.settings import Settings
@@ -104,7 +105,7 @@ def rehearse(
     from studio.runs.environment import settle_down
     from studio.runs.link import alone, beside
 
-    rows = _rows(path, wanted.rows)
+    rows = some_full_rows(path, wanted.rows)
     model = models.get(wanted.model)
     judges = _judges(reward, model)
     tell("starting the engine" if settings.place == "embedded" else "connecting")
@@ -112,11 +113,6 @@ def rehearse(
     with alone(settings, [each.name for each in judges], log) as (link, key):
         tell("loading the model")
         return beside(link, _tried(link.base_url, key, rows, reward, wanted, model, tell))
-
-
-def _rows(path: Path, wanted: int) -> list[data.Row]:
-    total = len(data.prompt_ids(path))
-    return [row for place in spaced(total, wanted) for row in data.rows(path, 1, place)]
 
 
 def _judges(reward: Reward, model: Model) -> tuple[Model, ...]:
