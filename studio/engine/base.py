@@ -31,6 +31,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
+from studio.engine.decoding import adopt
 from studio.engine.fingerprint import fingerprint
 from studio.engine.refusals import RefusalError, unsupported
 from studio.engine.specs import BaseSpec
@@ -95,6 +96,8 @@ class Base:
         self.plain_head = all(getattr(config, name, None) is None for name in special)
         #: Whether several sequences can go on from one cached beginning; a window or a recurrent state forgets what that needs.
         self.shares_beginnings = all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+        #: Whether every layer takes a mask that the sampler made.
+        self.decodes_leanly = self.shares_beginnings and adopt(self.model)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

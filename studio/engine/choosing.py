@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 
 from studio.engine.refusals import RefusalError
+
+#: Tokens whose weights are summed before anything is searched.
+_BLOCK: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Chooser:
         self._all_greedy = all(choice.greedy for choice in choices)
         self._any_greedy = any(choice.greedy for choice in choices)
         self._truncates = any(choice.truncates and not choice.greedy for choice in choices)
+        self._plain = not self._truncates and all(choice.greedy or choice.temperature == 1.0 for choice in choices)
         column = [[1.0 if choice.greedy else choice.temperature] for choice in choices]
         self._temperature = torch.tensor(column, device=device)
         self._greedy = torch.tensor([choice.greedy for choice in choices], device=device)
@@ -62,15 +67,16 @@ class Chooser:
 
     def pick(self, logits: torch.Tensor, draws: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens and their log-probabilities, both ``(B,)``, from logits ``(B, V)`` and one uniform draw per row in [0, 1)."""
-        best = logits.argmax(dim=-1)
-        tokens = best if self._all_greedy else self._sample(logits, draws)
+        normaliser = torch.logsumexp(logits, dim=-1)
+        tokens = logits.argmax(dim=-1) if self._all_greedy else self._sample(logits, normaliser, draws)
         if self._any_greedy and not self._all_greedy:
-            tokens = torch.where(self._greedy, best, tokens)
-        picked = logits.gather(1, tokens[:, None])[:, 0]
-        return tokens, picked - torch.logsumexp(logits, dim=-1)
+            tokens = torch.where(self._greedy, logits.argmax(dim=-1), tokens)
+        return tokens, logits.gather(1, tokens[:, None])[:, 0] - normaliser
 
-    def _sample(self, logits: torch.Tensor, draws: Sequence[float]) -> torch.Tensor:
+    def _sample(self, logits: torch.Tensor, normaliser: torch.Tensor, draws: Sequence[float]) -> torch.Tensor:
         """Inverse-transform sampling: the first token at which the cumulated probability passes the draw."""
+        if self._plain:
+            return _invert((logits - normaliser[:, None]).exp_(), draws)
         scaled = logits / self._temperature
         if not self._truncates:
             return _invert(torch.softmax(scaled, dim=-1), draws)
@@ -86,11 +92,24 @@ class Chooser:
 
 
 def _invert(weights: torch.Tensor, draws: Sequence[float]) -> torch.Tensor:
-    """Indices ``(B,)`` drawn in proportion to ``weights`` ``(B, V)``, which need not sum to one."""
+    """Indices ``(B,)`` drawn in proportion to ``weights`` ``(B, V)``, which need not sum to one.
+
+    In two steps, first the block and then the place in it, so that only sums of blocks are cumulated over the whole vocabulary.
+    """
     exact = torch.float32 if weights.device.type == "mps" else torch.float64
-    cumulated = weights.to(exact).cumsum(dim=-1)
+    rest = -weights.shape[1] % _BLOCK
+    blocks = (torch.nn.functional.pad(weights, (0, rest)) if rest else weights).unflatten(1, (-1, _BLOCK))
     uniform = torch.tensor(np.asarray(draws), dtype=exact, device=weights.device)[:, None]
-    found = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True)[:, 0]
-    # Rounding may push the search past the last token with any mass.
-    last = weights.shape[1] - 1 - (weights > 0).flip(-1).int().argmax(dim=-1)
-    return torch.minimum(found, last)
+    sums = blocks.sum(dim=-1).to(exact).cumsum(dim=-1)
+    wanted = uniform * sums[:, -1:]
+    block = _first_above(sums, wanted)
+    before = torch.where(block > 0, sums.gather(1, (block - 1).clamp(min=0)), 0.0)
+    inside = blocks.gather(1, block[:, :, None].expand(-1, -1, _BLOCK))[:, 0].to(exact).cumsum(dim=-1)
+    return (block * _BLOCK + _first_above(inside, wanted - before))[:, 0]
+
+
+def _first_above(cumulated: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """The first place ``(B, 1)`` whose cumulated weight passes ``wanted`` ``(B, 1)``: never one without weight of its own."""
+    # Rounding may put the draw at or past the end of all mass.
+    below = torch.nextafter(cumulated[:, -1:], torch.zeros((), dtype=cumulated.dtype, device=cumulated.device))
+    return torch.searchsorted(cumulated, torch.minimum(wanted, below).clamp(min=0), right=True)

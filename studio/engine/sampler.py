@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from studio.engine.base import Base
 from studio.engine.choosing import Choice, Chooser
+from studio.engine.decoding import roomy_cache
 from studio.engine.protocol import MASK_LOGPROB, Floats, Ints, Sampled, SampledSequence, TopK
 from studio.engine.refusals import RefusalError
 
@@ -108,24 +108,29 @@ class Generation:
     @property
     def joinable(self) -> bool:
         """Whether other rows may join; a sliding-window cache forgets what it would need for that."""
-        return self._cache is None or all(type(layer) is DynamicLayer for layer in self._cache.layers)
+        return self._cache is None or self._base.shares_beginnings
 
     @torch.inference_mode()
     def admit(self, tickets: Sequence[Ticket]) -> None:
         """Prefill these requests, score their prompts, draw their first tokens, and let them join the batch."""
         for ticket in tickets:
             ticket.rows = [Row(ticket, _stream(ticket.request.seed, index)) for index in range(ticket.request.samples)]
+        # Equal prompts are computed once, whoever asks: the samples of one group often come as requests of their own.
+        unique: dict[bytes, int] = {}
+        owner = [unique.setdefault(ticket.request.prompt.tobytes(), len(unique)) for ticket in tickets]
+        prompts = [tickets[owner.index(index)].request.prompt for index in range(len(unique))]
         keep = any(ticket.request.max_tokens > 1 for ticket in tickets)
-        ids, mask = _pad_left([ticket.request.prompt for ticket in tickets], self._base.device)
+        ids, mask = _pad_left(prompts, self._base.device)
         positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self._base.model.config) if keep else None
+        cache = self._new_cache() if keep else None
         scoring = [index for index, ticket in enumerate(tickets) if ticket.request.scores_prompt]
         hidden, last = self._prefill(ids, mask, positions, cache, every=bool(scoring))
         for index in scoring:
-            tickets[index].scored = self._score(hidden[index], ids[index], tickets[index].request)
+            tickets[index].scored = self._score(hidden[owner[index]], ids[owner[index]], tickets[index].request)
         rows = [row for ticket in tickets for row in ticket.rows]
-        expand = torch.tensor([index for index, ticket in enumerate(tickets) for _ in ticket.rows], device=ids.device)
-        if len(rows) != len(tickets):
+        whose = [owner[index] for index, ticket in enumerate(tickets) for _ in ticket.rows]
+        if whose != list(range(len(unique))):
+            expand = torch.tensor(whose, device=ids.device)
             last, mask, positions = last[expand], mask[expand], positions[expand]
             if cache is not None:
                 cache.batch_select_indices(expand)
@@ -135,6 +140,10 @@ class Generation:
         if fresh._rows:
             self._join(fresh)
 
+    def _new_cache(self) -> DynamicCache:
+        config = self._base.model.config
+        return roomy_cache(config) if self._base.shares_beginnings else DynamicCache(config=config)
+
     @torch.inference_mode()
     def advance(self) -> None:
         """One token for every row."""
@@ -142,12 +151,17 @@ class Generation:
         self._positions = self._positions + 1
         output = self._base.model(
             input_ids=self._next[:, None],
-            attention_mask=self._mask,
+            attention_mask=self._additive_mask() if self._base.decodes_leanly else self._mask,
             position_ids=self._positions[:, None],
             past_key_values=self._cache,
             use_cache=True,
         )
         self._choose(output.logits[:, -1].float())
+
+    def _additive_mask(self) -> torch.Tensor:
+        """The mask as attention adds it, ``(B, 1, 1, S)``: made once per token instead of once per layer and token."""
+        zeros = torch.zeros(self._mask.shape, dtype=self._base.model.dtype, device=self._mask.device)
+        return zeros.masked_fill_(self._mask == 0, -torch.inf)[:, None, None, :]
 
     def _prefill(
         self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache | None, *, every: bool
