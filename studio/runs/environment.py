@@ -30,6 +30,8 @@ _QUIET: Final = {
     "DO_NOT_TRACK": "1",
     "WANDB_MODE": "disabled",
     "TOKENIZERS_PARALLELISM": "false",
+    # Its bars are lines in a log, hundreds of them a step.
+    "TQDM_DISABLE": "1",
     "PYTHONUNBUFFERED": "1",
     "PYTHONIOENCODING": "utf-8",
 }

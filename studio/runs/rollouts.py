@@ -149,5 +149,5 @@ def _group(line: str) -> Group | None:
 
 
 def _answer(record: Mapping[str, Any]) -> Answer:
-    parts = tuple(Part(**part) for part in record["parts"])
-    return Answer(**{**record, "parts": parts})
+    fields: dict[str, Any] = {**record, "parts": tuple(Part(**part) for part in record["parts"])}
+    return Answer(**fields)
