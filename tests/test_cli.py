@@ -115,6 +115,35 @@ def test_a_file_that_is_too_big_is_rejected_in_the_words_of_the_contract(
     assert "STUDIO_PATH_LIMIT_MB" in report["findings"][0]["next_step"]
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "words"),
+    [
+        ("missing.csv", [], "no such file"),
+        (".", [], "folder"),
+        ("good.csv", ["--column", "prompt"], "does not name a column"),
+        ("good.csv", ["--column", "prompt=nowhere", "--column", "completion=completion"], "no column 'nowhere'"),
+        ("good.csv", ["--encoding", "klingon"], "klingon"),
+    ],
+)
+def test_whatever_keeps_a_file_from_being_read_is_told_in_the_words_of_the_contract(
+    good: Path, home: list[str], capsys: pytest.CaptureFixture[str], name: str, more: list[str], words: str
+):
+    assert main(["validate", str(good.parent / name), "--json", *more, *home]) == 1
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert set(report) >= CONTRACT
+    assert report["outcome"] == "rejected"
+    assert words in report["findings"][0]["message"]
+    assert err == ""
+
+
+def test_the_first_line_can_be_said_to_be_data(home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "short.csv").write_text("Hi,Hello\nBye,So long\n")
+    said = ["--header", "data", "--column", "prompt=Column 1", "--column", "completion=Column 2"]
+    assert main(["validate", str(tmp_path / "short.csv"), "--json", *said, *home]) == 0
+    assert json.loads(capsys.readouterr().out)["usable_rows"] == 2
+
+
 def test_validate_writes_the_usable_rows(good: Path, home: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     good.write_text(good.read_text() + "no answer,\n")
     out = tmp_path / "rows.jsonl"

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from studio import data, datasets, fitting, methods, models, recipe
 from studio import samples as shipped
 from studio.cli.output import Output
-from studio.data import Container, Dataset, Finding, Fix, Inspection, Reading, RefusedFile, SplitPlan
+from studio.data import Container, Dataset, Finding, Fix, Inspection, Reading, SplitPlan
 from studio.datasets import Tell
 from studio.errors import DataError
 from studio.origins import FromFile
@@ -99,16 +99,20 @@ def validate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def validate(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     """Read every row and report what was found; 0 unless the file cannot be used. Keeps nothing but ``--rows``."""
+    try:
+        return _validated(asked, settings, output)
+    except DataError as error:
+        if not output.as_json:
+            raise
+        output.result(data.refusal_report(error, asked.file.name))
+        return 1
+
+
+def _validated(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     reading = reading_of(asked)
     with _scratch(settings) as aside, progress_line() as tell:
         origin = FromFile(asked.file, by_path=True, in_place=True)
-        try:
-            staged_id, found = datasets.stage(aside, origin, asked.file.name, aside.owner, reading=reading, tell=tell)
-        except RefusedFile as error:
-            if not output.as_json:
-                raise
-            output.result(data.refusal_report(error, asked.file.name))
-            return 1
+        staged_id, found = datasets.stage(aside, origin, asked.file.name, aside.owner, reading=reading, tell=tell)
         extra = fitting.findings(found, asked.method) if asked.method else ()
         report = data.report(found, extra)
         written = 0

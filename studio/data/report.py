@@ -13,6 +13,7 @@ from typing import Any, Final
 from studio.data.db import connect
 from studio.data.staging.stage import NOT_JUDGED, STAGE, rows_of
 from studio.data.types import Finding, Inspection, RefusedFile
+from studio.errors import DataError
 
 #: How many lines of rows that were set aside are listed; ``reasons`` counts all of them.
 LISTED_LINES: Final = 1000
@@ -56,8 +57,12 @@ def report(inspection: Inspection, more: Sequence[Finding] = ()) -> dict[str, An
     }
 
 
-def refusal_report(error: RefusedFile, file_name: str = "") -> dict[str, Any]:
-    """The same keys for a file in which no table was found."""
+def refusal_report(error: DataError, file_name: str = "") -> dict[str, Any]:
+    """The same keys for a file in which no table was found, or that could not be read as it was asked for."""
+    # Without a code of its own it says nothing about what the file is.
+    finding = (
+        error.finding if isinstance(error, RefusedFile) else Finding("not_read", "error", 1, (), error.what, error.next_step)
+    )
     return {
         "file_name": file_name or error.where,
         "outcome": "rejected",
@@ -73,7 +78,7 @@ def refusal_report(error: RefusedFile, file_name: str = "") -> dict[str, Any]:
         "duplicate_rows": 0,
         "near_duplicate_rows": 0,
         "warnings": [],
-        "findings": [asdict(error.finding)],
+        "findings": [asdict(finding)],
         "mapping": {},
         "exact": False,
         "columns": [],

@@ -114,17 +114,58 @@ ODD = [
     *(b'{"prompt":"a","prompt":"b","completion":"c"}', b'{"prompt": "late", "completion": "c", "system": "Be brief."}'),
     *(b'{"Prompt": "B", "completion": "c"}', b'\xef\xbb\xbf{"prompt": "glued", "completion": "mark"}'),
     *(b'{"prompt": "x", "completion": "y",}', b'{"prompt": "\\u00e9", "completion": "\\n"}'),
+    *(b'{"prompt": "x", "completion": "y", "id": NaN}', b'{"prompt": NaN, "completion": -Infinity, "id": inf}'),
+    *(
+        b'{"prompt": "x", "completion": {"a": [1, nan]}, "id": "z"}',
+        b'{"prompt": "[NaN]", "completion": ": NaN,", "id": 1e999}',
+    ),
+    *(b'{"prompt": "finance", "completion": "infinite", "id": "NaN"}', b'{"prompt": "x", "completion": "y", "id": INFINITY}'),
+]
+
+
+ENDS = [
+    *(b"", b'{"prompt": "a', b'{"prompt": "a", "completion"', b'{"prompt": "a", "completion": {"b": "c"}', b"{", b"[1, 2"),
+    b'  {"prompt": "spaces before',
 ]
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from(ODD), max_size=12), st.integers(0, 3))
-def test_odd_lines_of_json_are_judged_alike_either_way(odd, blank):
+@given(st.lists(st.sampled_from(ODD), max_size=12), st.integers(0, 3), st.sampled_from(ENDS))
+def test_odd_lines_of_json_are_judged_alike_either_way(odd, blank, end):
     lines = [*as_jsonl(many(30)).splitlines(), *odd, *([b""] * blank)]
     random.Random(1).shuffle(lines)
     monkeypatch = pytest.MonkeyPatch()
-    direct, exact = both(b"\n".join(lines) + b"\n", "x.jsonl", monkeypatch)
+    direct, exact = both(b"\n".join(lines) + b"\n" + end, "x.jsonl", monkeypatch)
     assert direct == exact
+
+
+@pytest.mark.parametrize("end", ENDS[1:])
+def test_a_file_that_stops_in_the_middle_of_a_line_says_so_either_way(end, monkeypatch):
+    rows = as_jsonl(many(30))
+    for way in both(rows + end, "x.jsonl", monkeypatch):
+        line, reason = way[-1][1:3]
+        assert (line, reason) == (31, "file_cut_off")
+        assert [row[2] for row in way[:-1]] == [None] * 30
+
+
+@pytest.mark.parametrize(
+    "end", [b'{"prompt": "a" "completion": "b"}', b'{"prompt": "a", "compl\n', b"nothing of the kind", b'"text']
+)
+def test_a_last_line_that_is_only_broken_is_not_called_cut_off(end, monkeypatch):
+    for way in both(as_jsonl(many(30)) + end, "x.jsonl", monkeypatch):
+        assert way[-1][2] == "broken_json"
+
+
+def test_only_the_last_of_equal_lines_is_where_the_file_stops(monkeypatch):
+    rows, piece = as_jsonl(many(30)), b'{"prompt": "a", "comp'
+    for way in both(rows + piece + b"\n" + rows + piece, "x.jsonl", monkeypatch):
+        assert [row[1:3] for row in way if row[2]] == [(31, "broken_json"), (62, "file_cut_off")]
+
+
+def test_numbers_that_are_none_are_nothing_either_way(monkeypatch):
+    lines = [b'{"prompt": "x%d", "completion": "y", "id": NaN}' % number for number in range(9)]
+    for way in both(as_jsonl(many(30)) + b"\n".join(lines) + b"\n", "x.jsonl", monkeypatch):
+        assert [(row[8], row[-1]) for row in way[30:]] == [(None, True)] * 9
 
 
 @pytest.mark.parametrize(

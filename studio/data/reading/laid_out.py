@@ -68,7 +68,8 @@ def _told(records: Iterator[Record], *, damaged: bool) -> Iterator[Record]:
         return
     for line, reason, text in records:
         if BAD_BYTES in text:
-            yield line, "bad_encoding", text.replace(BAD_BYTES, _REPLACEMENT)
+            # A file that was cut off may end in the middle of a letter.
+            yield line, reason if reason == "file_cut_off" else "bad_encoding", text.replace(BAD_BYTES, _REPLACEMENT)
         else:
             yield line, reason, text
 

@@ -14,7 +14,7 @@ from studio.data.reading.numbering import NUMBERED
 from studio.data.reading.table import Lines
 from studio.data.sources.csv_records import Dialect
 from studio.data.sources.facts import Facts
-from studio.data.sources.json_records import Container
+from studio.data.sources.json_records import Container, cut_off
 from studio.data.sources.packing import Packing
 from studio.data.sources.source import Source
 
@@ -26,6 +26,8 @@ _READ = "auto_detect=false, header=false, strict_mode=true"
 _SPACE = r"^[\s\x1c-\x1f]*$"
 # Blank lines carry a number each, so the records behind them must be counted, by one thread.
 _MOST_CELLS = 200
+# A line at which the file stops stands in the query; a longer one is told by the exact way.
+_LONGEST_TORN = 50_000
 
 
 def records(source: Source, packing: Packing) -> tuple[str, Lines] | None:
@@ -34,7 +36,8 @@ def records(source: Source, packing: Packing) -> tuple[str, Lines] | None:
     if facts is None or not source.clean or not _simple(facts):
         return None
     if isinstance(packing, Container) and packing.packing == "lines":
-        return _json_lines(source, facts)
+        torn = _torn(source, facts)
+        return None if len(torn) > _LONGEST_TORN or torn != torn.strip() else _json_lines(source, facts, torn)
     if isinstance(packing, Dialect) and _simple_cells(packing):
         return _cells(source, packing)
     return None
@@ -49,17 +52,32 @@ def _simple(facts: Facts) -> bool:
     return not (facts.nul or facts.units or facts.stand_ins) and facts.carriage != "other" and facts.longest <= _LONGEST
 
 
-def _json_lines(source: Source, facts: Facts) -> tuple[str, Lines]:
+def _torn(source: Source, facts: Facts) -> str:
+    """The last line, when the file stops in the middle of it; otherwise nothing."""
+    with source.path.open("rb") as file:
+        file.seek(max(0, source.bytes - facts.longest - 1))
+        last = file.read().rpartition(b"\n")[2]
+    return last.decode("utf-8", "replace") if cut_off(last) else ""
+
+
+def _json_lines(source: Source, facts: Facts, torn: str) -> tuple[str, Lines]:
     line = f"read_csv({readable(source.path)}, {_READ}, delim=chr(31), quote='', escape='', columns={{'value': 'VARCHAR'}})"
     # Files that were glued together carry byte-order marks inside.
     value = f"CASE WHEN starts_with(value, {literal(chr(0xFEFF))}) THEN substr(value, 2) ELSE value END AS value"
     if facts.blank:
         numbered = f"SELECT row_number() OVER () AS line, value FROM {line}"
         kept = f"value IS NOT NULL AND NOT regexp_matches(value, {literal(_SPACE)})"
-        return f"(SELECT line, 0 AS breaks, NULL::VARCHAR AS problem, {value} FROM ({numbered}) WHERE {kept})", "stored"
+        cut = f"CASE WHEN {_is(torn)} THEN 'file_cut_off' END AS problem"
+        return f"(SELECT line, 0 AS breaks, {cut}, {value} FROM ({numbered}) WHERE {kept})", "stored"
     # A long line of nothing but spaces is no record, and nobody counted it.
-    doubt = f"CASE WHEN value IS NULL OR (value < '!' AND regexp_matches(value, {literal(_SPACE)})) THEN {literal(DOUBT)} END"
-    return f"(SELECT NULL::BIGINT AS line, 0 AS breaks, {doubt} AS problem, {value} FROM {line})", "one"
+    doubt = f"value IS NULL OR (value < '!' AND regexp_matches(value, {literal(_SPACE)}))"
+    problem = f"CASE WHEN {doubt} THEN {literal(DOUBT)} WHEN {_is(torn)} THEN 'file_cut_off' END AS problem"
+    return f"(SELECT NULL::BIGINT AS line, 0 AS breaks, {problem}, {value} FROM {line})", "one"
+
+
+def _is(torn: str) -> str:
+    """SQL for whether this line is the one at which the file stops. When several are the same, ``tally`` is in doubt."""
+    return f"value = {literal(torn)}" if torn else "false"
 
 
 def _simple_cells(dialect: Dialect) -> bool:

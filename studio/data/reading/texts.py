@@ -18,7 +18,7 @@ from duckdb.func import SPECIAL
 from studio.data.db import literal
 from studio.data.reading import numbering
 from studio.data.reading.table import Table, key_of
-from studio.data.sources.json_repair import repaired
+from studio.data.sources.json_repair import is_json, repaired
 from studio.data.types import Shape
 
 #: Columns of every record that each later step hands on untouched.
@@ -28,6 +28,8 @@ MOST_EXTRAS = 24
 EXTRA_CHARACTERS = 1000
 
 _MENDED = "mended_json"
+# What some writers put where no number is.
+_UNREAL = r"[:,\[]\s*-?(NaN|Infinity|nan|inf)\s*[,}\]]"
 # A comma before the last bracket is no JSON, but the database reads it as meant, as we do.
 _LAST_COMMA = r"regexp_matches(value, ',\s*\}\s*$')"
 
@@ -63,7 +65,8 @@ def texts(table: Table, shape: Shape | None, extras: Sequence[str] = ()) -> str:
 
 
 def _mended(text: str | None) -> str | None:
-    fixed = repaired(text.encode("utf-8", "replace")) if text else None
+    raw = text.encode("utf-8", "replace") if text else b""
+    fixed = None if not raw or is_json(raw) else repaired(raw)
     return fixed.decode() if fixed else None
 
 
@@ -108,17 +111,24 @@ def _parsed(table: Table, direct: Mapping[str, str]) -> str:
     form = literal(json.dumps(dict.fromkeys(direct.values(), "VARCHAR"), ensure_ascii=False))
     read = "coalesce(problem, 'repaired_json') = 'repaired_json'"
     quick = f"CASE WHEN {read} THEN TRY(json_transform(value, {form})) END" if direct else "NULL"
+    unreal = _unreal("value") if table.direct else "false"
     mended = f"CASE WHEN mended IS NULL THEN quick ELSE json_transform(mended, {form}) END" if direct else "NULL"
     return f"""
-        SELECT line, breaks, value AS raw, told, coalesce(mended, value) AS json, found, sure,
+        SELECT line, breaks, coalesce(mended, value) AS raw, told, coalesce(mended, value) AS json, found, sure,
           mended IS NOT NULL OR coalesce(told = 'repaired_json', false)
             OR CASE WHEN sure THEN false ELSE found IS NOT NULL AND {_LAST_COMMA} END AS repaired,
           CASE WHEN sure THEN quick WHEN found = {_usual_keys(table)} THEN {mended} END AS usual
         FROM (SELECT *, CASE WHEN own IS NULL AND mended IS NOT NULL THEN TRY(json_keys(mended)) ELSE own END AS found
-          FROM (SELECT *, CASE WHEN NOT sure AND own IS NULL AND told IS NULL THEN {_MENDED}(value) END AS mended
+          FROM (SELECT *, CASE WHEN NOT sure AND told IS NULL AND (own IS NULL OR {unreal}) THEN {_MENDED}(value) END AS mended
             FROM (SELECT *, CASE WHEN NOT sure AND {read.replace("problem", "told")} THEN TRY(json_keys(value)) END AS own
               FROM (SELECT *, coalesce({_sure(table, direct)}, false) AS sure
                 FROM (SELECT line, breaks, problem AS told, value, {quick} AS quick FROM {table.records})))))"""
+
+
+def _unreal(text: str) -> str:
+    """SQL for whether a JSON text holds a number that is none, such as NaN. The database reads them, but they are no JSON."""
+    hint = " OR ".join(f"contains({text}, '{word}')" for word in ("NaN", "Infinity", "nan", "inf"))
+    return f"CASE WHEN {hint} THEN regexp_matches({text}, {literal(_UNREAL)}) ELSE false END"
 
 
 def _usual_keys(table: Table) -> str:

@@ -89,7 +89,8 @@ def sniff(sample: str, complete: bool) -> Container | None:
 def by_line(lines: Iterable[bytes]) -> Iterator[Record]:
     """One value per line; blank lines are no records, and neither are comments.
 
-    A value that goes over several lines is put together, if that makes it whole.
+    A value that goes over several lines is put together, if that makes it whole. Where the file stops in the middle of the last
+    one, that is ``file_cut_off``.
     """
     told, again = False, deque[tuple[int, bytes]]()
     numbered = enumerate(lines, start=1)
@@ -104,9 +105,26 @@ def by_line(lines: Iterable[bytes]) -> Iterator[Record]:
         elif body:
             record = finished(number, None, body)
             if record[1] is None and body[:1] in b"{[" and not is_json(record[2]):
-                record = _joined(number, body, numbered, again) or record
+                record = _joined(number, body, numbered, again) or (
+                    number,
+                    "file_cut_off" if cut_off(line) else None,
+                    record[2],
+                )
             yield (number, "repaired_json", record[2]) if told and record[1] is None and is_json(record[2]) else record
             told = False
+
+
+def cut_off(line: bytes) -> bool:
+    """Whether this is the last line of a file that stops in the middle of a value: no line end, and something is still open."""
+    body, depth, place = line.strip(_AROUND), 0, 0
+    if line.endswith((b"\n", b"\r")) or body[:1] not in b"{[" or finished(0, None, body)[1] or is_json(body):
+        return False
+    while match := _BRACKET.match(body, place):
+        if match[1] not in b"{[}]":
+            return True
+        depth += 1 if match[1] in _OPENING else -1
+        place = match.end()
+    return depth > 0
 
 
 def _joined(number: int, body: bytes, numbered: Iterator[tuple[int, bytes]], again: deque[tuple[int, bytes]]) -> Record | None:

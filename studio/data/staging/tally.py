@@ -42,10 +42,12 @@ def tally(table: Table, stage: Path, connection: duckdb.DuckDBPyConnection) -> T
     scan = f"read_parquet({readable(stage)}, file_row_number=true)"
     query = f"""
         SELECT count(*), coalesce(sum(breaks), 0), count(*) FILTER (reason = {literal(DOUBT)}),
-          count(*) FILTER (reason = 'not_an_object'), count(*) FILTER (flags & {REPAIRED} <> 0) FROM {scan}"""
-    rows, breaks, doubts, bare, repaired = connection.execute(query).fetchone() or (0, 0, 0, 0, 0)
+          count(*) FILTER (reason = 'not_an_object'), count(*) FILTER (flags & {REPAIRED} <> 0),
+          count(*) FILTER (reason = 'file_cut_off') FROM {scan}"""
+    rows, breaks, doubts, bare, repaired, ends = connection.execute(query).fetchone() or (0, 0, 0, 0, 0, 0)
     missing = table.lines != "stored" and rows + breaks + table.first_line - 1 != table.physical_lines
-    doubtful = table.direct and (doubts > 0 or missing or torn(stage))
+    # A file has one end; other lines that look the same are only broken.
+    doubtful = table.direct and (doubts > 0 or ends > 1 or missing or torn(stage))
     findings = _repaired(stage, repaired, connection) if repaired and not doubtful else ()
     keys = _keys(table, scan, connection) if table.format in ("json", "jsonl") else ()
     return Tally(rows, bare, doubtful, keys, findings)
