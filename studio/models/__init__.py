@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from studio.models.cookbook import register_with_cookbook
 from studio.models.lineup import Family, Kind, Measured, MeasuredMethod, Model, catalogue, everything, get, nano_folder, nano_in
+from studio.models.prices import Price
 
 __all__ = [
     "Family",
@@ -15,6 +16,7 @@ __all__ = [
     "Measured",
     "MeasuredMethod",
     "Model",
+    "Price",
     "catalogue",
     "everything",
     "get",

@@ -17,6 +17,7 @@ import yaml
 
 from studio.assets import asset
 from studio.errors import NotFoundError, SettingError
+from studio.models.prices import FREE, Price, price_of
 from studio.settings import Settings
 
 Family = Literal["qwen", "llama", "other"]
@@ -96,6 +97,16 @@ class Model:
     measured: Measured | None = None
     measured_methods: tuple[MeasuredMethod, ...] = ()
     tokenizer: str = ""
+
+    @property
+    def price(self) -> Price | None:
+        """What a million tokens cost where it runs, with date and source; ``None`` where that is not known."""
+        return FREE if self.local else price_of(self.wire_name)
+
+    @property
+    def architecture(self) -> Literal["dense", "moe"]:
+        """Whether all weights work on each token, or only some experts (mixture of experts)."""
+        return "moe" if "-A" in self.size else "dense"
 
     @property
     def parameters(self) -> float:

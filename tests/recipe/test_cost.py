@@ -1,0 +1,177 @@
+"""What a run costs: exact where it can be, a range where it cannot, and never a guessed price."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from studio import models
+from studio.errors import SettingError
+from studio.models import lineup, prices
+from studio.recipe import DataFacts, recommend
+from studio.recipe.cost import TokenCounts, estimate, spent
+
+QWEN = models.get("Qwen/Qwen3-8B")
+COUNTED = DataFacts(320, 40, 40, mean_tokens=101.0, p95_tokens=150, max_tokens=200, trained_tokens=30.0)
+FOR = {"sl": "SL", "rl": "RL", "dpo": "DPO", "rlhf": "DPO", "distill": "SL"}
+
+
+def test_supervised_tokens_worked_out_by_hand():
+    recipe = replace(recommend(COUNTED, QWEN).recipe, batch_size=32, epochs=3, eval_every=10, max_length=4_096)
+    cost = estimate(recipe, COUNTED, QWEN)
+    assert cost is not None
+    # 320 rows in 10 steps, three times, 100 predicted tokens each; 4 checks of 40 rows.
+    assert cost.low == cost.high == TokenCounts(prefill=4 * 40 * 100, train=3 * 320 * 100)
+    assert cost.exact
+    assert cost.low_usd == cost.high_usd == pytest.approx((16_000 * 0.195 + 96_000 * 0.44) / 1e6)
+    assert cost.low_usd == spent(cost.low, QWEN)
+    assert cost.sentence.startswith("About 0.05 USD for 112 thousand tokens, counted; prices from")
+    assert "7 October 2026" in cost.sentence
+
+
+def test_what_is_cut_off_is_not_paid_for():
+    recipe = replace(recommend(COUNTED, QWEN).recipe, batch_size=32, epochs=1, eval_every=0, max_length=51)
+    cost = estimate(recipe, replace(COUNTED, validation_rows=0), QWEN)
+    assert cost is not None
+    assert cost.low.train == 320 * 50
+
+
+def test_pairs_are_read_twice_and_by_the_reference():
+    facts = replace(COUNTED, training="DPO")
+    recipe = replace(recommend(facts, QWEN, "dpo").recipe, batch_size=32, epochs=1, eval_every=0, max_length=4_096)
+    cost = estimate(recipe, replace(facts, validation_rows=0), QWEN)
+    assert cost is not None
+    assert cost.low == cost.high == TokenCounts(prefill=320 * 2 * 101, train=2 * 320 * 2 * 100)
+    warm = estimate(replace(recipe, warm_start_epochs=1), replace(facts, validation_rows=0), QWEN)
+    assert warm is not None
+    assert warm.low.train - cost.low.train == 320 * 100
+
+
+def test_practice_is_a_range():
+    facts = replace(COUNTED, training="RL", trained_tokens=None)
+    recipe = replace(recommend(facts, QWEN, "rl").recipe, batch_size=32, group_size=8, epochs=1, eval_every=0, max_tokens=64)
+    cost = estimate(recipe, replace(facts, validation_rows=0), QWEN)
+    assert cost is not None
+    assert not cost.exact
+    assert cost.high == TokenCounts(prefill=320 * 8 * 101, sample=320 * 8 * 64, train=320 * 8 * 165)
+    assert cost.low.sample == 320 * 8 * 8
+    assert cost.low_usd is not None
+    assert cost.high_usd is not None
+    assert cost.low_usd < cost.high_usd
+    assert cost.sentence.startswith("Between")
+    held = estimate(replace(recipe, kl_coef=0.1), replace(facts, validation_rows=0), QWEN)
+    assert held is not None
+    assert held.high.prefill - cost.high.prefill == 320 * 8 * 165
+
+
+@pytest.mark.parametrize("method", FOR)
+@pytest.mark.parametrize("kind", ["prompt", "on_policy"])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.integers(3, 20_000), held_out=st.integers(0, 500), mean=st.none() | st.floats(3, 4_000))
+def test_more_work_never_costs_less(method, kind, rows, held_out, mean):
+    facts = DataFacts(rows, held_out, mean_tokens=mean, training=FOR[method])
+    recipe = recommend(facts, QWEN, method, distillation=kind).recipe
+    cost, more = estimate(recipe, facts, QWEN), estimate(replace(recipe, epochs=recipe.epochs + 1), facts, QWEN)
+    if mean is None:
+        assert cost is None
+        return
+    assert cost is not None
+    assert more is not None
+    for kind_of in ("prefill", "sample", "train"):
+        assert 0 <= getattr(cost.low, kind_of) <= getattr(cost.high, kind_of) <= getattr(more.high, kind_of)
+    assert cost.sentence.endswith(".")
+    if cost.low_usd is not None:
+        assert cost.high_usd is not None
+        assert 0 <= cost.low_usd <= cost.high_usd
+
+
+def test_a_price_that_nobody_wrote_down_is_not_known():
+    unknown = models.get("moonshotai/Kimi-K2-Thinking")
+    cost = estimate(recommend(COUNTED, unknown).recipe, COUNTED, unknown)
+    assert cost is not None
+    assert (cost.low_usd, cost.high_usd, cost.price) == (None, None, None)
+    assert "The price of Kimi-K2-Thinking is not known here." in cost.sentence
+    assert spent(TokenCounts(1, 2, 3), unknown) is None
+
+
+def test_a_teacher_without_a_price_leaves_the_cost_open():
+    recipe = recommend(COUNTED, QWEN, "distill", distillation="on_policy").recipe
+    cost = estimate(recipe, COUNTED, QWEN)
+    assert cost is not None
+    assert cost.high_usd is None
+    assert cost.teacher_high.prefill > 0
+    assert models.get(recipe.teacher).label in cost.sentence
+    own = estimate(replace(recipe, teacher="run_of_mine"), COUNTED, QWEN)
+    assert own is not None
+    assert own.high_usd is not None
+
+
+def test_what_runs_here_is_free():
+    nano = models.get("nano")
+    cost = estimate(recommend(COUNTED, nano).recipe, COUNTED, nano)
+    assert cost is not None
+    assert (cost.low_usd, cost.high_usd, cost.storage_usd) == (0.0, 0.0, (0.0, 0.0))
+    assert cost.sentence.startswith("Free")
+
+
+def test_storage_is_from_the_end_result_to_all_that_is_kept():
+    recipe = replace(recommend(COUNTED, QWEN).recipe, lora_rank=32)
+    cost = estimate(recipe, COUNTED, QWEN)
+    assert cost is not None
+    assert cost.storage_usd is not None
+    gigabytes = QWEN.trainable_parameters(32) * 2 / 1e9
+    assert cost.storage_usd[0] == pytest.approx(gigabytes * 0.10)
+    assert cost.storage_usd[1] > cost.storage_usd[0]
+
+
+# --- the table ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_row_counts():
+    found = prices.price_of("Qwen/Qwen3-8B")
+    assert found is not None
+    assert (found.prefill, found.sample, found.train, found.date) == (0.195, 0.60, 0.44, "2026-10-07")
+    assert not found.old(dt.date(2026, 11, 21))
+    assert found.old(dt.date(2027, 11, 21))
+
+
+def test_every_shipped_price_is_of_a_model_in_the_catalogue():
+    names = {model.wire_name for model in lineup._hosted()}
+    assert set(prices._shipped().models) <= names
+    for found in prices._shipped().models.values():
+        assert found.date
+        assert found.source
+
+
+def test_the_owners_table_wins(tmp_path):
+    row = "{model: Qwen/Qwen3-8B, date: 2026-11-20, source: my contract, prefill: 1, sample: 2, train: 3}"
+    (tmp_path / "prices.yaml").write_text(f"models: [{row}]", encoding="utf-8")
+    assert spent(TokenCounts(1_000_000, 1_000_000, 1_000_000), QWEN, tmp_path) == 6
+    found = prices.price_of("Qwen/Qwen3-8B", tmp_path)
+    assert found is not None
+    assert found.source == "my contract"
+    assert prices.storage_price(tmp_path) == prices.storage_price()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "models: [{model: a, date: 2026-11-20, source: me, prefill: 1, sample: 2}]",
+        "models: [{model: a, date: soon, source: me, prefill: 1, sample: 2, train: 3}]",
+        "models: [{model: a, date: 2026-11-20, source: me, prefill: -1, sample: 2, train: 3}]",
+        "models: [{model: a, date: 2026-11-20, source: me, prefill: .nan, sample: 2, train: 3}]",
+        "models: 3",
+        "{",
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(tmp_path, text):
+    path = tmp_path / "prices.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingError) as caught:
+        prices.price_of("Qwen/Qwen3-8B", tmp_path)
+    assert caught.value.where == str(path)
+    assert caught.value.next_step
