@@ -21,7 +21,7 @@ from studio.data.judges.rules import MESSAGES_TYPE
 from studio.data.reading.texts import MOST_EXTRAS
 from studio.data.splitting.assign import PARTS, PartName
 from studio.data.splitting.stored import stored, table_of, write
-from studio.data.staging.marks import marked
+from studio.data.staging.marks import CALM, marked
 from studio.data.staging.stage import LAYOUT, LEFT_OUT, STAGE, rows_of
 from studio.data.types import (
     Dataset,
@@ -100,7 +100,8 @@ def write_stage(
     nothing = ", ".join(f"NULL::VARCHAR AS {name}" for name in ("raw", "reason", "detail", "breaks", "keys"))
     never = ", ".join(f"false AS {name}" for name in ("converted", "odd_turns", "repaired"))
     sizes = "length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc"
-    query = f"SELECT *, NULL::BIGINT AS flags FROM ({marked(f'SELECT *, {sizes}, {nothing}, {never} FROM ({each})')})"
+    rows = marked(f"SELECT *, {sizes}, {nothing}, {never} FROM ({each})")
+    query = f"SELECT * EXCLUDE ({CALM}), NULL::BIGINT AS flags FROM ({rows})"
     largest = max(row_bytes(source) for source in sources)
     partial = folder / f"{STAGE}.part"
     try:

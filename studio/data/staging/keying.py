@@ -22,22 +22,25 @@ _INERT: Final = (
     r"\x{3041}-\x{3096}\x{30a1}-\x{30ff}\x{4e00}-\x{9fff}\x{ac00}-\x{d7a3}\x{ff01}-\x{ff5e}\x{1f300}-\x{1f64f}"
     r"\x{1f900}-\x{1f9ff}"
 )
-_NOT_YET_NORMAL: Final = rf"[^ {_INERT}]|  |\A | \z"
+#: Matches every text that normalising would change, but for its case.
+NOT_YET_NORMAL: Final = rf"[^ {_INERT}]|  |\A | \z"
 
 
-def normalised(text: str) -> str:
+def normalised(text: str, calm: str = "false") -> str:
     """SQL for the text by which prompts count as equal: NFC, lower case, white space and invisible characters as one space.
 
-    Most texts are that already but for their case, and only the others pay for being normalised.
+    Most texts are that already but for their case, and only the others pay for being normalised. ``calm`` is SQL that is true
+    only for texts of which it is known already.
     """
     spaced = f"regexp_replace({text}, {literal(_SPACES)}, ' ', 'g')"
-    odd = f"regexp_matches({text}, {literal(_NOT_YET_NORMAL)})"
-    return f"CASE WHEN {odd} THEN trim(lower(nfc_normalize({spaced}))) ELSE lower({text}) END"
+    odd = f"regexp_matches({text}, {literal(NOT_YET_NORMAL)})"
+    known = "" if calm == "false" else f"WHEN {calm} THEN lower({text}) "
+    return f"CASE {known}WHEN {odd} THEN trim(lower(nfc_normalize({spaced}))) ELSE lower({text}) END"
 
 
-def prompt_key(text: str) -> str:
-    """SQL for the key of a prompt."""
-    return f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised(text)})"
+def prompt_key(text: str, calm: str = "false") -> str:
+    """SQL for the key of a prompt; ``calm`` as in ``normalised``."""
+    return f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised(text, calm)})"
 
 
 def row_key() -> str:

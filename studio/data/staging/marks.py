@@ -3,7 +3,8 @@
 Guarantees: every usable row is looked at, in all its texts (system, prompt, every turn, both answers, the reference); a row
 that was set aside has no mark; what a mark says is decided by ``patterns`` alone, so that marks and fixes always agree.
 
-Cost: one regular expression over all texts tells the rows that may hold anything; only those pay for the exact ones.
+Cost: one regular expression over all texts tells the rows that may hold anything; only those pay for the exact ones. Over the
+prompt it also tells whether there is anything to normalise for its key.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from typing import Final
 
 from studio.data.db import literal
+from studio.data.staging.keying import NOT_YET_NORMAL
 from studio.data.staging.patterns import HINT, PATTERNS, PERSONAL, found
 
 #: Excel keeps at most this many characters (UTF-16 units) in a cell and drops the rest without a word.
@@ -82,7 +84,8 @@ _PLAIN: Final[dict[str, str]] = {
     "excel_error": _whole(_EXCEL_ERRORS),
     "truncated_cell": " OR ".join(_cut(text) for text in _TEXTS),
     "outer_space": " OR ".join(
-        rf"({text} < '!' AND regexp_matches({text}, '^\s')) OR ends_with({text}, ' ') OR ends_with({text}, chr(10)) OR ends_with({text}, chr(9))"
+        rf"({text} < '!' AND regexp_matches({text}, '^\s'))"
+        f" OR ends_with({text}, ' ') OR ends_with({text}, chr(10)) OR ends_with({text}, chr(9))"
         for text in _TEXTS
     ),
     "completion_equals_prompt": (
@@ -109,19 +112,29 @@ ROW_CONDITIONS: Final[dict[str, str]] = {
 }
 #: The codes of all marks; the column of each is ``m_`` and its code.
 CODES: Final = (*PATTERNS, *_PLAIN)
-#: The columns that ``marked`` adds.
+#: The columns of all marks.
 MARKS: Final = (*(f"m_{code}" for code in CODES), "script")
+#: The column of usable rows whose prompt is normal but for its case and holds nothing that a pattern may find.
+CALM: Final = "calm"
 
 
 def marked(judged: str) -> str:
-    """SQL for the judged rows with a column per mark, and ``script``: that of the answer (of the prompt if there is none)."""
+    """SQL for the judged rows with a column per mark, and ``script``: that of the answer (of the prompt if there is none).
+
+    There is one column more, ``calm``, which the key of the prompt can use and which is not to be kept.
+    """
     exact = (f"CASE WHEN may THEN {found(code, 'texts')} ELSE false END AS m_{code}" for code in PATTERNS)
     plain = (f"reason IS NULL AND coalesce({holds}, false) AS m_{code}" for code, holds in _PLAIN.items())
+    # A calm prompt was looked at. No pattern begins in one text and ends in another.
+    others = f"CASE WHEN {CALM} AND messages IS NULL THEN concat_ws(chr(10), system, completion, rejected, reference)"
+    unseen = f"{others} WHEN reason IS NULL THEN {_ALL_TEXTS} END"
+    may = f"coalesce(regexp_matches({unseen}, {literal(HINT)}), false)"
+    calm = f"reason IS NULL AND NOT regexp_matches(prompt, {literal(f'{HINT}|{NOT_YET_NORMAL}')})"
     return f"""
         SELECT * EXCLUDE (texts, may), {", ".join((*exact, *plain))},
           CASE WHEN reason IS NULL THEN {_script("coalesce(completion, prompt)")} END AS script
-        FROM (SELECT *, coalesce(regexp_matches(texts, {literal(HINT)}), false) AS may FROM (
-          SELECT *, CASE WHEN reason IS NULL THEN {_ALL_TEXTS} END AS texts FROM ({judged})))"""
+        FROM (SELECT *, CASE WHEN may THEN {_ALL_TEXTS} END AS texts FROM (SELECT *, {may} AS may FROM (
+          SELECT *, coalesce({calm}, false) AS {CALM} FROM ({judged}))))"""
 
 
 def _script(text: str) -> str:

@@ -28,7 +28,7 @@ from studio.data.reading.table import Table
 from studio.data.reading.texts import carried, extra_columns, texts
 from studio.data.staging import fixes as repairs
 from studio.data.staging.keying import KEY_VERSION, normalised, prompt_key, row_key
-from studio.data.staging.marks import MARKS, marked
+from studio.data.staging.marks import CALM, MARKS, marked
 from studio.data.staging.turns import repaired_turns
 from studio.data.types import Fix, Shape, Watch
 from studio.errors import NotFoundError
@@ -97,9 +97,9 @@ def write_stage(
     flags = (*_FLAGS, *(mark for mark in MARKS if mark.startswith("m_")))
     bits = " | ".join(f"(CASE WHEN {name} THEN {1 << place} ELSE 0 END)" for place, name in enumerate(flags))
     select = f"""
-          SELECT * EXCLUDE ({", ".join(flags)}) REPLACE (CASE WHEN reason IS NOT NULL THEN {table.raw_text} END AS raw),
+          SELECT * EXCLUDE ({CALM}, {", ".join(flags)}) REPLACE (CASE WHEN reason IS NOT NULL THEN {table.raw_text} END AS raw),
             CASE WHEN reason IS NULL THEN {row_key()} END AS row_key,
-            CASE WHEN reason IS NULL THEN {prompt_key("prompt")} END AS prompt_key, ({bits})::BIGINT AS flags
+            CASE WHEN reason IS NULL THEN {prompt_key("prompt", CALM)} END AS prompt_key, ({bits})::BIGINT AS flags
           FROM ({marked(f"SELECT *, length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc FROM ({rows})")})"""
     _require_order(select, connection)
     query = f"COPY ({select}) TO {writable(partial)} ({parquet(table.row_bytes)})"
