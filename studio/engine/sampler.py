@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from studio.engine import scoring
 from studio.engine.base import Base
 from studio.engine.choosing import Choice, Chooser
 from studio.engine.decoding import roomy_cache
+from studio.engine.prefixes import Family, families
 from studio.engine.protocol import MASK_LOGPROB, Floats, Ints, Sampled, SampledSequence, TopK
 from studio.engine.refusals import RefusalError
 
@@ -115,30 +117,57 @@ class Generation:
         """Prefill these requests, score their prompts, draw their first tokens, and let them join the batch."""
         for ticket in tickets:
             ticket.rows = [Row(ticket, _stream(ticket.request.seed, index)) for index in range(ticket.request.samples)]
+        if brief := [ticket for ticket in tickets if ticket.request.max_tokens == 1]:
+            self._answer(brief)
+        if longer := [ticket for ticket in tickets if ticket.request.max_tokens > 1]:
+            self._begin(longer)
+
+    def _answer(self, tickets: Sequence[Ticket]) -> None:
+        """Requests of one token, which mostly want to know how likely their prompt is: nothing of them needs to be kept."""
+        base = self._base
+        prompts = [ticket.request.prompt for ticket in tickets]
+        found = families(prompts) if base.shares_beginnings else [Family((index,), 0) for index in range(len(prompts))]
+        for part in scoring.plan(prompts, found):
+            members = [member for family in part for member in family.members]
+            states, rows = scoring.states(base, [prompts[member] for member in members], part)
+            places = [torch.from_numpy(where).to(base.device) for where in rows]
+            for member, place in zip(members, places, strict=True):
+                if (request := tickets[member].request).scores_prompt:
+                    ids = torch.from_numpy(request.prompt).to(base.device)
+                    tickets[member].scored = self._score(states[place], ids, request)
+            last = torch.stack([place[-1] for member, place in zip(members, places, strict=True) for _ in tickets[member].rows])
+            fresh = Generation(base)
+            fresh._rows = [row for member in members for row in tickets[member].rows]
+            fresh._choose(self._head(states[last]))
+
+    def _begin(self, tickets: Sequence[Ticket]) -> None:
+        """Requests that go on: their prompts are cached."""
         # Equal prompts are computed once, whoever asks: the samples of one group often come as requests of their own.
         unique: dict[bytes, int] = {}
         owner = [unique.setdefault(ticket.request.prompt.tobytes(), len(unique)) for ticket in tickets]
         prompts = [tickets[owner.index(index)].request.prompt for index in range(len(unique))]
-        keep = any(ticket.request.max_tokens > 1 for ticket in tickets)
         ids, mask = _pad_left(prompts, self._base.device)
         positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-        cache = self._new_cache() if keep else None
-        scoring = [index for index, ticket in enumerate(tickets) if ticket.request.scores_prompt]
-        hidden, last = self._prefill(ids, mask, positions, cache, every=bool(scoring))
-        for index in scoring:
+        cache = self._new_cache()
+        scored = [index for index, ticket in enumerate(tickets) if ticket.request.scores_prompt]
+        hidden, last = self._prefill(ids, mask, positions, cache, every=bool(scored))
+        for index in scored:
             tickets[index].scored = self._score(hidden[owner[index]], ids[owner[index]], tickets[index].request)
         rows = [row for ticket in tickets for row in ticket.rows]
         whose = [owner[index] for index, ticket in enumerate(tickets) for _ in ticket.rows]
         if whose != list(range(len(unique))):
             expand = torch.tensor(whose, device=ids.device)
             last, mask, positions = last[expand], mask[expand], positions[expand]
-            if cache is not None:
-                cache.batch_select_indices(expand)
+            cache.batch_select_indices(expand)
         fresh = Generation(self._base)
         fresh._rows, fresh._cache, fresh._mask, fresh._positions = rows, cache, mask, positions[:, -1]
         fresh._choose(last)
         if fresh._rows:
             self._join(fresh)
+
+    def _head(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits of hidden states, or the logits that an unusual head has already made of them."""
+        return (self._base.model.get_output_embeddings()(states) if self._base.plain_head else states).float()
 
     def _new_cache(self) -> DynamicCache:
         config = self._base.model.config
@@ -164,23 +193,24 @@ class Generation:
         return zeros.masked_fill_(self._mask == 0, -torch.inf)[:, None, None, :]
 
     def _prefill(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache | None, *, every: bool
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache, *, every: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What ``_score`` needs of every position (hidden states, or logits for an unusual head), and the last logits."""
         model = self._base.model
         known = {
             "attention_mask": None if bool(mask.all()) else mask,
             "position_ids": positions,
-            "use_cache": cache is not None,
+            "past_key_values": cache,
+            "use_cache": True,
         }
         if not every:
-            output = model(input_ids=ids, past_key_values=cache, logits_to_keep=1, **known)
+            output = model(input_ids=ids, logits_to_keep=1, **known)
             return output.logits, output.logits[:, -1].float()
         if not self._base.plain_head:
-            logits = model(input_ids=ids, past_key_values=cache, **known).logits
+            logits = model(input_ids=ids, **known).logits
             return logits, logits[:, -1].float()
-        hidden = model.get_decoder()(input_ids=ids, past_key_values=cache, **known).last_hidden_state
-        return hidden, model.get_output_embeddings()(hidden[:, -1]).float()
+        hidden = model.get_decoder()(input_ids=ids, **known).last_hidden_state
+        return hidden, self._head(hidden[:, -1])
 
     def _score(self, states: torch.Tensor, ids: torch.Tensor, request: SampleRequest) -> tuple[Floats, TopK | None]:
         """Log-probability of every prompt token given the ones before it, NaN where there is none or none was asked for."""
@@ -193,8 +223,7 @@ class Generation:
             return logprobs, top
         states, targets = states[-1 - wanted : -1], ids[-wanted:]
         for start in range(0, wanted, _SCORE_ROWS):
-            piece = states[start : start + _SCORE_ROWS]
-            logits = (self._base.model.get_output_embeddings()(piece) if self._base.plain_head else piece).float()
+            logits = self._head(states[start : start + _SCORE_ROWS])
             normal = torch.logsumexp(logits, dim=-1)
             picked = logits.gather(1, targets[start : start + _SCORE_ROWS, None])[:, 0] - normal
             at = length - wanted + start

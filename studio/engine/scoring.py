@@ -50,9 +50,9 @@ def forward_backward(
     with torch.set_grad_enabled(train):
         for part in parts:
             members = [member for family in part for member in family.members]
-            states, rows = _states(base, [data[member].tokens for member in members], part)
+            computed, rows = states(base, [data[member].tokens for member in members], part)
             logp, value = _score(
-                base, states, _targets([data[member] for member in members], rows, rule), rule, config, train=train
+                base, computed, _targets([data[member] for member in members], rows, rule), rule, config, train=train
             )
             total += value
             ends = np.cumsum([data[member].targets.size for member in members])
@@ -78,7 +78,7 @@ def _input(datum: TrainingDatum, name: str) -> Floats:
 # ── the body of the model ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _states(base: Base, tokens: Sequence[Ints], part: Sequence[Family]) -> tuple[torch.Tensor, list[Ints]]:
+def states(base: Base, tokens: Sequence[Ints], part: Sequence[Family]) -> tuple[torch.Tensor, list[Ints]]:
     """What the head turns into logits, one row per position that was computed, and the rows of every example's positions.
 
     ``tokens`` are in the order of the part's members. Padding is left out.
@@ -98,7 +98,7 @@ def _shared_states(base: Base, tokens: Sequence[Ints], part: Sequence[Family]) -
     lengths = np.array([family.shared for family in part])
     ids, mask = _pad_right([tokens[first[index]][: lengths[index]] for index in range(len(part))], base.device)
     cache = DynamicCache(config=base.model.config)
-    states = [_flat(_body(base, ids, attention_mask=mask, past_key_values=cache, use_cache=True), mask)]
+    found = [_flat(_body(base, ids, attention_mask=mask, past_key_values=cache, use_cache=True), mask)]
     starts = np.cumsum([0, *lengths])
     rows: list[Ints] = [np.arange(starts[owner], starts[owner + 1]) for owner in owners]
     count = int(starts[-1])
@@ -110,11 +110,11 @@ def _shared_states(base: Base, tokens: Sequence[Ints], part: Sequence[Family]) -
         positions = begin[:, None] + torch.arange(ids.shape[1], device=base.device)[None, :]
         known = {"attention_mask": torch.cat([mask[owner], real], dim=1), "position_ids": positions}
         hidden = _body(base, ids, past_key_values=_branch(base, cache, owner), use_cache=True, **known)
-        states.append(_flat(hidden, real))
+        found.append(_flat(hidden, real))
         for index in bucket:
             rows[index] = np.concatenate([rows[index], np.arange(count, count + rests[index].size)])
             count += rests[index].size
-    return torch.cat(states), rows
+    return torch.cat(found), rows
 
 
 def _body(base: Base, ids: torch.Tensor, **known: Any) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +97,25 @@ def training(service: tinker.ServiceClient, base_model: str) -> Any:
 @pytest.fixture
 def sampler(service: tinker.ServiceClient, base_model: str) -> Any:
     return service.create_sampling_client(base_model=base_model).result()
+
+
+@pytest.fixture
+def outside(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A neutral folder, because the cookbook writes the diff of the working folder, and logging as it was before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINKER_API_KEY", engine.api_key.reveal())
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
+            handler.close()
+    root.setLevel(level)
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def tokens(length: int, seed: int) -> list[int]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,9 @@ from tinker_cookbook.supervised.types import (
 )
 
 from studio.engine.launch import Engine
-from tests.engine.conftest import batch
+from tests.engine.conftest import batch, metrics
 
-pytestmark = pytest.mark.filterwarnings("ignore:Using the future:FutureWarning")
+pytestmark = [pytest.mark.usefixtures("outside"), pytest.mark.filterwarnings("ignore:Using the future:FutureWarning")]
 
 
 class Batches(SupervisedDataset):
@@ -59,25 +57,6 @@ class Pairs(ChatDatasetBuilder):
 
     def __call__(self) -> tuple[SupervisedDataset, SupervisedDataset | None]:
         return Batches(2, 4), None
-
-
-@pytest.fixture(autouse=True)
-def outside(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A neutral folder, because the cookbook writes the diff of the working folder, and logging as it was before."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TINKER_API_KEY", engine.api_key.reveal())
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in root.handlers[:]:
-        if handler not in handlers:
-            root.removeHandler(handler)
-            handler.close()
-    root.setLevel(level)
-
-
-def metrics(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def supervised(engine: Engine, base_model: str, folder: Path, **options: Any) -> train.Config:

@@ -67,6 +67,11 @@ def lora_tensors(base: Base) -> int:
     return sum(".lora_" in name for name, _ in base.model.named_parameters())
 
 
+def adapters_of(base: Base) -> int:
+    # The library adds this to a model with its first adapter.
+    return len(getattr(base.model, "peft_config", ()))
+
+
 def test_requests_are_done_in_their_order_whatever_order_they_arrive_in(service: Service, base: Base) -> None:
     done: list[int] = []
 
@@ -194,7 +199,7 @@ def test_rows_that_join_a_running_batch_give_what_they_give_alone(base: Base) ->
 def test_memory_does_not_grow_with_finished_runs(service: Service, base: Base) -> None:
     """Thirty runs that train, save, sample their checkpoint and end: what stays is the shelf, and it is bounded."""
     counts: list[int] = []
-    before, configs = lora_tensors(base), len(base.model.peft_config)
+    before, adapters = lora_tensors(base), adapters_of(base)
 
     async def one_run() -> None:
         session_id, model_id = await new_run(service, base)
@@ -234,7 +239,7 @@ def test_memory_does_not_grow_with_finished_runs(service: Service, base: Base) -
     assert not service.samplers
     assert not service.sessions
     assert not list((service.checkpoints.root).glob(".ephemeral-*/*"))
-    assert len(base.model.peft_config) - configs == len(service.shelf)
+    assert adapters_of(base) - adapters == len(service.shelf)
 
 
 def test_a_silent_session_lapses(service: Service, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
