@@ -88,7 +88,8 @@ def test_stop_lets_the_worker_save(house, script):
     run = house.run()
     supervisor = house.supervisor(script(COUNT.format(steps=10_000)))
     supervisor.submit(run)
-    house.until(run, "running", ticking=supervisor)
+    # A process that is asked before its first step stops at once, and has nothing to save.
+    house.eventually(lambda: house.job(run).done > 0, supervisor, told=lambda: house.told(run))
     assert can_stop(house.job(run))
     assert supervisor.stop(run).status in {"stopping", "stopped"}
     job = house.until(run, "stopped", ticking=supervisor)
