@@ -1,13 +1,13 @@
 """Which way of training fits a goal: the questions, the endings, and what each method needs, read from ``methods.yaml``.
 
-Guarantees: the tree is plain data; every path through it ends; every question helps the person who is not sure; a method that
-Tuning Fork cannot train with yet says so and says what to prepare meanwhile. A test walks every path.
+Guarantees: the tree is plain data; every path through it ends in a method that trains, or in honest advice not to train yet,
+with what to do instead and a file to begin with; every question helps the person who is not sure. A test walks every path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -78,7 +78,8 @@ class Template:
 class Ending:
     """Where a path leads. ``available`` says that the wizard can go on to training from here.
 
-    ``because`` continues the sentence "<method>, because …"; ``prepare`` lists what to do next, in order.
+    ``because`` continues the sentence "<method>, because …"; ``prepare`` lists what to do next, in order; ``preset`` pairs
+    settings of the recipe with the values that this ending fixes.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Ending:
     available: bool
     prepare: tuple[str, ...] = ()
     template: Template | None = None
+    preset: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def _ending(row: dict[str, Any], templates: Mapping[str, Template], *, available
         available=available,
         prepare=tuple(row.get("prepare", ())),
         template=templates[row["template"]] if "template" in row else None,
+        preset=tuple(row.get("preset", {}).items()),
     )
 
 
@@ -160,7 +163,7 @@ def ways(training: str) -> tuple[MethodId, ...]:
 def walk(answers: Mapping[str, str]) -> Question | Ending:
     """Where these answers (question id to choice id) lead: the next open question, or the ending.
 
-    Answers to questions that are not on the way are ignored, so an earlier answer can be changed. Raises ``SettingError``
+    Answers to questions that are not on the way are ignored, so any earlier answer can be changed. Raises ``SettingError``
     when an answer is not among the choices of its question.
     """
     way = path(answers)
@@ -187,6 +190,19 @@ def paths(start: str = FIRST) -> Iterator[tuple[tuple[tuple[Question, Choice], .
     for choice in node.choices:
         for rest, ending in paths(choice.next):
             yield ((node, choice), *rest), ending
+
+
+def document() -> dict[str, Any]:
+    """The whole tree as plain values for JSON: methods, first question, questions, endings, and every path as ids."""
+    return {
+        "methods": [asdict(one) for one in METHODS],
+        "first": FIRST,
+        "questions": [asdict(one) for one in QUESTIONS.values()],
+        "endings": [{**asdict(one), "preset": dict(one.preset)} for one in ENDINGS.values()],
+        "paths": [
+            {"answers": {question.id: choice.id for question, choice in way}, "ending": ending.id} for way, ending in paths()
+        ],
+    }
 
 
 def readiness(name: str, count: int) -> Readiness:

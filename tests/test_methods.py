@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio import methods
+from studio import data, methods
 from studio.errors import NotFoundError, SettingError
 from studio.methods import ENDINGS, FIRST, METHODS, QUESTIONS, Ending, Question
+from studio.recipe import spec_of
 
 ALL_PATHS = list(methods.paths())
 
@@ -19,7 +22,7 @@ def test_every_path_ends_as_its_choices_say():
         assert methods.walk(answers) is ending
         assert methods.path(answers) == way
         assert len(answers) == len(way), "no question comes twice"
-        assert len(way) <= 8
+        assert len(way) <= 9
 
 
 def test_every_question_and_every_ending_is_on_a_path():
@@ -38,9 +41,16 @@ def test_examples_lead_to_supervised_learning_in_one_click():
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
-        ({"examples": "no", "score": "yes"}, "rl"),
+        ({"examples": "no", "score": "yes", "sometimes": "some"}, "rl"),
+        ({"examples": "no", "score": "yes", "sometimes": "unsure"}, "rl"),
+        ({"examples": "no", "score": "yes", "sometimes": "never"}, "collect_first"),
+        ({"examples": "no", "score": "yes", "sometimes": "always"}, "prompt_first"),
         ({"examples": "no", "score": "no", "pairs": "yes", "reuse": "no"}, "dpo"),
-        ({"examples": "no", "score": "no", "pairs": "yes", "reuse": "yes"}, "rlhf"),
+        ({"examples": "no", "score": "no", "pairs": "yes", "reuse": "yes", "enough": "many"}, "rlhf"),
+        ({"examples": "no", "score": "no", "pairs": "yes", "reuse": "yes", "enough": "few"}, "dpo"),
+        ({"examples": "no", "score": "no", "pairs": "no", "start": "works", "price": "prompt"}, "distill_prompt"),
+        ({"examples": "no", "score": "no", "pairs": "no", "start": "works", "price": "bigger"}, "distill_on_policy"),
+        ({"examples": "no", "score": "no", "pairs": "no", "start": "works", "price": "unsure"}, "collect_with_prompt"),
         ({"examples": "no", "score": "no", "pairs": "no", "start": "poor"}, "collect_first"),
         ({"examples": "no", "score": "no", "pairs": "no", "start": "untried"}, "prompt_first"),
         ({"examples": "unsure", "look": "most"}, "sl"),
@@ -65,16 +75,75 @@ def test_every_question_has_examples_and_help_for_the_unsure():
             assert choice.example.endswith((".", "?"))
 
 
-def test_only_endings_that_can_train_say_so():
-    available = {method.id for method in METHODS if method.available}
-    assert available == {"sl"}
+def test_every_method_trains_and_every_method_is_the_end_of_a_path():
+    assert all(method.available for method in METHODS)
+    assert {ending.method for _, ending in ALL_PATHS if ending.method} == {method.id for method in METHODS}
+    assert {ending.id for _, ending in ALL_PATHS if ending.method is None} == {
+        "collect_first",
+        "collect_with_prompt",
+        "prompt_first",
+    }
+
+
+def test_an_ending_says_what_to_do_and_gives_a_file_to_begin_with():
     for ending in ENDINGS.values():
-        assert ending.available == (ending.method in available)
-        if ending.method is not None and not ending.available:
-            assert "cannot train this way yet" in ending.advice
-        if not ending.available:
-            assert ending.prepare, "says what to do meanwhile"
+        assert ending.available == (ending.method is not None)
+        if ending.id != "sl":
+            assert ending.prepare
+        if ending.id not in ("sl", "sl_from_edits"):
             assert ending.template is not None
+
+
+def test_both_kinds_of_distillation_are_reached_with_their_setting():
+    assert ENDINGS["distill_prompt"].preset == (("distillation", "prompt"),)
+    assert ENDINGS["distill_on_policy"].preset == (("distillation", "on_policy"),)
+    for ending in ENDINGS.values():
+        for name, value in ending.preset:
+            spec = spec_of(name)
+            assert ending.method in spec.methods
+            assert spec.read(value) == value
+
+
+def test_each_method_says_when_it_fits_what_it_takes_and_what_it_costs():
+    for method in METHODS:
+        for words in (method.plain, method.when, method.when_not, method.needs, method.time, method.stability, method.cost):
+            assert words.endswith(".")
+            assert len(words) > 20
+        assert 0 < method.minimum <= method.recommended
+        assert method.data
+
+
+def test_each_kind_of_data_trains_somehow_the_simplest_way_first():
+    assert methods.ways("SL") == ("sl", "distill")
+    assert methods.ways("DPO") == ("dpo", "rlhf")
+    assert methods.ways("RL") == ("rl", "distill")
+
+
+def test_the_tree_is_a_document():
+    found = json.loads(json.dumps(methods.document()))
+    assert found["first"] == FIRST
+    assert [one["id"] for one in found["methods"]] == [method.id for method in METHODS]
+    assert {one["id"] for one in found["questions"]} == set(QUESTIONS)
+    assert {one["id"] for one in found["endings"]} == set(ENDINGS)
+    assert len(found["paths"]) == len(ALL_PATHS)
+    for path in found["paths"]:
+        ending = methods.walk(path["answers"])
+        assert isinstance(ending, Ending)
+        assert ending.id == path["ending"]
+
+
+@pytest.mark.parametrize(
+    "template", {ending.template for ending in ENDINGS.values() if ending.template}, ids=lambda one: one.file_name
+)
+def test_a_template_is_read_as_what_it_is_for(template, tmp_path):
+    path = tmp_path / template.file_name
+    path.write_text(template.text, encoding="utf-8")
+    found = data.inspect(path, path.name, tmp_path / "dataset")
+    kinds = {ending.method for ending in ENDINGS.values() if ending.template == template and ending.method}
+    if found.shape is None:
+        assert kinds == {"distill"}
+        return
+    assert all(found.shape.training in methods.method(method).data for method in kinds)
 
 
 def test_templates_are_small_tables():
@@ -99,7 +168,7 @@ def test_words_are_calm():
 
 
 def test_an_earlier_answer_can_be_changed():
-    answers = {"examples": "no", "score": "yes"}
+    answers = {"examples": "no", "score": "yes", "sometimes": "some"}
     assert methods.walk({**answers, "examples": "yes"}) is ENDINGS["sl"]
 
 
