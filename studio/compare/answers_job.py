@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from studio import data, models
-from studio.compare.generate import Plan, Question, measured, questions
+from studio.compare.generate import Plan, Question, measured, questions, reward_of
 from studio.data import Dataset
 from studio.errors import RunError
 from studio.runs.desk import Desk, StopAsked, at_desk, leave
@@ -57,7 +57,8 @@ def _answer(desk: Desk) -> None:
                 imported.result()
                 _fill_in(desk, link, plan, asked, known)
     desk.phase("measuring")
-    found = [asdict(one) for one in measured(desk.store.comparisons.answers(comparison.id))]
+    answers, reward = desk.store.comparisons.answers(comparison.id), reward_of(desk.store, plan, desk.job.owner)
+    found = [asdict(one) for one in measured(answers, reward=reward, asked_of=asked)]
     desk.store.comparisons.update(comparison.id, measures_json=json.dumps(found, allow_nan=False))
 
 

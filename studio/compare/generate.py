@@ -11,18 +11,20 @@ import hashlib
 import heapq
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
-from studio import data, models
+from studio import data, models, rewards
 from studio.compare.blind import answer_pairs
 from studio.compare.giveaways import visible
-from studio.compare.measures import Answered, Measure, measure_answers, measure_loss
+from studio.compare.measures import Answered, Measure, measure_answers, measure_loss, measure_reward
 from studio.data import Dataset, Message
 from studio.errors import DataError, NotFoundError, RunError, SettingError
 from studio.models import Model
 from studio.recipe import Recipe
+from studio.rewards import Reward, TaskRow
+from studio.rewards.rows import asked, spoken
 from studio.runs import seal
 from studio.settings import Settings
 from studio.store import AnswerRow, ComparisonRow, RunRow, Store, checked_id
@@ -97,7 +99,8 @@ class Plan:
 class Question:
     """One held-out row: the turns that both models are given, and the answer that the data holds.
 
-    ``more`` is what that answer carries beside its text, such as tool calls.
+    The answer is the example's, the better one of a pair, or the right one of a task; empty where the data has none. ``more``
+    is what it carries beside its text, such as tool calls. ``reward_name`` is the reward that the row itself asks for.
     """
 
     position: int
@@ -105,6 +108,7 @@ class Question:
     messages: tuple[Message, ...]
     reference: str
     more: str = ""
+    reward_name: str = ""
 
 
 def start_comparison(
@@ -205,7 +209,7 @@ def questions(settings: Settings, plan: Plan) -> tuple[Question, ...]:
             next_step="Load the file again and train on it; what was held out must never change.",
         )
     # The last word have the texts that would be asked, whatever the ids beside them say.
-    learned = sum(seal.trained_on(settings, plan.run_id, plan.run_seal, [row.messages[:-1] for row in chosen]))
+    learned = sum(seal.trained_on(settings, plan.run_id, plan.run_seal, [asked(row) for row in chosen]))
     if learned:
         raise DataError(
             f"{learned:,} of {len(chosen):,} held-out prompts {'was' if learned == 1 else 'were'} trained on, so the answers "
@@ -213,22 +217,60 @@ def questions(settings: Settings, plan: Plan) -> tuple[Question, ...]:
             where=str(dataset.test.path),
             next_step="Load the file again and train on it; what was held out must never change.",
         )
-    return tuple(
-        Question(position, row.prompt_id, row.messages[:-1], row.messages[-1].content, row.messages[-1].more)
-        for position, row in enumerate(chosen)
-    )
+    return tuple(_question(position, row) for position, row in enumerate(chosen))
 
 
-def measured(answers: tuple[AnswerRow, ...]) -> tuple[Measure, ...]:
+def _question(position: int, row: data.Row) -> Question:
+    turns = asked(row)
+    if len(turns) < len(row.messages):
+        answer = row.messages[-1]
+        return Question(position, row.prompt_id, turns, answer.content, answer.more)
+    # A task's written answer with a score beside it is what somebody said, and not what should be said.
+    answer = row.reference or ("" if row.reward is not None else row.completion)
+    return Question(position, row.prompt_id, turns, answer, reward_name=row.reward_name)
+
+
+def reward_of(store: Store, plan: Plan, owner: str) -> Reward | None:
+    """The reward that the plan's run practised for, where a program alone can score it; ``None`` otherwise."""
+    if not plan.run_id:
+        return None
+    text = Recipe.from_json(store.runs.get(plan.run_id, owner).recipe_json).reward
+    reward = rewards.parse(text) if text else None
+    needed = rewards.needs(reward) if reward is not None else None
+    return None if needed is None or needed.judge or needed.sandbox else reward
+
+
+def measured(
+    answers: tuple[AnswerRow, ...], *, reward: Reward | None = None, asked_of: Sequence[Question] = ()
+) -> tuple[Measure, ...]:
     """Loss and perplexity of the references, and what the answers score, over the prompts that both models answered.
 
     Texts are measured as raters see them. A reference that one of the models could not be scored on (too long, or not a finite
-    number) is left out of the loss of both.
+    number) is left out of the loss of both. With ``reward`` and the questions its mean score comes first; an answer pair of
+    which one could not be scored is left out.
     """
     pairs = answer_pairs(answers)
     scored = [(b, t) for b, t in pairs.values() if b.nll is not None and t.nll is not None and b.nll_tokens == t.nll_tokens > 0]
     texts = [Answered(prompt_id, b.reference, visible(b.text), visible(t.text)) for prompt_id, (b, t) in pairs.items()]
-    return (*(measure_loss(*_token_losses(scored)) if scored else ()), *measure_answers(texts))
+    earned = _earned(reward, {one.prompt_id: one for one in asked_of}, texts) if reward is not None else None
+    losses = measure_loss(*_token_losses(scored)) if scored else ()
+    return (*(() if earned is None else (earned,)), *losses, *measure_answers(texts))
+
+
+def _earned(reward: Reward, known: Mapping[str, Question], texts: Sequence[Answered]) -> Measure | None:
+    """The mean reward of both models' answers."""
+
+    def score(question: Question, answer: str) -> float | None:
+        row = TaskRow(spoken(question.messages), question.reference, question.reward_name)
+        return rewards.score(reward, answer, row).value
+
+    pairs = [
+        (score(known[text.prompt_id], text.base), score(known[text.prompt_id], text.tuned))
+        for text in texts
+        if text.prompt_id in known
+    ]
+    whole = [(base, tuned) for base, tuned in pairs if base is not None and tuned is not None]
+    return measure_reward(*zip(*whole, strict=True)) if whole else None
 
 
 def _token_losses(scored: list[tuple[AnswerRow, AnswerRow]]) -> tuple[list[list[float]], list[list[float]]]:
@@ -250,17 +292,25 @@ def _plan(run: RunRow, recipe: Recipe, model: Model, dataset: Dataset, wanted: C
         temperature=wanted.temperature,
         top_p=wanted.top_p,
         top_k=wanted.top_k,
-        max_tokens=wanted.max_tokens or _room_for(dataset, model),
+        max_tokens=wanted.max_tokens or _room_for(dataset, model, recipe),
         seed=wanted.seed,
         run_id=run.id,
         run_seal=run.seal,
     )
 
 
-def _room_for(dataset: Dataset, model: Model) -> int:
-    """Tokens for twice the longest answer in the data, so that nothing is cut off that the data would not cut off."""
-    longest = math.ceil(dataset.inspection.lengths.completion.max / model.chars_per_token)
-    return min(_LONGEST_LIMIT, max(_SHORTEST_LIMIT, 2 * longest))
+def _room_for(dataset: Dataset, model: Model, recipe: Recipe) -> int:
+    """Tokens for twice the longest answer in the data, so that nothing is cut off that the data would not cut off.
+
+    Of pairs the worse answers count as well: the base model may well answer like them. Where the model practised, it has at
+    least the room that it practised with.
+    """
+    letters = dataset.inspection.lengths.completion.max
+    if dataset.inspection.shape is not None and dataset.inspection.shape.training == "DPO":
+        letters = max(letters, *(len(row.rejected) for row in _rows(dataset)), 0)
+    practised = recipe.max_tokens if recipe.method in ("rl", "rlhf", "distill") else 0
+    longest = max(2 * math.ceil(letters / model.chars_per_token), practised)
+    return min(max(_LONGEST_LIMIT, practised), max(_SHORTEST_LIMIT, longest))
 
 
 def _rows(dataset: Dataset) -> Iterator[data.Row]:

@@ -80,6 +80,9 @@ class Questioner:
         params = self.params(prompt, plan, plan.seed + question.position)
         if params is None:
             return None
+        if not (question.reference or question.more):
+            # Nothing is known to be right, so there is nothing to score.
+            return Prepared(question, prompt, params, prompt, ())
         answer = Message("assistant", question.reference, question.more)
         scored, counted = self._template.example((*question.messages, answer), "last_assistant_message")
         at = tuple(place for place, counts in enumerate(counted) if counts)

@@ -60,7 +60,7 @@ class Measure:
 
     ``low`` and ``high`` are the ends of a 95 % bootstrap interval of *tuned minus base* over the ``n`` prompts measured,
     ``None`` when all of them differ alike, which leaves it undetermined. ``unit`` is ``share`` (0 to 1, shown as
-    a percentage), ``nats per token``, ``perplexity`` or ``characters``.
+    a percentage), ``nats per token``, ``perplexity``, ``reward`` or ``characters``.
     """
 
     name: str
@@ -139,6 +139,11 @@ def measure_loss(base: Sequence[Sequence[float]], tuned: Sequence[Sequence[float
         Measure("loss", "Loss", before, after, *loss_ends, n, "lower", "nats per token"),
         Measure("perplexity", "Perplexity", of_base, of_tuned, *perplexity_ends, n, "lower", "perplexity"),
     )
+
+
+def measure_reward(base: Sequence[float], tuned: Sequence[float]) -> Measure:
+    """The mean reward of both arms' answers to the same prompts."""
+    return _mean_measure("reward", "Reward", _columns(base, tuned), better="higher", unit="reward")
 
 
 def exact_match(answer: str, reference: str) -> float:

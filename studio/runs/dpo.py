@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from studio.runs.link import Link
     from studio.runs.work import Result, Work
 
+#: Margins below this are the rounding of the servers' log-probabilities.
+_TIE: Final = 1e-5
 _CHECKED: Final = ("validation_accuracy", "validation_loss", "validation_margin")
 _ENDS: Final = ("validation_chosen_reward", "validation_rejected_reward")
 
@@ -118,7 +120,11 @@ def scorer(work: Work) -> PairScorer | None:
 
 
 class Reference:
-    """A sampling client that is asked for log-probabilities only, and what it reads is counted."""
+    """A sampling client that is asked for log-probabilities only, and what it reads is counted.
+
+    With a meter it is the loop's own: the loop works its loss out on this side, so besides what it reports, the server reads
+    each of these sequences forward once (billed as training) before it learns from it.
+    """
 
     def __init__(self, client: tinker.SamplingClient, meter: Meter | None = None) -> None:
         self._client = client
@@ -128,6 +134,7 @@ class Reference:
         """The log-probability of each token given those before it; ``None`` for the first."""
         if self._meter is not None:
             self._meter.count("prefill", prompt.length)
+            self._meter.count("train", prompt.length - 1)
         return await self._client.compute_logprobs(prompt)
 
 
@@ -137,7 +144,7 @@ def _preferences(chosen: Sequence[float], rejected: Sequence[float]) -> dict[str
     count = len(margins)
     return {
         f"{VALIDATION}/loss": math.fsum(_minus_log_sigmoid(margin) for margin in margins) / count,
-        f"{VALIDATION}/accuracy": sum(1.0 if margin > 0 else 0.5 if margin == 0 else 0.0 for margin in margins) / count,
+        f"{VALIDATION}/accuracy": sum(0.5 if abs(margin) < _TIE else float(margin > 0) for margin in margins) / count,
         f"{VALIDATION}/margin": math.fsum(margins) / count,
         f"{VALIDATION}/chosen_reward": math.fsum(chosen) / count,
         f"{VALIDATION}/rejected_reward": math.fsum(rejected) / count,

@@ -44,6 +44,11 @@ def folder_of(settings: Settings, job: Job) -> Path:
     return root / checked_id(job.id)
 
 
+def home_of(folder: Path) -> Path:
+    """The studio's home that a job's folder lies in (see ``folder_of``)."""
+    return folder.parent.parent
+
+
 def ask_to_stop(folder: Path) -> None:
     """Leave the wish to stop. The time of the first wish is kept."""
     folder.mkdir(parents=True, exist_ok=True)

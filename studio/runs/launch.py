@@ -15,6 +15,7 @@ from studio.models import Model
 from studio.recipe import Recipe, facts_of, validate
 from studio.runs import seal, sources, stages
 from studio.runs.meter import cost_of
+from studio.runs.metrics import TokenKind
 from studio.settings import Settings
 from studio.store import RunRow, Store, checked_id, new_id
 
@@ -48,13 +49,13 @@ def create_run(
     named = sources.resolve(settings, store, recipe, owner)
     for model in sources.models_of(store, recipe, owner):
         _require_served(settings, model, recipe)
-    _require_price(recipe)
+    _require_price(settings, recipe, named.teacher)
     run_id = new_id("run")
     folder = settings.runs / checked_id(run_id)
     try:
         sealed = seal.seal_run(settings, store, run_id, owner, dataset, (*sources.ancestors(recipe), *ancestors))
         sources.keep(folder, named)
-        stages.write_outline(folder, recipe, dataset.train.rows)
+        stages.write_outline(folder, recipe, dataset.train.rows, named.teacher)
         (folder / RECIPE).write_text(recipe.to_yaml(), "utf-8")
         return store.runs.add(
             owner=owner,
@@ -81,11 +82,13 @@ def _require_served(settings: Settings, model: Model, recipe: Recipe) -> None:
         )
 
 
-def _require_price(recipe: Recipe) -> None:
+def _require_price(settings: Settings, recipe: Recipe, teacher: str) -> None:
     """A limit in dollars can only be held where a dollar's worth of tokens is known."""
-    if recipe.budget_usd is not None and cost_of({"train": 1}, models.get(recipe.model)) is None:
+    taught = models.get(teacher) if teacher else None
+    one: dict[TokenKind, int] = {"train": 1, "teacher_prefill": 1 if taught else 0}
+    if recipe.budget_usd is not None and cost_of(one, models.get(recipe.model), taught, settings.home) is None:
         raise SettingError(
-            f"The price of {recipe.model} is not known, so a budget cannot be watched.",
+            f"The price of {' or '.join(filter(None, (recipe.model, teacher)))} is not known, so a budget cannot be watched.",
             where="budget_usd",
             next_step="Enter its prices, or leave the budget out and limit the steps.",
         )

@@ -1,7 +1,7 @@
 """What a run has cost so far, and whether it may go on: tokens by kind for all stages, and the hard budget.
 
-Guarantees: everything that the server worked on counts, also what a resumed run did twice; where no price is known nothing is
-guessed, and then no budget can end the run.
+Guarantees: everything that the server worked on counts, also what a resumed run did twice; the price is the one that the
+estimate used (``studio.recipe.cost``); where none is known nothing is guessed, and then no budget can end the run.
 """
 
 from __future__ import annotations
@@ -11,16 +11,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from studio.recipe.cost import TokenCounts, spent
 from studio.runs import files
 from studio.runs.desk import StopAsked
-from studio.runs.metrics import TOKENS_PREFILL, TOKENS_SAMPLE, TOKENS_TRAIN, MetricsFile, TokenKind
+from studio.runs.metrics import (
+    TOKENS_PREFILL,
+    TOKENS_SAMPLE,
+    TOKENS_TEACHER_PREFILL,
+    TOKENS_TEACHER_SAMPLE,
+    TOKENS_TRAIN,
+    MetricsFile,
+    TokenKind,
+)
 
 if TYPE_CHECKING:
     from studio.models import Model
     from studio.runs.desk import Desk
     from studio.runs.work import Work
 
-_NAMES: Final[Mapping[TokenKind, str]] = {"train": TOKENS_TRAIN, "sample": TOKENS_SAMPLE, "prefill": TOKENS_PREFILL}
+_NAMES: Final[Mapping[TokenKind, str]] = {
+    "train": TOKENS_TRAIN,
+    "sample": TOKENS_SAMPLE,
+    "prefill": TOKENS_PREFILL,
+    "teacher_sample": TOKENS_TEACHER_SAMPLE,
+    "teacher_prefill": TOKENS_TEACHER_PREFILL,
+}
 
 
 class BudgetReached(StopAsked):
@@ -39,20 +54,26 @@ def counts_of(readers: Sequence[MetricsFile]) -> dict[TokenKind, int]:
     return {kind: sum(reader.tokens_of(kind) for reader in readers) for kind in _NAMES}
 
 
-def cost_of(counts: Mapping[TokenKind, int], model: Model) -> float | None:
-    """US dollars for these tokens, ``None`` where the price is not known."""
-    del counts
-    return 0.0 if model.local else None
+def cost_of(counts: Mapping[TokenKind, int], model: Model, teacher: Model | None, home: Path) -> float | None:
+    """US dollars for these tokens, ``None`` where a price is not known. ``home`` may hold the owner's table of prices.
+
+    Raises ``SettingError`` for a table that cannot be read.
+    """
+    own = TokenCounts(prefill=counts.get("prefill", 0), sample=counts.get("sample", 0), train=counts.get("train", 0))
+    taught = TokenCounts(prefill=counts.get("teacher_prefill", 0), sample=counts.get("teacher_sample", 0))
+    cost, more = spent(own, model, home), 0.0 if not taught.total else spent(taught, teacher or model, home)
+    return None if cost is None or more is None else cost + more
 
 
 class Meter:
     """Counts for one process at work on one stage. What is counted here goes into the metrics with the next step's line."""
 
-    def __init__(self, desk: Desk, work: Work, earlier: Sequence[Path] = ()) -> None:
+    def __init__(self, desk: Desk, work: Work) -> None:
+        self._desk = desk
         self._work = work
+        earlier = [folder for folder in work.earlier_folders if folder != work.folder]
         self._readers = [MetricsFile(folder / files.METRICS) for folder in (*earlier, work.folder)]
         self._pending: Counter[TokenKind] = Counter()
-        self._desk = desk
 
     def count(self, kind: TokenKind, tokens: int) -> None:
         """Note tokens that the loop itself does not report: validation, reference, references of a penalty. From any thread."""
@@ -73,7 +94,7 @@ class Meter:
     @property
     def cost(self) -> float | None:
         """US dollars so far, ``None`` where the price is not known."""
-        return cost_of(self.counts, self._work.model)
+        return cost_of(self.counts, self._work.model, self._work.teacher, self._desk.settings.home)
 
     def exhausted(self) -> float | None:
         """The cost when it has reached the budget, else ``None``."""

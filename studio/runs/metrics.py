@@ -27,6 +27,9 @@ PRACTICE: Final = "practice"
 TOKENS_TRAIN: Final = "studio/tokens_train"
 TOKENS_SAMPLE: Final = "studio/tokens_sample"
 TOKENS_PREFILL: Final = "studio/tokens_prefill"
+#: The same of a teacher that is a model of its own, with a price of its own.
+TOKENS_TEACHER_SAMPLE: Final = "studio/tokens_teacher_sample"
+TOKENS_TEACHER_PREFILL: Final = "studio/tokens_teacher_prefill"
 
 #: Each canonical series and what it may be called in the file. The first name that a line has counts.
 #: Of the training itself: the value belongs to the step that the line is about, and stands after it.
@@ -72,10 +75,12 @@ _TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
     "train": (TOKENS_TRAIN, "num_tokens"),
     "sample": (TOKENS_SAMPLE,),
     "prefill": (TOKENS_PREFILL,),
+    "teacher_sample": (TOKENS_TEACHER_SAMPLE,),
+    "teacher_prefill": (TOKENS_TEACHER_PREFILL,),
 }
 #: The distillation loop puts this before the names of everything that its evaluators return.
 _EVALUATED: Final = "test/"
-TokenKind = Literal["train", "sample", "prefill"]
+TokenKind = Literal["train", "sample", "prefill", "teacher_sample", "teacher_prefill"]
 #: Steps over which the pace is measured: long enough to hold evaluations, short enough to follow a machine that got busy.
 _PACE_STEPS: Final = 200
 

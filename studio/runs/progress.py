@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from studio import models
+from studio.errors import NotFoundError, SettingError
 from studio.runs import files, stages
 from studio.runs.diagnosis import Diagnosis, diagnose, smooth, window_for
+from studio.runs.meter import cost_of, counts_of
 from studio.runs.metrics import MetricsFile, Point
 from studio.runs.stages import Outline, Planned, Stage, StageKey, StageStatus
 from studio.store import Job
@@ -82,6 +85,7 @@ def read(folder: Path, job: Job, *, log_lines: int = 40) -> Progress:
         now = next((place for place, state in enumerate(states) if state.state != "done"), len(states) - 1)
         pace = readers[now].steps_per_second(job.pid_started)
         train, validation = readers[-1].train(), readers[-1].validation()
+        cost = _cost(folder, outline, readers)
     total = max(sum(state.total for state in states), step)
     running = job.live and pace is not None
     # How long a step of a later stage takes is not known before it begins.
@@ -101,7 +105,18 @@ def read(folder: Path, job: Job, *, log_lines: int = 40) -> Progress:
         method=outline.method,
         series={name: _thin(points) for name, points in series.items()},
         stages=states,
+        cost=cost,
     )
+
+
+def _cost(folder: Path, outline: Outline, readers: Sequence[MetricsFile]) -> float | None:
+    """US dollars so far, ``None`` where the model or its price is not known."""
+    try:
+        model = models.get(outline.model)
+        teacher = models.get(outline.teacher) if outline.teacher else None
+        return cost_of(counts_of(readers), model, teacher, files.home_of(folder))
+    except (NotFoundError, SettingError):
+        return None  # a price table that cannot be read is told where prices are shown
 
 
 def _single(job: Job) -> Outline:

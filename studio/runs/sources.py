@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from studio import models
+from studio import models, rewards
 from studio.errors import NotFoundError, SettingError
 from studio.models import Model
 from studio.recipe import Recipe
+from studio.rewards import tree
 from studio.runs import checkpoints, stages
 from studio.runs.work import Start
 from studio.settings import Settings
@@ -28,11 +29,15 @@ _FILE: Final = "sources.json"
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Where the weights are that a recipe names; a path is empty where it names none, or a model of the catalogue."""
+    """Where the weights are that a recipe names; a path is empty where it names none, or a model of the catalogue.
+
+    ``teacher`` is the name of the model that teaches (of the base model, where a run does), empty where there is none.
+    """
 
     start: Start
-    judge_path: str
-    teacher_path: str
+    judge_path: str = ""
+    teacher_path: str = ""
+    teacher: str = ""
 
 
 def ancestors(recipe: Recipe) -> tuple[str, ...]:
@@ -51,6 +56,9 @@ def models_of(store: Store, recipe: Recipe, owner: str) -> tuple[Model, ...]:
         names.append(Recipe.from_json(store.runs.get(recipe.judge, owner).recipe_json).model)
     if recipe.teacher:
         names.append(_model_of(store, recipe.teacher, owner))
+    if recipe.reward:
+        every = tree.every(rewards.parse(recipe.reward))
+        names += [one.judge for one in every if isinstance(one, rewards.Rules) and one.judge]
     return tuple(models.get(name) for name in dict.fromkeys(names))
 
 
@@ -67,7 +75,7 @@ def kept(folder: Path) -> Named | None:
         found = cast("dict[str, Any]", json.loads((folder / _FILE).read_text("utf-8")))
     except FileNotFoundError:
         return None
-    return Named(Start(**found["start"]), found["judge_path"], found["teacher_path"])
+    return Named(Start(**found["start"]), found["judge_path"], found["teacher_path"], found["teacher"])
 
 
 def resolve(settings: Settings, store: Store, recipe: Recipe, owner: str) -> Named:
@@ -76,6 +84,7 @@ def resolve(settings: Settings, store: Store, recipe: Recipe, owner: str) -> Nam
         start=_start(store, recipe, owner),
         judge_path=_judge(settings, store, recipe, owner) if recipe.judge else "",
         teacher_path=_teacher(store, recipe, owner) if recipe.teacher.startswith(_RUN) else "",
+        teacher=_model_of(store, recipe.teacher, owner) if recipe.teacher else "",
     )
 
 

@@ -110,21 +110,23 @@ def is_done(folder: Path) -> bool:
     return any(_is_final(line) for line in lines)
 
 
-def write_outline(run: Path, recipe: Recipe, train_rows: int) -> None:
+def write_outline(run: Path, recipe: Recipe, train_rows: int, teacher: str = "") -> None:
     """Keep what ``read_outline`` reads. Raises ``OSError``."""
     rows = [{**asdict(one.stage), "total": one.total} for one in planned(recipe, train_rows)]
     draft = run / f"{OUTLINE}.draft"
-    draft.write_text(json.dumps({"method": recipe.method, "model": recipe.model, "stages": rows}, indent=1), "utf-8")
+    told = {"method": recipe.method, "model": recipe.model, "teacher": teacher, "stages": rows}
+    draft.write_text(json.dumps(told, indent=1), "utf-8")
     draft.replace(run / OUTLINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What is known of a run without its recipe: how it trains, which model, and its stages in order."""
+    """What is known of a run without its recipe: how it trains, which model, which teacher's, and its stages in order."""
 
     method: str
     model: str
     stages: Sequence[Planned]
+    teacher: str = ""
 
 
 def read_outline(run: Path) -> Outline | None:
@@ -135,7 +137,7 @@ def read_outline(run: Path) -> Outline | None:
         return None
     rows: list[dict[str, Any]] = found["stages"]
     told = tuple(Planned(Stage(row["key"], row["title"], row["folder_name"], row["unit"]), row["total"]) for row in rows)
-    return Outline(found["method"], found["model"], told)
+    return Outline(found["method"], found["model"], told, found.get("teacher", ""))
 
 
 def _is_final(line: str) -> bool:

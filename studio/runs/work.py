@@ -53,7 +53,8 @@ class Work:
     the stage's first step begins (the warm start's result where there was one, else what the recipe starts from, else the
     base). ``earlier`` holds the final checkpoints of the stages before, by key. ``judge_path`` and ``teacher_path`` are the
     sampler paths of the runs that the recipe names as judge or teacher, empty when it names none (or a model by name).
-    ``before`` steps belong to earlier stages, and ``run_total`` steps to all of them.
+    ``teacher`` is the model that teaches, where it is not the tuned one. ``before`` steps belong to earlier stages, whose
+    folders are ``earlier_folders``, and ``run_total`` steps to all of them.
     """
 
     run: RunRow
@@ -67,6 +68,8 @@ class Work:
     earlier: Mapping[StageKey, Checkpoint]
     judge_path: str = ""
     teacher_path: str = ""
+    teacher: Model | None = None
+    earlier_folders: tuple[Path, ...] = ()
     before: int = 0
     run_total: int = 0
 

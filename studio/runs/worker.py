@@ -97,7 +97,7 @@ def _work(desk: Desk, run: RunRow, recipe: Recipe, dataset: data.Dataset, planne
     earlier: dict[StageKey, Checkpoint] = {
         one.stage.key: _final(one.stage, desk.folder, recipe, dataset) for one in planned[:place]
     }
-    named = sources.kept(desk.folder) or Named(Start(), "", "")
+    named = sources.kept(desk.folder) or Named(Start())
     warm = earlier.get("warm_start")
     return Work(
         run=run,
@@ -112,6 +112,8 @@ def _work(desk: Desk, run: RunRow, recipe: Recipe, dataset: data.Dataset, planne
         earlier=earlier,
         judge_path=named.judge_path,
         teacher_path=named.teacher_path,
+        teacher=models.get(named.teacher) if named.teacher else None,
+        earlier_folders=tuple(one.stage.folder(desk.folder) for one in planned[:place]),
         before=sum(one.total for one in planned[:place]),
         run_total=sum(one.total for one in planned),
     )
@@ -148,8 +150,9 @@ def _write_result(
     readers = [MetricsFile(one.stage.folder(desk.folder) / files.METRICS) for one in planned]
     for reader in readers:
         reader.read()
-    counts = counts_of(readers)
-    cost = cost_of(counts, models.get(recipe.model))
+    counts, named = counts_of(readers), sources.kept(desk.folder)
+    teacher = models.get(named.teacher) if named is not None and named.teacher else None
+    cost = cost_of(counts, models.get(recipe.model), teacher, desk.settings.home)
     # Those of an earlier stage carry its name in front.
     earlier = {f"{key}_{name}": value for key, found in results.items() if key != "train" for name, value in found.items()}
     result = {

@@ -19,7 +19,7 @@ from studio.compare.generate import CompareSettings, Plan
 from studio.compare.giveaways import NOTHING, flags, shown, visible
 from studio.data import SplitPlan
 from studio.errors import DataError, NotFoundError, RunError, SettingError
-from studio.recipe import facts_of, recommend
+from studio.recipe import DataFacts, Recipe, recommend
 from studio.settings import Secret, Settings
 from studio.store import AnswerRow, RunRow, Store, new_id
 
@@ -46,7 +46,7 @@ def a_run(
     store.datasets.add(
         dataset_id, owner="local", name="mine", rows=dataset.rows, fingerprint=inspection.fingerprint, manifest_json="{}"
     )
-    recipe = recommend(facts_of(dataset), models.get("nano")).recipe
+    recipe = recommend(DataFacts(dataset.train.rows, dataset.validation.rows), models.get("nano")).recipe
     run = store.runs.add(
         owner="local", name="Mine", dataset_id=dataset_id, method="sl", model="nano", recipe_json=recipe.to_json()
     )
@@ -316,3 +316,62 @@ def test_pages_and_terminal_do_not_pay_for_the_models():
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+# ---- pairs and tasks ----
+
+
+def a_run_on(settings: Settings, store: Store, rows: list[dict[str, str]], method: str, **changes: object) -> RunRow:
+    """A run on a file of pairs or tasks, without its training."""
+    run = a_run(settings, store, [json.dumps(row) for row in rows])
+    recipe = dataclasses.replace(Recipe.from_json(run.recipe_json), method=method, **changes)
+    other = store.runs.add(
+        owner="local", name="Mine", dataset_id=run.dataset_id, method=method, model="nano", recipe_json=recipe.to_json()
+    )
+    store.runs.update(other.id, sampler_path="tinker://m/sampler_weights/f")
+    store.jobs.move(other.id, "completed")
+    return store.runs.get(other.id, "local")
+
+
+def test_of_a_pair_the_prompt_is_asked_and_the_better_answer_is_the_reference(settings: Settings, store: Store):
+    worse = "I am delighted to tell you that the thing which you have in mind has the colour number {0}, of course. " * 2
+    rows = [{"prompt": f"Colour of thing {i}?", "chosen": f"Blue {i}.", "rejected": worse.format(i)} for i in range(60)]
+    run = a_run_on(settings, store, rows, "dpo")
+    plan = Plan.of(generate.start_comparison(settings, store, run.id, "local"))
+    asked = generate.questions(settings, plan)
+    known = {row["prompt"]: row["chosen"] for row in rows}
+    assert asked
+    for one in asked:
+        assert [turn.role for turn in one.messages] == ["user"]
+        assert one.reference == known[one.messages[-1].content]
+    # The base model may answer like the worse ones, and must not be cut off for it.
+    assert plan.max_tokens >= 2 * len(worse) / models.get("nano").chars_per_token - 4
+    assert generate.reward_of(store, plan, "local") is None
+
+
+def test_of_a_task_the_right_answer_is_the_reference_and_the_reward_is_measured(settings: Settings, store: Store):
+    rows = [{"prompt": f"What is {i} + 1?", "answer": str(i + 1)} for i in range(60)]
+    run = a_run_on(settings, store, rows, "rl", reward='{"kind": "number"}', max_tokens=96)
+    plan = Plan.of(generate.start_comparison(settings, store, run.id, "local"))
+    asked = generate.questions(settings, plan)
+    assert plan.max_tokens == 96
+    assert {one.messages[-1].content: one.reference for one in asked}.items() <= {
+        r["prompt"]: r["answer"] for r in rows
+    }.items()
+    right = {one.prompt_id: one.reference for one in asked}
+    answers = tuple(
+        AnswerRow("c", one.prompt_id, arm, "local", one.position, "[]", one.reference, text, 1, "stop", None, 0)
+        for one in asked
+        for arm, text in (("base", "nobody knows"), ("tuned", f"It is {right[one.prompt_id]}."))
+    )
+    reward = generate.reward_of(store, plan, "local")
+    found = {one.name: one for one in generate.measured(answers, reward=reward, asked_of=asked)}
+    assert (found["reward"].base, found["reward"].tuned) == (0.0, 1.0)
+    assert found["exact"].tuned == 0.0
+
+
+def test_a_written_answer_with_a_score_is_no_reference(settings: Settings, store: Store):
+    rows = [{"prompt": f"Name number {i}", "completion": f"wrong {i}", "reward": str(i % 2)} for i in range(60)]
+    run = a_run_on(settings, store, rows, "rl", reward='{"kind": "length", "most": 5}')
+    asked = generate.questions(settings, Plan.of(generate.start_comparison(settings, store, run.id, "local")))
+    assert {one.reference for one in asked} == {""}
