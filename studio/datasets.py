@@ -2,8 +2,7 @@
 
 Guarantees: all work on a file is done by a process of its own (``studio.work``), so no file takes the studio down and no page
 waits; the original is never changed; what was found before stays until a new reading is complete; nothing is recorded in the
-store before the split is complete; what one owner staged no other owner can open, even with its id; what was never split is
-cleaned away after some days, what was split never is.
+store before the split is complete. Whose a folder is, and when it goes, is in ``studio.shelf``.
 
 ``begin_…`` return at once, ``state`` says how far it is; the functions without ``begin`` stay until it is done. A failure is an
 error of ``studio.errors`` either way.
@@ -11,38 +10,27 @@ error of ``studio.errors`` either way.
 
 from __future__ import annotations
 
-import errno
 import json
-import shutil
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from studio import data, models, work
-from studio.data import Dataset, Fix, Inspection, Reading, SplitPlan
+from studio.data import Dataset, Fix, Inspection, Preview, Reading, SplitPlan
 from studio.data.sources.hub import HubDataset
 from studio.errors import DataError, NotFoundError, StoreError
 from studio.origins import FromFile, FromHub, Origin, Portion, bring, check, hub_dataset, secrets
 from studio.settings import Secret, Settings
-from studio.store import Store, checked_id, new_id
+from studio.shelf import ASKING, NOTE, ORIGIN, SETTLED, folder_of, has_inspection, new_folder, own, sweep
+from studio.store import Store
 from studio.work import Cancelled, Done, Failed, Limits, Progress, State, Ticket, Working
 from studio.work.files import read_json, remove, second_name, write_json
-from studio.work.tasks import ORIGINAL, READING
+from studio.work.tasks import FIRST_ROWS, ORIGINAL, READING
 
 Tell = Callable[[Progress], None]
 
-#: Whose it is; that it was settled; where the file came from.
-_NOTE: Final = "staged_by.txt"
-_SETTLED: Final = "settled"
-_ORIGIN: Final = "origin.json"
-#: After this long nobody comes back to a file that was added and never split.
-KEEP_SECONDS: Final = 7 * 24 * 3600
-_KEEP_REFUSED_SECONDS: Final = 3600
-#: How folders begin in which the Hub is asked a question.
-_ASKING: Final = "hub-"
 #: What belongs to one split of the rows, or was made for handing out.
 _OF_THE_SPLIT: Final = frozenset(
     {
@@ -51,7 +39,7 @@ _OF_THE_SPLIT: Final = frozenset(
         "test.parquet",
         "dataset.json",
         "DATA_CARD.md",
-        _SETTLED,
+        SETTLED,
         "clean.jsonl",
         "set_aside.csv",
     }
@@ -72,23 +60,14 @@ def begin_stage(
     if isinstance(source, FromFile):
         check(settings, source, name)
     sweep(settings)
-    staged_id = new_id("data")
-    folder = folder_of(settings, staged_id)
-    try:
-        folder.mkdir(parents=True)
-        (folder / _NOTE).write_text(owner, encoding="utf-8")
+    with new_folder(settings, owner) as (staged_id, folder):
         origin = {"name": name} | bring(source, folder)
-        write_json(folder / _ORIGIN, origin)
+        write_json(folder / ORIGIN, origin)
         asked = {**origin, "fingerprint": "", "reading": asdict(reading or Reading())}
         online = isinstance(source, FromHub)
         work.start(
             "inspect", Ticket(folder), asked, limits=_limits(settings), secrets=secrets(source), online=online, tied=tied
         )
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError) and not isinstance(error, StoreError):
-            raise _refused(error, folder) from error
-        raise
     return staged_id
 
 
@@ -99,9 +78,9 @@ def begin_reading(settings: Settings, staged_id: str, owner: str, reading: Readi
     """
     before = find(settings, staged_id, owner)
     folder = folder_of(settings, staged_id)
-    if (folder / _SETTLED).exists():
+    if (folder / SETTLED).exists():
         raise DataError("This data set is split already, and runs rely on it.", next_step="Begin again with a copy of it.")
-    origin = read_json(folder / _ORIGIN) or {"name": before.file_name, "source": ""}
+    origin = read_json(folder / ORIGIN) or {"name": before.file_name, "source": ""}
     if not (folder / ORIGINAL).exists() and not origin["source"]:
         raise DataError("This data set has no file of its own to read again.", next_step="Change what it was made from.")
     # What was counted is about the rows as they were.
@@ -114,7 +93,7 @@ def begin_settle(settings: Settings, staged_id: str, owner: str, plan: SplitPlan
     """Begin to split what was checked; ``settled`` records it when that is done. Raises ``DataError``, ``NotFoundError``."""
     find(settings, staged_id, owner)
     folder = folder_of(settings, staged_id)
-    if (folder / _SETTLED).exists():
+    if (folder / SETTLED).exists():
         raise DataError("This data set is split already, and runs rely on it.", next_step="Begin again with a copy of it.")
     work.start("split", Ticket(folder), {"plan": asdict(plan) if plan else None}, limits=_limits(settings), tied=tied)
 
@@ -125,17 +104,10 @@ def again(settings: Settings, store: Store, dataset_id: str, owner: str) -> str:
     Takes hardly any room: the files get second names. Raises ``NotFoundError``, ``StoreError``.
     """
     before = folder_of(settings, store.datasets.get(dataset_id, owner).id)
-    staged_id = new_id("data")
-    folder = folder_of(settings, staged_id)
-    try:
-        folder.mkdir(parents=True)
+    with new_folder(settings, owner) as (staged_id, folder):
         for path in before.iterdir():
-            if path.is_file() and path.name not in _OF_THE_SPLIT:
+            if path.is_file() and path.name not in {*_OF_THE_SPLIT, NOTE}:
                 second_name(path, folder / path.name)
-        (folder / _NOTE).write_text(owner, encoding="utf-8")
-    except OSError as error:
-        remove(folder)
-        raise _refused(error, folder) from error
     return staged_id
 
 
@@ -144,7 +116,7 @@ def begin_tokens(settings: Settings, dataset_id: str, owner: str, model: str, tr
 
     Counting for another model that is under way is ended. Raises ``NotFoundError``, ``StoreError``.
     """
-    folder = _own(settings, dataset_id, owner)
+    folder = own(settings, dataset_id, owner)
     ticket = Ticket(folder, "tokens")
     known = models.get(model)
     asked = {"model": known.name, "train_on": train_on}
@@ -157,7 +129,7 @@ def begin_tokens(settings: Settings, dataset_id: str, owner: str, model: str, tr
 
 def tokens_state(settings: Settings, dataset_id: str, owner: str) -> State | None:
     """Where counting stands; ``None`` when it never began for this reading. Raises ``NotFoundError``."""
-    return work.state(Ticket(_own(settings, dataset_id, owner), "tokens"))
+    return work.state(Ticket(own(settings, dataset_id, owner), "tokens"))
 
 
 def begin_mix(
@@ -179,26 +151,17 @@ def begin_mix(
         | {"weight": portion.weight, "name": portion.name, "replay": portion.replay}
         for portion in portions
     ]
-    staged_id = new_id("data")
-    folder = folder_of(settings, staged_id)
-    try:
-        folder.mkdir(parents=True)
-        (folder / _NOTE).write_text(owner, encoding="utf-8")
-        write_json(folder / _ORIGIN, {"name": name, "source": "", "get": "mix"})
+    with new_folder(settings, owner) as (staged_id, folder):
+        write_json(folder / ORIGIN, {"name": name, "source": "", "get": "mix"})
         asked = {"ingredients": ingredients, "name": name, "plan": asdict(plan) if plan else None}
         work.start("mix", Ticket(folder), asked, limits=_limits(settings), tied=tied)
-    except BaseException as error:
-        remove(folder)
-        if isinstance(error, OSError) and not isinstance(error, StoreError):
-            raise _refused(error, folder) from error
-        raise
     return staged_id
 
 
 def look_up_hub(settings: Settings, name: str, *, token: Secret | None = None, revision: str = "") -> HubDataset:
     """The configurations and splits of a data set on the Hub, asked by a child. Raises ``DataError``, ``StoreError``."""
     settings.datasets.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=_ASKING, dir=settings.datasets) as folder:
+    with tempfile.TemporaryDirectory(prefix=ASKING, dir=settings.datasets) as folder:
         asked = {"name": name, "revision": revision}
         secret = secrets(FromHub(name, "", "", token=token))
         ticket = work.start(
@@ -209,24 +172,24 @@ def look_up_hub(settings: Settings, name: str, *, token: Secret | None = None, r
 
 def state(settings: Settings, staged_id: str, owner: str) -> State | None:
     """Where the work on it stands; ``None`` when there never was any. Raises ``NotFoundError`` when it is not this owner's."""
-    return work.state(Ticket(_own(settings, staged_id, owner)))
+    return work.state(Ticket(own(settings, staged_id, owner)))
 
 
 def cancel(settings: Settings, staged_id: str, owner: str) -> State | None:
     """End the work now. A file that was never checked to the end is gone then; otherwise what was found before stays."""
-    folder = _own(settings, staged_id, owner)
+    folder = own(settings, staged_id, owner)
     ended = work.cancel(Ticket(folder))
-    if isinstance(ended, Cancelled) and not _has_inspection(folder):
+    if isinstance(ended, Cancelled) and not has_inspection(folder):
         remove(folder)
     return ended
 
 
 def dismiss(settings: Settings, staged_id: str, owner: str) -> None:
     """Remove a staged file that nobody wants any more, with any work on it. A split data set stays."""
-    folder = _own(settings, staged_id, owner)
+    folder = own(settings, staged_id, owner)
     for slot in ("rows", "tokens", "export"):
         work.cancel(Ticket(folder, slot))
-    if not (folder / _SETTLED).exists():
+    if not (folder / SETTLED).exists():
         remove(folder)
 
 
@@ -235,20 +198,26 @@ def find(settings: Settings, staged_id: str, owner: str) -> Inspection:
 
     Raises ``NotFoundError`` when there is none, or it is somebody else's.
     """
-    folder = _own(settings, staged_id, owner)
+    folder = own(settings, staged_id, owner)
     if not isinstance(work.state(Ticket(folder)), Working):
         work.tidy(Ticket(folder))
     return data.reopen(folder)
 
 
+def first_rows(settings: Settings, staged_id: str, owner: str) -> Preview | None:
+    """What the start of a large file shows while it is read for the first time. Raises ``NotFoundError``."""
+    found = read_json(own(settings, staged_id, owner) / FIRST_ROWS)
+    return None if found is None else Preview.from_dict(found)
+
+
 def name_of(settings: Settings, staged_id: str, owner: str) -> str:
     """What the person calls the file, also while it is read for the first time. Raises ``NotFoundError``."""
-    return str((read_json(_own(settings, staged_id, owner) / _ORIGIN) or {"name": ""})["name"])
+    return str((read_json(own(settings, staged_id, owner) / ORIGIN) or {"name": ""})["name"])
 
 
 def reading_of(settings: Settings, staged_id: str, owner: str) -> Reading:
     """The reading that ``find`` shows. Raises ``NotFoundError``."""
-    found = read_json(_own(settings, staged_id, owner) / READING)
+    found = read_json(own(settings, staged_id, owner) / READING)
     return Reading() if found is None else Reading.from_dict(found)
 
 
@@ -257,10 +226,10 @@ def settled(settings: Settings, store: Store, staged_id: str, owner: str) -> Dat
 
     Raises ``NotFoundError`` when nothing is split, ``StoreError``.
     """
-    folder = _own(settings, staged_id, owner)
+    folder = own(settings, staged_id, owner)
     dataset = data.load(folder)
     # The mark first: what is marked is never swept nor changed, and if the store refuses now, the next call records it.
-    (folder / _SETTLED).touch()
+    (folder / SETTLED).touch()
     if not _is_recorded(store, staged_id, owner):
         try:
             store.datasets.add(
@@ -346,54 +315,24 @@ def load(settings: Settings, store: Store, dataset_id: str, owner: str) -> Datas
 
 def export_clean(settings: Settings, staged_id: str, owner: str) -> Path:
     """The usable rows as a file of JSON lines that can be handed out. Raises ``NotFoundError``, ``StoreError``."""
-    return _exported(settings, _own(settings, staged_id, owner), "export_clean", _CLEAN)
+    return _exported(settings, own(settings, staged_id, owner), "export_clean", _CLEAN)
 
 
 def write_clean(settings: Settings, staged_id: str, owner: str, destination: Path, *, tell: Tell | None = None) -> int:
     """Write the usable rows to a file of the person's choice; how many. Raises ``StoreError`` when it cannot be written."""
-    folder = _own(settings, staged_id, owner)
+    folder = own(settings, staged_id, owner)
     return _export(settings, folder, "export_clean", destination.expanduser().resolve(), tell)
 
 
 def export_rejected(settings: Settings, staged_id: str, owner: str) -> Path:
     """The rows that were set aside as a CSV with reason and line, safe to open in a spreadsheet."""
-    return _exported(settings, _own(settings, staged_id, owner), "export_rejected", _REJECTED)
-
-
-def folder_of(settings: Settings, dataset_id: str) -> Path:
-    """Where the files of a data set lie. Raises ``NotFoundError`` for what is no id."""
-    return settings.datasets / checked_id(dataset_id)
-
-
-def sweep(settings: Settings, *, now: float | None = None) -> int:
-    """Remove what was staged long ago and never split, and what was refused and never looked at again; how many."""
-    removed, now = 0, now or time.time()
-    asked = (folder for folder in settings.datasets.glob(f"{_ASKING}*") if now - _touched(folder) > _KEEP_REFUSED_SECONDS)
-    for folder in (*asked, *(note.parent for note in settings.datasets.glob(f"*/{_NOTE}"))):
-        if not (folder / _SETTLED).exists() and _is_stale(folder, now - _touched(folder)):
-            remove(folder)
-            removed += 1
-    return removed
-
-
-def _own(settings: Settings, staged_id: str, owner: str) -> Path:
-    folder = folder_of(settings, staged_id)
-    note = folder / _NOTE
-    if not note.is_file() or note.read_text(encoding="utf-8") != owner:
-        raise NotFoundError("There is no such upload.", next_step="Add your file again.")
-    return folder
-
-
-def _is_stale(folder: Path, age: float) -> bool:
-    if age < _KEEP_REFUSED_SECONDS or isinstance(work.state(Ticket(folder)), Working):
-        return False
-    return age >= KEEP_SECONDS or not _has_inspection(folder)
+    return _exported(settings, own(settings, staged_id, owner), "export_rejected", _REJECTED)
 
 
 def _theirs(settings: Settings, store: Store, dataset_id: str, owner: str) -> Path:
     """The folder of a data set of this owner, split or only checked."""
     try:
-        return _own(settings, dataset_id, owner)
+        return own(settings, dataset_id, owner)
     except NotFoundError:
         # A data set of an earlier version carries no note; the store knows whose it is.
         return folder_of(settings, store.datasets.get(dataset_id, owner).id)
@@ -402,14 +341,6 @@ def _theirs(settings: Settings, store: Store, dataset_id: str, owner: str) -> Pa
 def _is_recorded(store: Store, dataset_id: str, owner: str) -> bool:
     try:
         store.datasets.get(dataset_id, owner)
-    except NotFoundError:
-        return False
-    return True
-
-
-def _has_inspection(folder: Path) -> bool:
-    try:
-        data.reopen(folder)
     except NotFoundError:
         return False
     return True
@@ -446,21 +377,3 @@ def _exported(settings: Settings, folder: Path, task: str, name: str) -> Path:
 def _export(settings: Settings, folder: Path, task: str, path: Path, tell: Tell | None) -> int:
     ticket = work.start(task, Ticket(folder, "export"), {"file": str(path)}, limits=_limits(settings), tied=True)
     return int(_stay(ticket, tell)["rows"])
-
-
-def _touched(folder: Path) -> float:
-    return max(path.stat().st_mtime for path in (folder, folder / "work", folder / "inspection.json") if path.exists())
-
-
-def _refused(error: OSError, folder: Path) -> StoreError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(
-            "The disk is full; the file was not taken in.",
-            where=str(folder.parent),
-            next_step="Free some space on the disk and add the file again.",
-        )
-    return StoreError(
-        f"The file could not be saved: {error.strerror or error}.",
-        where=str(folder.parent),
-        next_step="Check the folder's permissions, or choose another with --home.",
-    )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from studio import data, datasets, work
+from studio import data, datasets, shelf, work
 from studio.data import Fix, Reading, SplitPlan
 from studio.errors import DataError, NotFoundError, StoreError
 from studio.origins import FromFile, FromHub, FromText, Portion
@@ -342,9 +342,9 @@ def test_what_nobody_came_back_to_is_swept_and_a_split_data_set_never(settings, 
     old_id, _ = datasets.stage(settings, csv(), "good.csv", ANN)
     # A data set of an earlier version carries no note of whose it is, only the store knows.
     (settings.datasets / "data-earlier").mkdir()
-    soon, late = time.time() + datasets.KEEP_SECONDS - 60, time.time() + datasets.KEEP_SECONDS + 60
-    assert datasets.sweep(settings, now=soon) == 0
-    assert datasets.sweep(settings, now=late) == 1
+    soon, late = time.time() + shelf.KEEP_SECONDS - 60, time.time() + shelf.KEEP_SECONDS + 60
+    assert shelf.sweep(settings, now=soon) == 0
+    assert shelf.sweep(settings, now=late) == 1
     assert old_id not in folders(settings)
     assert {settled_id, "data-earlier"} <= set(folders(settings))
 
@@ -355,8 +355,8 @@ def test_what_was_refused_is_swept_soon(settings, csv, tmp_path):
     refused_id = datasets.begin_stage(settings, tmp_path / "empty.csv", "empty.csv", ANN)
     assert isinstance(ended(settings, refused_id), Failed)
     (settings.datasets / "hub-left").mkdir()
-    assert datasets.sweep(settings) == 0
-    assert datasets.sweep(settings, now=time.time() + 3700) == 2
+    assert shelf.sweep(settings) == 0
+    assert shelf.sweep(settings, now=time.time() + 3700) == 2
     assert folders(settings) == [good_id]
 
 

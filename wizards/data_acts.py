@@ -13,7 +13,7 @@ from typing import Final
 from studio import data, datasets, fitting
 from studio.data import Fix, Inspection, Reading, SplitPlan, desk
 from studio.data.staging import fixes
-from studio.errors import DataError
+from studio.errors import DataError, NotFoundError
 from studio.recipe import FIELDS
 from studio.work import Working
 from wizards import data_bringing, forms
@@ -46,6 +46,8 @@ def edited(ctx: Context, visit: Visit, said: Said) -> Draft:
         return mapped(ctx, visit, part, said.value)
     if name == "kind":
         return _kind(ctx, visit, said.value)
+    if name == "header":
+        return _fixed(ctx, visit, (Fix("header", said.value),))
     view = View.from_text(visit.draft.view)
     match name:
         case "search":
@@ -204,17 +206,22 @@ def _fixed(ctx: Context, visit: Visit, wanted: tuple[Fix, ...]) -> Draft:
     reading = datasets.reading_of(ctx.settings, visit.draft.dataset, visit.owner)
     for fix in wanted:
         reading = fixes.fixed(reading, fix)
-    _read_again(ctx, visit, reading)
-    return visit.draft
+    return _reread(ctx, visit, reading, wanted)
 
 
 def _undo(ctx: Context, visit: Visit, value: str) -> Draft:
     """Take back as many of the last repairs as ``value`` says."""
-    reading = datasets.reading_of(ctx.settings, visit.draft.dataset, visit.owner)
+    before = reading = datasets.reading_of(ctx.settings, visit.draft.dataset, visit.owner)
     for _ in range(min(len(reading.fixes), int(value) if value.isdecimal() else 1)):
         reading = fixes.undone(reading)
+    return _reread(ctx, visit, reading, before.fixes[len(reading.fixes) :])
+
+
+def _reread(ctx: Context, visit: Visit, reading: Reading, changed: tuple[Fix, ...]) -> Draft:
+    """Begin to read the file anew; what was chosen about columns that are others now is forgotten."""
     _read_again(ctx, visit, reading)
-    return visit.draft
+    others = any(fix.id in fixes.OTHER_COLUMNS for fix in changed)
+    return replace(visit.draft, mapping=()) if others else visit.draft
 
 
 # --- dividing ----------------------------------------------------------------------------------------------------------------
@@ -255,7 +262,13 @@ def _split(ctx: Context, visit: Visit, _: str) -> Draft:
 
 
 def _stop(ctx: Context, visit: Visit, _: str) -> Draft:
+    """End the work. Where there is nothing from before, back to the beginning, which then says so."""
     datasets.cancel(ctx.settings, visit.draft.dataset, visit.owner)
+    try:
+        datasets.find(ctx.settings, visit.draft.dataset, visit.owner)
+    except NotFoundError:
+        begun = data_bringing.with_dataset(visit.draft, "")
+        return replace(begun, view=View(way="stopped").to_text())
     return visit.draft
 
 

@@ -18,7 +18,7 @@ from studio.data import Inspection, SplitPlan, desk
 from studio.errors import DataError, NotFoundError, StudioError
 from studio.recipe import FIELDS
 from studio.store import DatasetRow
-from studio.work import Cancelled, Done, Failed, Working
+from studio.work import Done, Failed, Working
 from wizards.desk.screen import Screen, Seen
 from wizards.desk.view import View
 from wizards.desk.words import different
@@ -59,7 +59,7 @@ def _staged(ctx: Context, visit: Visit, base: Screen) -> Screen:
         at = datasets.state(ctx.settings, staged_id, owner)
     except NotFoundError:
         # An old address of an upload that was never split, or one that was stopped: begin again.
-        return _start(ctx, visit, replace(base, id=""))
+        return _start(ctx, visit, replace(base, id="", gone=True))
     if isinstance(at, Done) and at.task in ("split", "mix"):
         dataset = datasets.settled(ctx.settings, ctx.store, staged_id, owner)
         return _tab(ctx, visit, replace(base, inspection=dataset.inspection, dataset=dataset, plan=dataset.plan))
@@ -69,7 +69,9 @@ def _staged(ctx: Context, visit: Visit, base: Screen) -> Screen:
     try:
         inspection = datasets.find(ctx.settings, staged_id, owner)
     except NotFoundError:
-        return now if now.work is not None else _start(ctx, visit, _ended(now, stopped=isinstance(at, Cancelled)))
+        if now.work is None:
+            return _start(ctx, visit, replace(now, gone=now.problem is None))
+        return replace(now, first=datasets.first_rows(ctx.settings, staged_id, owner))
     groupable = data.groupable(inspection)
     return _tab(
         ctx,
@@ -82,12 +84,6 @@ def _staged(ctx: Context, visit: Visit, base: Screen) -> Screen:
             chosen_columns=visit.draft.mapping,
         ),
     )
-
-
-def _ended(now: Screen, *, stopped: bool) -> Screen:
-    if stopped and now.problem is None:
-        return replace(now, problem=DataError("Stopped. Nothing of the file was kept."))
-    return now
 
 
 def _work(at: Working, name: str) -> Work:

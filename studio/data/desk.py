@@ -19,6 +19,7 @@ from studio.data.findings.conditions import NEAR, condition
 from studio.data.staging.stage import STAGE, rows_of
 from studio.data.types import Inspection, Message, messages_from
 from studio.errors import NotFoundError
+from studio.histograms import BARS, Bar, bars, step_for
 
 Show = Literal["all", "usable", "aside"]
 
@@ -26,8 +27,7 @@ Show = Literal["all", "usable", "aside"]
 PAGE: Final = 25
 CELL: Final = 1_200
 WHOLE: Final = 100_000
-#: Bars of a histogram, and rows of a list of labels or clusters.
-BARS: Final = 24
+#: Rows of a list of labels or clusters.
 MOST: Final = 12
 
 # Answers longer than this are no labels.
@@ -105,15 +105,6 @@ class Whole:
     detail: str
     texts: tuple[tuple[str, Cell], ...]
     messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Rows whose length is from ``low`` to ``high`` characters; the last bar of a histogram takes all that is longer."""
-
-    low: int
-    high: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,30 +301,15 @@ def _line(row_id: int, line: int, reason: str | None, detail: str | None, *texts
 
 
 def _bars(connection: duckdb.DuckDBPyConnection, rows: str, column: str, p95: int, longest: int) -> tuple[Bar, ...]:
-    """A histogram with steps that people can read; half as much again as the 95th percentile, the rest in one last bar."""
+    """The lengths in one column of usable rows."""
     if longest <= 0:
         return ()
-    step = _step(min(longest, max(1, p95 * 3 // 2)))
-    found = dict(
-        connection.execute(
-            f"""SELECT least(greatest({column} - 1, 0) // {step}, {BARS})::INTEGER AS bar, count(*) FROM {rows}
-            WHERE reason IS NULL AND {column} IS NOT NULL GROUP BY bar"""
-        ).fetchall()
-    )
-    last = max(found, default=0)
-    return tuple(
-        Bar(bar * step + 1, longest if bar == last else (bar + 1) * step, found.get(bar, 0)) for bar in range(last + 1)
-    )
-
-
-def _step(reach: int) -> int:
-    """1, 2 or 5 times a power of ten, so that at most ``BARS`` steps reach that far."""
-    size = 1
-    while True:
-        for factor in (1, 2, 5):
-            if size * factor * BARS >= reach:
-                return size * factor
-        size *= 10
+    step = step_for(p95, longest)
+    found = connection.execute(
+        f"""SELECT least(greatest({column} - 1, 0) // {step}, {BARS})::INTEGER AS bar, count(*) FROM {rows}
+        WHERE reason IS NULL AND {column} IS NOT NULL GROUP BY bar"""
+    ).fetchall()
+    return bars(dict(found), step, longest)
 
 
 def _copies(connection: duckdb.DuckDBPyConnection, rows: str) -> tuple[int, tuple[Cluster, ...]]:

@@ -15,11 +15,10 @@ from studio.models.rendering import CannotRender, NoTokenizer, Rendering, Token
 from studio.tokens.facts import with_tokens
 from studio.tokens.findings import findings
 from studio.tokens.profiles import known, profile
-from studio.tokens.values import Bar, Refusal, TokenProfile
+from studio.tokens.values import Refusal, TokenProfile
 from studio.tokens.views import View, views, warm_up
 
 __all__ = [
-    "Bar",
     "CannotRender",
     "NoTokenizer",
     "Refusal",

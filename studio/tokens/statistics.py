@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 
 from studio.data.types import SHOWN_LINES
+from studio.histograms import BARS, Bar, bars, step_for
 from studio.models import Model
 from studio.tokens.counts import Counts, Ints, Refused
-from studio.tokens.values import Bar, Measured, Refusal, TokenProfile
+from studio.tokens.values import Measured, Refusal, TokenProfile
 
-#: Bars of the histogram, and how many row ids are handed on for a repair.
-BARS: Final = 24
+#: How many row ids are handed on for a repair.
 MOST_ROWS: Final = 50_000
 
 
@@ -62,7 +62,7 @@ def profile_of(
         bare_lines=_first(counts.lines[bare]),
         bare_row_ids=_ids(counts.row_ids[bare]),
         refusals=tuple(_refusals(counts.refused)),
-        bars=tuple(_bars(tokens, p95)),
+        bars=_bars(tokens, p95),
         note=_note(model, measured, int(rows), rows_all),
     )
 
@@ -95,26 +95,13 @@ def _refusals(refused: tuple[Refused, ...]) -> Iterator[Refusal]:
         yield Refusal(code, members[0].what, next_step, len({one.row_id for one in members}), lines, row_ids)
 
 
-def _bars(tokens: Ints, p95: int) -> Iterator[Bar]:
-    """A histogram with steps that people can read; half as much again as the 95th percentile, the rest in one last bar."""
+def _bars(tokens: Ints, p95: int) -> tuple[Bar, ...]:
     if not tokens.size:
-        return
+        return ()
     longest = int(tokens.max())
-    step = _step(min(longest, max(1, p95 * 3 // 2)))
+    step = step_for(p95, longest)
     places = np.minimum(np.maximum(tokens - 1, 0) // step, BARS)
-    found = np.bincount(places.astype(np.int64))
-    for place, count in enumerate(found.tolist()):
-        yield Bar(place * step + 1, longest if place == len(found) - 1 else (place + 1) * step, int(count))
-
-
-def _step(reach: int) -> int:
-    """1, 2 or 5 times a power of ten, so that at most ``BARS`` steps reach that far."""
-    size = 1
-    while True:
-        for factor in (1, 2, 5):
-            if size * factor * BARS >= reach:
-                return size * factor
-        size *= 10
+    return bars(dict(enumerate(np.bincount(places.astype(np.int64)).tolist())), step, longest)
 
 
 def _note(model: Model, measured: Measured, rows: int, rows_all: int) -> str:

@@ -9,16 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
+from studio.histograms import Bar
+
 Measured = Literal["every row", "sample", "estimate"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """How many examples have from ``low`` to ``high`` tokens; the last bar takes all that is longer."""
-
-    low: int
-    high: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)

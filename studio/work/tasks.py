@@ -7,6 +7,7 @@ by the task that needs them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -26,6 +27,10 @@ PASTED: Final = "pasted.txt"
 PROVENANCE: Final = "provenance.json"
 #: The environment variable in which a Hub token travels, for one fetch.
 TOKEN: Final = "STUDIO_HUB_TOKEN"  # noqa: S105 - the name of a variable
+#: The first rows of a large file, shown while all of them are still being checked. Gone when the reading is complete.
+FIRST_ROWS: Final = "first_rows.json"
+#: A smaller file is read before anybody could look at its first rows.
+FIRST_LOOK_BYTES: Final = 4_000_000
 _BLOCK: Final = 8 * 1024 * 1024
 
 Task = Callable[[Path, Mapping[str, Any], Watch], dict[str, Any]]
@@ -41,6 +46,8 @@ def inspect(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, A
     new = _emptied(folder)
     before = _stamp(source, asked["name"])
     reading = Reading.from_dict(asked["reading"])
+    if before[0] >= FIRST_LOOK_BYTES and not any(folder.glob("inspection.json")):
+        _look_first(source, asked["name"], reading, folder)
     found = data.inspect(source, asked["name"], new, reading=reading, watch=watch)
     if _stamp(source, asked["name"]) != before:
         raise _changed("while it was read", asked["name"])
@@ -49,6 +56,13 @@ def inspect(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, A
     files.write_json(new / READING, asdict(reading))
     files.complete(folder)
     return {"rows": found.rows_total, "usable": found.rows_usable}
+
+
+def _look_first(source: Path, name: str, reading: Reading, folder: Path) -> None:
+    """Say what the start of the file shows, if it can be read by itself."""
+    # What is wrong with the file, if anything is, the reading of all of it says better.
+    with contextlib.suppress(DataError):
+        files.write_json(folder / FIRST_ROWS, asdict(data.peek(source, name, reading)))
 
 
 def split(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any]:

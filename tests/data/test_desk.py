@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 
 from studio import data
-from studio.data.desk import BARS, CELL, PAGE, Look, figures, next_usable, page, row_at, whole
+from studio.data.desk import CELL, PAGE, Look, figures, next_usable, page, row_at, whole
 from studio.errors import NotFoundError
+from studio.histograms import BARS
 
 
 def csv(rows, header="prompt,completion"):

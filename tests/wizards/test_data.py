@@ -322,10 +322,51 @@ def test_work_is_shown_with_a_way_to_stop_and_stopping_leads_back(ctx, visit, wa
     assert "Stop" in made
     assert "data-tick" in made
     assert "Reading big.csv" in str(page.top(now))
+    staged_id = walk.draft.dataset
     walk.press("stop")
     assert walk.now.empty
+    assert walk.draft.dataset == ""
+    assert "Stopped. Nothing of the file was kept." in str(bring.start(walk.now))
     with pytest.raises(NotFoundError):
-        datasets.find(ctx.settings, walk.draft.dataset, "ann")
+        datasets.find(ctx.settings, staged_id, "ann")
+    # Whoever still has the old address is told why nothing is there.
+    walk.draft = replace(walk.draft, dataset=staged_id, view="")
+    assert "not here any more" in str(bring.start(walk.now))
+
+
+def test_the_first_rows_of_a_large_file_are_shown_while_it_is_read(ctx, visit, walk, csv, monkeypatch):
+    monkeypatch.setattr(data_bringing, "_PATIENCE", 0.0)
+    rows = [(f"What is number {i}? {'Words. ' * 30}", f"It is {i}.", "en") for i in range(20_000)]
+    walk.draft = data_bringing.uploaded(ctx, visit(walk.draft), str(csv(rows, header=("prompt", "completion", "language"))))
+    end = time.monotonic() + 60
+    while (now := walk.now).first is None:
+        assert now.work is not None, "it was read to the end before anybody could look"
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    made = str(page.tabs(now))
+    assert "What is number 19?" in made
+    assert "What is number 20?" not in made
+    assert "prompt is “prompt”" in made
+    assert page.drawn(now) != page.drawn(replace(now, first=None)), "the heartbeat draws them"
+    walk.settle()
+    assert walk.now.first is None
+    assert walk.now.inspection.rows_total == 20_000
+    assert not list(ctx.settings.datasets.glob("*/first_rows.json"))
+
+
+def test_the_first_line_is_what_the_person_says_it_is(walk, csv):
+    walk.upload(csv([("Bye", "So long"), *many()], header=("Hi", "Hello")))
+    assert "names the columns" in walk.above
+    walk.edit("part:prompt", "Hi")
+    walk.edit("header", "data")
+    assert (walk.now.inspection.header, walk.now.inspection.rows_total) == (False, 42)
+    assert walk.draft.mapping == (), "a column that is gone plays no part"
+    assert "columns without names" in walk.above
+    walk.edit("part:prompt", "Column 1").edit("part:completion", "Column 2")
+    assert "Split and continue" in walk.above
+    walk.press("undo", "1")
+    assert (walk.now.inspection.header, walk.now.inspection.rows_total) == (True, 41)
+    assert walk.draft.mapping == ()
 
 
 def test_a_large_split_goes_on_by_itself_once_it_is_done(walk, csv):

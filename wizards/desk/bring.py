@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from studio.data import RefusedFile
-from studio.errors import StudioError
 from studio.samples import Sample
 from studio.store import DatasetRow
 from wizards import forms, widgets
@@ -45,14 +43,22 @@ def note(now: Screen) -> Html:
 
 def start(now: Screen) -> Html:
     """Everything under the drop zone while there is no data yet."""
-    return widgets.join((_refused(now.problem), _ways(now), _samples(now.samples), _earlier(now), _fits()))
+    return widgets.join((_told(now), _ways(now), _samples(now.samples), _earlier(now), _fits()))
 
 
-def _refused(problem: StudioError | None) -> Html | None:
-    if problem is None:
-        return None
-    quiet = not isinstance(problem, RefusedFile) and not problem.next_step
-    return widgets.notice(problem.what, where=problem.where, next_step=problem.next_step, state="quiet" if quiet else "bad")
+def _told(now: Screen) -> Html | None:
+    """Why there is nothing here, when somebody may wonder."""
+    if now.problem is not None:
+        return widgets.problem(now.problem)
+    if now.view.way == "stopped":
+        return widgets.notice("Stopped. Nothing of the file was kept.", next_step="Add it again when you like.", state="quiet")
+    if now.gone:
+        return widgets.notice(
+            "The file of this address is not here any more.",
+            next_step="It was stopped, or added long ago and never divided. Add it again.",
+            state="quiet",
+        )
+    return None
 
 
 def _ways(now: Screen) -> Html:

@@ -6,6 +6,7 @@ Guarantees: pure; every number counts every usable row; each label and each clus
 from __future__ import annotations
 
 from studio.data import Inspection, Lengths, desk
+from studio.histograms import Bar
 from wizards import bars, widgets
 from wizards.desk.screen import Screen
 from wizards.desk.words import clip, counted, head
@@ -32,7 +33,7 @@ def tab(now: Screen) -> Html:
     )
 
 
-def _lengths(name: str, steps: tuple[desk.Bar, ...], lengths: Lengths, keep: str) -> Html:
+def _lengths(name: str, steps: tuple[Bar, ...], lengths: Lengths, keep: str) -> Html:
     said = f"Half have at most {lengths.p50:,} characters, 95 in 100 at most {lengths.p95:,}; the longest has {lengths.max:,}."
     picture = bars.histogram([(bar.low, bar.high, bar.count) for bar in steps], unit="characters", said=said, keep=keep)
     return tag("section", tag("h3", name), picture or tag("p", "No text.", cls="tf-remark"), cls="tf-sheet")

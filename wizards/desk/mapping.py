@@ -5,6 +5,7 @@ Guarantees: pure; what was only guessed is said to be a guess, and says so until
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from studio.data import Example, Inspection, Shape
@@ -18,6 +19,7 @@ _TRAINING: Final = {
     "DPO": "Preference training (DPO)",
     "RL": "Reinforcement learning (RL)",
 }
+_FIRST_LINE: Final = (("names", "names the columns"), ("data", "is the first row already"))
 #: Turns of the example on the card, and characters of each.
 _TURNS: Final = 4
 _LONGEST: Final = 320
@@ -35,7 +37,7 @@ def card(now: Screen) -> Html | None:
             widgets.more("Choose otherwise", *_choosing(now, inspection), keep="data-mapping") if now.dataset is None else None
         )
         return widgets.join((line, _other_training(now), _example(inspection.example), other))
-    state, why = _state(shape)
+    state, why = _state(inspection)
     return widgets.join(
         (
             widgets.sheet(
@@ -50,16 +52,34 @@ def card(now: Screen) -> Html | None:
     )
 
 
-def _state(shape: Shape | None) -> tuple[Html, str]:
+def _state(inspection: Inspection) -> tuple[Html, str]:
+    shape = inspection.shape
     if shape is None:
-        return widgets.pill("Please choose", "warn"), "The names of your columns do not tell which is which."
+        return widgets.pill("Please choose", "warn"), _unknown(inspection)
     if shape.exact:
         return widgets.pill("Chosen by you", "good"), "You can still choose otherwise; every row is then checked again."
     return widgets.pill("Please confirm", "warn"), shape.why
 
 
+def _unknown(inspection: Inspection) -> str:
+    if inspection.header is False:
+        return "Your columns have no names, because the first line is read as the first row."
+    return "The names of your columns do not tell which is which."
+
+
+def _first_line(inspection: Inspection) -> Html | None:
+    """What the first line of a table is; nothing for a file that has no such line."""
+    if inspection.header is None:
+        return None
+    return forms.field(
+        "The first line",
+        forms.choice("tf-map-header", _FIRST_LINE, "names" if inspection.header else "data", data_field="header"),
+        ident="tf-map-header",
+    )
+
+
 def _choosing(now: Screen, inspection: Inspection) -> tuple[Html, ...]:
-    """The fields: the form, then one column for each of its parts."""
+    """The fields: what the file holds, then one column for each part of that form."""
     shape = inspection.shape
     known = dict(shape.columns if shape is not None else ()) | dict(now.chosen_columns)
     kind = known.pop("kind", "") or (shape.kind if shape is not None else "prompt_completion")
@@ -69,31 +89,26 @@ def _choosing(now: Screen, inspection: Inspection) -> tuple[Html, ...]:
         forms.choice("tf-map-kind", tuple(KINDS.items()), kind, data_field="kind"),
         ident="tf-map-kind",
     )
-    columns = inspection.columns
-    must = (
-        forms.field(
-            PARTS.get(part, part),
-            forms.column(f"tf-map-{part}", columns, known.get(part, ""), sends=f"part:{part}"),
-            ident=f"tf-map-{part}",
-        )
-        for part in needed
-    )
-    may = [
-        forms.field(
-            f"{PARTS.get(part, part)}, if there is one",
-            forms.column(f"tf-map-{part}", columns, known.get(part, ""), optional=True, sends=f"part:{part}"),
-            ident=f"tf-map-{part}",
-        )
-        for part in optional
-        if part not in needed
-    ]
+    must = (_part(part, known.get(part, ""), inspection.columns) for part in needed)
+    may = [_part(part, known.get(part, ""), inspection.columns, optional=True) for part in optional if part not in needed]
     why = (
         tag("p", tag("strong", _TRAINING[shape.training]), " fits. ", shape.method_why or "", cls="tf-remark")
         if shape is not None
         else None
     )
     more = widgets.more("More columns", tag("div", *may, cls="tf-fields"), keep="data-parts") if may else None
-    return tuple(each for each in (tag("div", form, *must, cls="tf-fields"), more, why) if each is not None)
+    whole = tag("div", form, _first_line(inspection), cls="tf-fields tf-fields-whole")
+    return tuple(each for each in (whole, tag("div", *must, cls="tf-fields"), more, why) if each is not None)
+
+
+def _part(part: str, column: str, columns: Sequence[str], *, optional: bool = False) -> Html:
+    """The field that says which column plays this part."""
+    words, ident = PARTS.get(part, part), f"tf-map-{part}"
+    return forms.field(
+        f"{words}, if there is one" if optional else words,
+        forms.column(ident, columns, column, optional=optional, sends=f"part:{part}"),
+        ident=ident,
+    )
 
 
 def _other_training(now: Screen) -> Html | None:

@@ -38,7 +38,8 @@ def drawn(now: Screen) -> str:
     stamp = "" if now.inspection is None else f"{now.inspection.fixes}{now.inspection.rows_usable}{now.inspection.shape}"
     counting = None if now.seen is None else (now.seen.counting, now.seen.loading)
     task = "" if now.work is None else now.work.task
-    return f"{now.id}:{task}:{crc32(stamp.encode())}:{counting}:{now.dataset is not None}:{now.problem}"
+    there = f"{now.first is not None}:{now.dataset is not None}"
+    return f"{now.id}:{task}:{crc32(stamp.encode())}:{counting}:{there}:{now.problem}"
 
 
 def arrived(now: Screen, seen: str) -> bool:
@@ -127,7 +128,7 @@ def tabs(now: Screen) -> Html | str:
     """The desk: one tab is drawn, the others wait until they are asked for."""
     inspection = now.inspection
     if inspection is None:
-        return ""
+        return "" if now.first is None else rows.first_look(now.first)
     order: tuple[Tab, ...] = TABS
     count = len(inspection.findings)
     heads = (

@@ -6,16 +6,20 @@ text of the file is shown as text, in its own direction.
 
 from __future__ import annotations
 
-from studio.data import Inspection, desk
+from collections.abc import Sequence
+
+from studio.data import Inspection, Preview, desk
 from wizards import forms, widgets
 from wizards.desk.findings import TITLES, reason
 from wizards.desk.screen import Screen
 from wizards.desk.view import LONGEST_SEARCH, View
-from wizards.desk.words import clip, counted, head
+from wizards.desk.words import KINDS, clip, counted, head, pairs
 from wizards.widgets import Html, tag
 
 #: Columns of the file that are shown beside the parts of its form; the rest is on the row's own page.
 _EXTRAS = 3
+#: A table with more columns is not taken apart on a narrow screen.
+_STACKED = 6
 #: Characters and lines of a cell before it folds.
 _FOLD = 280
 _FOLD_LINES = 5
@@ -92,14 +96,18 @@ def _table(page: desk.Page, inspection: Inspection) -> Html:
     body = (_row(line, shown, names, page.columns) for line in page.lines)
     said = f"Rows {page.lines[0].line:,} to {page.lines[-1].line:,} by line"
     whole = tag("table", tag("caption", said), tag("thead", heads), tag("tbody", *body))
-    hidden = len(extras) - _EXTRAS
-    note = (
-        tag("p", f"{hidden:,} more columns are shown with the row itself: press its line number.", cls="tf-remark")
-        if hidden > 0
-        else None
-    )
+    note = tag("p", _hidden(len(extras) - _EXTRAS, inspection), cls="tf-remark tf-under") if len(extras) > _EXTRAS else None
     framed = tag("div", whole, cls="tf-table tf-rows", tabindex="0", role="region", aria_label=said)
     return widgets.join((framed, note))
+
+
+def _hidden(count: int, inspection: Inspection) -> str:
+    """Where the columns are that the table has no room for."""
+    more = "1 more column is" if count == 1 else f"{count:,} more columns are"
+    used = len(inspection.shape.columns) if inspection.shape is not None else 0
+    left = len(inspection.columns) - used - len(inspection.extras)
+    rest = f" The last {left:,} columns of the file are not kept: they play no part." if left > 0 else ""
+    return f"{more} shown with the row itself: press its line number.{rest}"
 
 
 def _row(line: desk.Line, shown: list[int], names: list[str], columns: tuple[str, ...]) -> Html:
@@ -187,18 +195,56 @@ def _as_in_file(inspection: Inspection) -> Html:
         return widgets.empty(
             "No rows", "The file holds a heading but nothing under it, or nothing that could be read as a row."
         )
-    body = [
-        [_cell(desk.Cell(cell, len(cell)), f"{at}-{place}") for place, cell in enumerate(row)]
-        for at, row in enumerate(inspection.preview)
-    ]
-    shown = (
-        ("The only row, as it stands in the file." if len(body) == 1 else f"All {len(body):,} rows, as they stand in the file.")
-        if len(body) == inspection.rows_total
-        else f"The first {len(body):,} of {counted(inspection.rows_total)}, as they stand in the file."
+    count = len(inspection.preview)
+    said = (
+        ("The only row, as it stands in the file." if count == 1 else f"All {count:,} rows, as they stand in the file.")
+        if count == inspection.rows_total
+        else f"The first {count:,} of {counted(inspection.rows_total)}, as they stand in the file."
     )
+    return _plain_table(inspection.preview_columns, inspection.preview, said, len(inspection.columns))
+
+
+def first_look(first: Preview) -> Html:
+    """What the start of a file shows while all of it is still being checked."""
+    shape = first.shape
+    seems = (
+        "Which column is what, you will be asked when every row is checked."
+        if shape is None
+        else f"It seems to hold {KINDS[shape.kind][:1].lower()}{KINDS[shape.kind][1:]}: {pairs(shape)}."
+    )
+    said = f"The first {counted(len(first.rows))}, as they stand in the file."
+    return tag(
+        "section",
+        tag("h2", "A first look"),
+        tag("p", f"Only the start of the file was looked at. {seems}", cls="tf-remark"),
+        _plain_table(first.preview_columns, first.rows, said, len(first.columns)),
+        cls="tf-desk tf-first",
+        aria_label="A first look",
+    )
+
+
+def _plain_table(names: Sequence[str], rows: Sequence[Sequence[str]], said: str, columns: int) -> Html:
+    """Rows as they stand in the file under the names of their columns; ``columns`` is how many the file has."""
+    head = tag("tr", *(tag("th", name, scope="col") for name in names))
+    body = (
+        tag(
+            "tr",
+            *(
+                tag("td", _cell(desk.Cell(cell, len(cell)), f"{at}-{place}"), data_label=name)
+                for place, (name, cell) in enumerate(zip(names, row, strict=True))
+            ),
+        )
+        for at, row in enumerate(rows)
+    )
+    whole = tag("table", tag("caption", said), tag("thead", head), tag("tbody", *body))
+    # Many columns, one below the other on a phone, would be a page without an end: those scroll sideways in their frame.
+    kind = "tf-rows" if len(names) <= _STACKED else "tf-cells"
+    hidden = columns - len(names)
+    note = f"The file has {columns:,} columns; the first {len(names):,} are shown." if hidden > 0 else ""
     return widgets.join(
         (
-            tag("p", shown, cls="tf-remark tf-told"),
-            widgets.table(inspection.preview_columns, body, caption=shown, cls="tf-rows"),
+            tag("p", said, cls="tf-remark tf-told"),
+            tag("div", whole, cls=f"tf-table {kind}", tabindex="0", role="region", aria_label=said),
+            tag("p", note, cls="tf-remark tf-under") if note else None,
         )
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from studio.data import Dataset, Inspection, SplitPlan, desk
+from studio.data import Dataset, Inspection, Preview, SplitPlan, desk
 from studio.errors import StudioError
 from studio.models import Model
 from studio.models.rendering import Rendering
@@ -45,9 +45,11 @@ class Seen:
 class Screen:
     """Nothing yet, a file being read, a checked file, or a file that is split. ``dataset`` implies ``inspection``.
 
-    ``work`` may stand beside ``inspection``: then the same file is being read again. ``page``, ``figures`` and ``seen`` are
+    ``work`` may stand beside ``inspection``: then the same file is being read again. ``first`` is what the start of a large
+    file shows while it is read for the first time. ``page``, ``figures`` and ``seen`` are
     there when their tab is open. ``paths`` says that files of this computer may be named; ``groupable`` are the columns that a
     split can keep together, share out or sort by; ``listed`` are the rows of findings that only the model knows of.
+    ``gone``: the address names a file that is not here any more.
     """
 
     id: str = ""
@@ -55,6 +57,7 @@ class Screen:
     work: Work | None = None
     problem: StudioError | None = None
     inspection: Inspection | None = None
+    first: Preview | None = None
     dataset: Dataset | None = None
     plan: SplitPlan | None = None
     groupable: tuple[str, ...] = ()
@@ -68,6 +71,7 @@ class Screen:
     limit_bytes: int = 0
     place: str = ""
     paths: bool = False
+    gone: bool = False
 
     @property
     def empty(self) -> bool:

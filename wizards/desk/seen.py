@@ -77,8 +77,8 @@ def _statistics(seen: Seen) -> Html | None:
     if profile is None:
         return None
     numbers = (
-        ("A usual row", f"{profile.p50:,}", "tokens; half of the rows are longer"),
-        ("A long row", f"{profile.p95:,}", "tokens; one row in twenty is longer"),
+        ("A usual row", f"{profile.p50:,}", "tokens; half of the rows have no more"),
+        ("A long row", f"{profile.p95:,}", "tokens; 95 rows in 100 have no more"),
         ("The longest", f"{profile.max:,}", f"tokens; {_fits(profile)}"),
         ("Learned", f"{100 * profile.share_trained:.0f} %", f"of {profile.total:,} tokens in all"),
     )

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 from studio.data import desk
 
 Tab = Literal["rows", "findings", "seen", "figures", "card"]
-Way = Literal["", "paste", "hub", "path", "mix"]
+Way = Literal["", "paste", "hub", "path", "mix", "stopped"]
 
 #: The tabs in the order in which they stand.
 TABS: Final[tuple[Tab, ...]] = get_args(Tab)
@@ -30,7 +30,9 @@ _NUMBERS: Final = frozenset(("page", "row"))
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """``way`` is the way of bringing data that stands open, ``row`` the row that the model's view shows (0 for the first).
+    """``way`` is the way of bringing data that stands open, ``stopped`` when the last one was stopped.
+
+    ``row`` is the row that the model's view shows (0 for the first).
 
     ``shares`` is the name of a plan or three numbers with slashes; ``group``, ``stratify`` and ``order`` name a column by its
     place in ``groupable`` (or ``order`` is ``length``).

@@ -87,13 +87,16 @@ def head(column: str, inspection: Inspection) -> str:
     """What a column of the stage is called; another column of the file keeps its own name."""
     if column[:1] == "x" and column[1:].isdecimal() and int(column[1:]) < len(inspection.extras):
         return inspection.extras[int(column[1:])]
+    if column == "completion" and inspection.shape is not None and inspection.shape.kind.startswith("preference"):
+        return "The better answer"
     return HEADS.get(column, column)
 
 
 def summary(inspection: Inspection) -> str:
     """The whole file in one sentence."""
     if inspection.shape is None and inspection.rows_total:
-        return f"{counted(inspection.rows_total)}, and columns whose names say nothing to the studio."
+        columns = "columns without names" if inspection.header is False else "columns whose names say nothing to the studio"
+        return f"{counted(inspection.rows_total)}, and {columns}."
     if inspection.rows_total == 1 and inspection.rows_usable == 1:
         return "1 row, and it can be used."
     if not inspection.rows_total:

@@ -7,8 +7,10 @@ is a guess, which the full reading may correct.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
 from studio.data.db import connect
 from studio.data.intake import inspect
@@ -36,6 +38,18 @@ class Preview:
     rows: tuple[tuple[str, ...], ...]
     shape: Shape | None
     complete: bool
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """The preview that ``asdict`` wrote."""
+        fields: dict[str, Any] = {
+            **value,
+            "columns": tuple(value["columns"]),
+            "preview_columns": tuple(value["preview_columns"]),
+            "rows": tuple(tuple(row) for row in value["rows"]),
+            "shape": Shape.from_dict(value["shape"]) if value["shape"] else None,
+        }
+        return cls(**fields)
 
 
 def peek(path: Path, name: str, reading: Reading | None = None) -> Preview:

@@ -91,15 +91,16 @@ _WORDS: Final[dict[str, _Words]] = {
     "key": _Words('Take the list "{}"', 'The rows were taken from the list "{}".'),
 }
 _COPIES: Final = ("duplicates", "near_duplicates")
-#: Fixes of how the file is opened: the last word counts. With other columns, those that were chosen are gone.
+#: Fixes of how the file is opened: the last word counts.
 _OPENING: Final = ("encoding", "header", "key")
-_OTHER_COLUMNS: Final = ("header", "key")
+#: After these the columns are others, and those that a person chose before mean nothing.
+OTHER_COLUMNS: Final = ("header", "key")
 
 
 def fixed(reading: Reading, fix: Fix) -> Reading:
     """The reading with one fix more. Raises ``DataError`` for a fix that is not known or does not make sense."""
     _require_known(fix)
-    if fix.id in _OTHER_COLUMNS:
+    if fix.id in OTHER_COLUMNS:
         reading = replace(reading, mapping=None, kind=None)
     if fix.id in _OPENING:
         return replace(reading, fixes=(*(other for other in reading.fixes if other.id != fix.id), fix))
@@ -108,6 +109,8 @@ def fixed(reading: Reading, fix: Fix) -> Reading:
 
 def undone(reading: Reading) -> Reading:
     """The reading without its last fix."""
+    if reading.fixes and reading.fixes[-1].id in OTHER_COLUMNS:
+        reading = replace(reading, mapping=None, kind=None)
     return replace(reading, fixes=reading.fixes[:-1])
 
 
