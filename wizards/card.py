@@ -16,6 +16,7 @@ from studio.settings import Place, Settings
 from studio.store import Job, JobStatus, RunRow, Store
 from wizards import widgets
 from wizards.draft import Draft
+from wizards.gauges import money
 from wizards.plan import Plan, dataset_of, plan
 from wizards.widgets import Html, State, tag
 
@@ -78,7 +79,8 @@ def planned(place: Place, now: Plan) -> Screen:
     if now.recipe is not None and now.facts is not None:
         lines.append(("model", models.get(now.recipe.model).label, _WHERE[place]))
         lines.extend(_work_lines(now.recipe, now.facts.train_rows))
-        lines.append(("time", about(now.minutes), _PRICE[place]))
+        lines.append(("time", about(now.minutes), ""))
+        lines.append(("price", *_price(place, now)))
     missing = now.missing
     if missing is None:
         return Screen(
@@ -86,12 +88,23 @@ def planned(place: Place, now: Plan) -> Screen:
             tuple(lines),
             "Ready",
             "good",
-            f"{about(now.minutes)}, {_PRICE[place]}",
+            f"{about(now.minutes)}, {_price(place, now)[0]}",
             len(now.changed),
             Act("Start training", "start", phase="Starting the training process"),
         )
     act = Act(missing.words, "go", missing.step, primary=False)
     return Screen("Your run", tuple(lines), "Not ready yet", "quiet", missing.words, len(now.changed), act)
+
+
+def _price(place: Place, now: Plan) -> tuple[str, str]:
+    """What the run may cost, and what limits it."""
+    cost = now.cost
+    if place != "hosted" or cost is None or cost.low_usd is None or cost.high_usd is None:
+        return _PRICE[place], ""
+    budget = now.recipe.budget_usd if now.recipe is not None else None
+    limit = f"stops at {money(budget)}" if budget is not None else "no budget set"
+    low, high = money(cost.low_usd), money(cost.high_usd)
+    return (f"about {high}" if low == high else f"{low} to {high}"), limit
 
 
 def _data_line(now: Plan) -> tuple[str, str]:
@@ -107,10 +120,19 @@ def _rows(rows: int, aside: int) -> str:
 def _work_lines(recipe: Recipe, train_rows: int) -> list[tuple[str, str, str]]:
     steps = recipe.steps(train_rows)
     passes = "1 pass" if recipe.epochs == 1 else f"{recipe.epochs} passes"
+    size, unit = _batch(recipe)
     return [
         ("steps", f"{steps:,}", f"{passes} over your training rows"),
-        ("batch", f"{recipe.batch_size} \u00d7 {steps:,} = {recipe.batch_size * steps:,}", "examples seen"),
+        ("batch", size, unit),
     ]
+
+
+def _batch(recipe: Recipe) -> tuple[str, str]:
+    """What one step learns from."""
+    if any(spec.name == "group_size" for spec in recipe.specs):
+        answers = f"{recipe.group_size} answers each, so {recipe.batch_size * recipe.group_size:,} answers a step"
+        return f"{recipe.batch_size} questions", answers
+    return f"{recipe.batch_size} {'pairs' if recipe.method == 'dpo' else 'examples'}", "in each step"
 
 
 #: What a job's status is called, and its colour.
@@ -135,7 +157,8 @@ def running(place: Place, run: RunRow, job: Job, rows: str) -> Screen:
         ("method", methods.method(run.method).name, ""),
         ("data", rows, ""),
         ("model", models.get(recipe.model).label, _WHERE[place]),
-        ("batch", f"{recipe.batch_size} examples", f"learning rate {recipe.learning_rate:g}"),
+        ("batch", *_batch(recipe)),
+        ("rate", f"{recipe.learning_rate:.3g}", "learning rate"),
         ("price", _PRICE[place], ""),
     )
     brief = f"step {job.done:,} of {job.total:,}" if job.total else run.name

@@ -7,15 +7,19 @@ its field in ``problems``, and a plan that is ``ready`` has neither.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, get_args
 
-from studio import datasets, kept, methods, models, tokens
+from studio import datasets, kept, methods, models, rewards, tokens
 from studio.data import Dataset, Inspection, TrainingType
 from studio.errors import DataError, NotFoundError, SettingError
 from studio.methods import Ending
+from studio.models import Model
 from studio.recipe import (
     DataFacts,
+    Dial,
+    Distillation,
     FieldProblem,
     Recipe,
     Recommendation,
@@ -27,15 +31,26 @@ from studio.recipe import (
     warnings,
     with_field,
 )
+from studio.recipe.cost import Cost, estimate
+from studio.rewards import RewardError
+from studio.rewards.of_data import suggested
 from studio.settings import Settings
 from studio.store import Store
+from wizards import clash
+from wizards.clash import Clash
 from wizards.draft import Draft, StepId
 
-#: What to do with data that this version cannot train on, as the start button says it.
-_UNFIT: Final[Mapping[TrainingType, str]] = {
-    "DPO": "Use the better answers as examples first",
-    "RL": "Add example answers first",
+#: The positions of the dial and the kinds of distillation, as an address says them.
+DIALS: Final[Mapping[str, Dial]] = {each: each for each in get_args(Dial)}
+KINDS: Final[Mapping[str, Distillation]] = {each: each for each in get_args(Distillation)}
+#: What only the person can give, as the start button asks for it.
+_ASKS: Final[Mapping[str, str]] = {
+    "teacher_prompt": "Write the long prompt first",
+    "teacher": "Choose a teacher first",
+    "reward": "Say how answers are scored first",
 }
+#: What is about the data and the goal, and stays when the model or the dial changes.
+OF_THE_GOAL: Final = frozenset({"reward", "distillation", "teacher_prompt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,8 @@ class Missing:
 class Plan:
     """The run as it stands. ``dataset`` and all that hangs on it are ``None`` until there is data.
 
-    ``staged`` says that a file waits to be split.
+    ``staged`` says that a file waits to be split, ``clash`` that the file is of another kind than the goal needs. ``typed`` is
+    what the person changed, in full. ``asks`` names the settings that only the person can give, and has not yet.
     """
 
     method: str
@@ -58,22 +74,34 @@ class Plan:
     staged: bool = False
     dataset: Dataset | None = None
     facts: DataFacts | None = None
+    model: Model | None = None
     recommendation: Recommendation | None = None
     recipe: Recipe | None = None
     problems: tuple[FieldProblem, ...] = ()
     warnings: tuple[FieldProblem, ...] = ()
     changed: tuple[str, ...] = ()
+    typed: Mapping[str, str] = field(default_factory=dict[str, str])
     minutes: float | None = None
+    cost: Cost | None = None
+    clash: Clash | None = None
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What only the person can give, and has not yet."""
+        wanted = self.recommendation.asks if self.recommendation is not None else ()
+        return tuple(name for name in wanted if any(each.field == name for each in self.problems))
 
     @property
     def missing(self) -> Missing | None:
         """The first thing in the way of starting, ``None`` when nothing is."""
         if not self.method:
             return Missing("goal", "Choose your goal first")
+        if self.clash is not None:
+            return Missing("goal", self.clash.words)
         if self.dataset is None:
             return Missing("data", "Split your data first" if self.staged else "Add your data first")
-        if self.facts is not None and self.facts.training != "SL":
-            return Missing("data", _UNFIT[self.facts.training])
+        if self.asks and len(self.asks) == len(self.problems):
+            return Missing("settings", _ASKS.get(self.asks[0], "Fill in what is missing first"))
         if self.problems or self.recipe is None:
             count = max(1, len(self.problems))
             return Missing("settings", f"Correct {count} setting{'s' if count > 1 else ''} first")
@@ -109,9 +137,19 @@ def held(settings: Settings, store: Store, draft: Draft, owner: str) -> Inspecti
 def plan(settings: Settings, store: Store, draft: Draft, owner: str) -> Plan:
     """The plan of this draft. Raises ``DataError`` when the files of its data set are damaged."""
     dataset = dataset_of(settings, store, draft.dataset, owner)
-    if dataset is None or not draft.method:
-        return Plan(draft.method, _because(draft), bool(draft.dataset), dataset)
-    return of_dataset(_in_full(settings, draft, owner), dataset)
+    if dataset is not None and draft.method:
+        return of_dataset(_in_full(settings, draft, owner), dataset, settings.home)
+    file = held(settings, store, draft, owner)
+    training = file.shape.training if file is not None and file.shape is not None else None
+    return Plan(draft.method, _because(draft), bool(draft.dataset), dataset, clash=_clash(draft.method, training))
+
+
+def _clash(method: str, training: TrainingType | None) -> Clash | None:
+    """An old link may name a method that there is none of; that is no contradiction with the data."""
+    try:
+        return clash.of(method, training)
+    except NotFoundError:
+        return None
 
 
 def _in_full(settings: Settings, draft: Draft, owner: str) -> Draft:
@@ -142,37 +180,68 @@ def noted(settings: Settings, draft: Draft, owner: str, name: str, text: str) ->
     return draft.with_change(name, kept.keep(settings, owner, text))
 
 
-def of_dataset(draft: Draft, dataset: Dataset) -> Plan:
-    """Recommend for this data, then apply what the person changed (every text of it in full)."""
+def of_dataset(draft: Draft, dataset: Dataset, home: Path | None = None) -> Plan:
+    """Recommend for this data, then apply what the person changed (every text of it in full).
+
+    ``home`` is where the owner may keep prices of their own.
+    """
     facts = facts_of(dataset)
+    because, typed = _because(draft), dict(draft.changes)
+    found = _clash(draft.method, facts.training)
+    if found is not None:
+        return Plan(draft.method, because, False, dataset, facts, clash=found)
     try:
         model = models.get(draft.model)
         facts = tokens.with_tokens(facts, dataset, model)
-        recommendation = recommend(facts, model, draft.method)
+        recommendation = recommended(facts, model, draft, dataset)
     except (NotFoundError, SettingError) as error:
-        field = "method" if error.where == "method" else "model"
-        words = f"{error.what} {error.next_step}" if field == "method" else str(error)
-        return Plan(draft.method, _because(draft), False, dataset, facts, problems=(FieldProblem(field, words),))
-    recipe, problems = _with_changes(recommendation.recipe, draft)
-    problems += validate(recipe, facts)
+        where = "method" if error.where == "method" else "model"
+        words = f"{error.what} {error.next_step}" if where == "method" else str(error)
+        return Plan(draft.method, because, False, dataset, facts, problems=(FieldProblem(where, words),))
+    recipe, problems = with_changes(recommendation.recipe, typed)
+    problems += tuple(each for each in validate(recipe, facts) if each.field not in {problem.field for problem in problems})
     return Plan(
         draft.method,
-        _because(draft),
+        because,
         False,
         dataset,
         facts,
+        model,
         recommendation,
         recipe,
         problems,
         () if problems else warnings(recipe, facts),
         changed(recipe, recommendation.recipe),
+        typed,
         None if problems else minutes(recipe, facts),
+        None if problems else estimate(recipe, facts, model, home),
     )
 
 
-def _with_changes(recipe: Recipe, draft: Draft) -> tuple[Recipe, tuple[FieldProblem, ...]]:
+def recommended(facts: DataFacts, model: Model, draft: Draft, dataset: Dataset) -> Recommendation:
+    """What is recommended for this draft. Raises as ``recommend`` does."""
+    dial = DIALS.get(draft.dial, "standard")
+    kind = KINDS.get(dict(draft.changes).get("distillation", ""), "prompt")
+    return recommend(facts, model, draft.method, dial=dial, distillation=kind, reward=_reward(draft, dataset))
+
+
+def _reward(draft: Draft, dataset: Dataset) -> str:
+    """A reward that fits the rows, for those that are to be scored; empty when none suggests itself."""
+    if draft.method != "rl":
+        return ""
+    try:
+        return rewards.to_json(suggested(dataset.train.path).reward)
+    except RewardError:
+        return ""
+
+
+def with_changes(recipe: Recipe, typed: Mapping[str, str]) -> tuple[Recipe, tuple[FieldProblem, ...]]:
+    """The recipe with what was typed, and what is wrong with it. What belongs to another method is passed over."""
     problems: list[FieldProblem] = []
-    for name, text in draft.changes:
+    ours = {spec.name for spec in recipe.specs}
+    for name, text in typed.items():
+        if name not in ours:
+            continue
         try:
             recipe = with_field(recipe, name, text)
         except SettingError as error:

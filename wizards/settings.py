@@ -1,136 +1,177 @@
-"""Step 3, *Settings*: one dial first, then every setting with its value, its reason and its source.
+"""Step 3, *Settings*: one dial, what the run is made of, what it costs, and every setting with its value, reason and source.
 
-Guarantees: what is typed is checked at once and the sentence stands at its field; a changed value is marked and one press takes
-it back; what is not known (a time, a learning rate for this model) is said, not guessed.
+Guarantees: what is typed is checked at once and the sentence stands at its field; a changed value is marked, counted, and one
+press takes it back; what is not known (a time, a price, a learning rate for this model) is said, not guessed; a file that does
+not fit the goal is said to, with the ways out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+import gradio as gr
 
 from studio import models
 from studio.models import Model
-from studio.recipe import FIELDS, Badge, FieldProblem, Recipe, Recommendation, Setting, about, minutes, spec_of, with_field
-from wizards import widgets
+from studio.recipe import FIELDS, Dial, Recipe, Setting, about, minutes, spec_of, with_field
+from studio.recipe.cost import price
+from wizards import clash, earlier, reward, settings_html, widgets
 from wizards.draft import Draft
-from wizards.plan import Plan, plan
+from wizards.earlier import Earlier
+from wizards.models_list import Prices, Sought
+from wizards.plan import DIALS, OF_THE_GOAL, Plan, noted, plan, recommended, with_changes
+from wizards.settings_html import Position, Screen
+from wizards.settings_table import Row
 from wizards.shell import Action, Context, Said, StepParts, Visit
-from wizards.widgets import Html, State, tag
 
-_DIAL: Final = "epochs"
-_BADGES: Final[dict[Badge, State]] = {
-    "calibrated": "good",
-    "measured by us": "good",
-    "borrowed": "warn",
-    "not calibrated": "warn",
-    "rule": "quiet",
+_DIAL: Final[Mapping[Dial, tuple[str, str]]] = {
+    "gentle": ("Gentle", "Changes little, forgets little"),
+    "standard": ("Standard", "What we would do"),
+    "thorough": ("Thorough", "Takes longer, learns more"),
 }
+#: What a run is made of, as blocks of their own above the table.
+_MADE_OF: Final = ("distillation", "teacher", "teacher_prompt", "judge", "start_from")
+#: Settings that are drawn somewhere else than in the table.
+_APART: Final = frozenset({"method", "model", "reward", "budget_usd", *_MADE_OF})
+_SOUGHT: Final = "models:"
+
+Choices = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """One position of the dial: what it is called, how many passes it means, and how long they take."""
+class Offer:
+    """What there is to choose from here: models with their prices, and earlier runs."""
 
-    label: str
-    epochs: int
-    steps: int
-    time: str
-    chosen: bool
+    models: tuple[Model, ...]
+    prices: Prices
+    earlier: Earlier = field(default_factory=Earlier)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. ``text`` is what stands in the field: the typed text while it has a problem."""
-
-    setting: Setting
-    text: str
-    choices: tuple[tuple[str, str], ...]
-    changed: bool
-    problem: str
-    warning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """The whole step for a plan that has data."""
-
-    badge: Badge
-    badge_reason: str
-    positions: tuple[Position, ...]
-    main: tuple[Row, ...]
-    advanced: tuple[Row, ...]
-    changed: int
-    yaml: str
-    command: str
-
-
-def screen(now: Plan, draft: Draft, catalogue: Sequence[Model], file_name: str) -> Screen | None:
+def screen(now: Plan, draft: Draft, offer: Offer, file_name: str) -> Screen | None:
     """What to show, or ``None`` while there is nothing to recommend for."""
     recommendation, recipe = now.recommendation, now.recipe
-    if recommendation is None or recipe is None or now.facts is None:
+    if recommendation is None or recipe is None:
         return None
-    rows = tuple(
-        _row(setting, now, recipe, draft, catalogue) for setting in recommendation.settings if setting.name != "method"
-    )
-    limit = f" --max-steps {recipe.max_steps}" if recipe.max_steps else ""
+    lists = _lists(offer.models, recipe, offer.earlier)
+    rows = {each.name: _row(each, now, recipe, lists) for each in recommendation.settings}
+    table = [row for name, row in rows.items() if name not in _APART]
     return Screen(
-        recommendation.badge,
-        recommendation.badge_reason,
-        _positions(now, recommendation, recipe),
-        tuple(row for row in rows if not row.setting.advanced),
-        tuple(row for row in rows if row.setting.advanced),
-        len({*now.changed, *(name for name, _ in draft.changes)}),
-        recipe.to_yaml(),
-        f"tuning-fork train {file_name} --method {recipe.method} --model {recipe.model}{limit}",
+        recipe=recipe,
+        positions=_positions(now, draft),
+        made_of=tuple(rows[name] for name in _MADE_OF if name in rows and _is_choice(rows[name])),
+        main=tuple(row for row in table if not row.setting.advanced),
+        advanced=tuple(row for row in table if row.setting.advanced),
+        model=rows["model"],
+        budget=rows["budget_usd"],
+        cost=_cost(now),
+        models=offer.models,
+        prices=offer.prices,
+        sought=Sought.from_text(draft.view.removeprefix(_SOUGHT) if draft.view.startswith(_SOUGHT) else ""),
+        changed=sum(row.changed for row in rows.values()),
+        file_name=file_name,
     )
 
 
-def _row(setting: Setting, now: Plan, recipe: Recipe, draft: Draft, catalogue: Sequence[Model]) -> Row:
-    typed = dict(draft.changes)
-    problem = next((each.message for each in now.problems if each.field == setting.name), "")
-    value = recipe.to_dict()[setting.name]
-    text = typed[setting.name] if problem and setting.name in typed else spec_of(setting.name).show(value)
-    choices = setting.choices
-    if setting.name == "model":
-        choices = tuple((model.name, model.label) for model in catalogue)
-    elif setting.name == "renderer":
-        choices = tuple((name, name) for name in models.get(recipe.model).renderers)
-    warning = next((each.message for each in now.warnings if each.field == setting.name), "")
-    return Row(setting, text, choices, setting.name in now.changed or setting.name in typed, problem, warning)
+def _lists(catalogue: Sequence[Model], recipe: Recipe, known: Earlier) -> dict[str, Choices]:
+    """The choices that depend on the place, the model and the runs there are."""
+    student = models.get(recipe.model)
+    able = [one for one in catalogue if recipe.distillation == "prompt" or one.teaches(student)]
+    return {
+        "renderer": tuple((name, name) for name in student.renderers),
+        "teacher": (*((one.name, one.label) for one in able), *known.teachers),
+        "judge": (("", "Train a new judge on these pairs"), *known.judges),
+        "start_from": (("", "The model as it comes"), *known.starts),
+    }
 
 
-def _positions(now: Plan, recommendation: Recommendation, recipe: Recipe) -> tuple[Position, ...]:
-    """Half as many passes, as recommended, and twice as many. The dial turns nothing else."""
-    usual = recommendation.recipe.epochs
+def _is_choice(row: Row) -> bool:
+    """A list that offers nothing but the one value is no choice, and only takes room."""
+    return row.changed or row.setting.name not in ("judge", "start_from") or len(row.choices) > 1
+
+
+def _row(setting: Setting, now: Plan, recipe: Recipe, lists: Mapping[str, Choices]) -> Row:
+    name = setting.name
+    needed = name in now.asks
+    problem = "" if needed else next((each.message for each in now.problems if each.field == name), "")
+    shown = spec_of(name).show(recipe.to_dict()[name])
+    return Row(
+        setting,
+        now.typed.get(name, shown) if problem else shown,
+        lists.get(name, setting.choices),
+        name in now.changed or (bool(problem) and name in now.typed),
+        problem,
+        next((each.message for each in now.warnings if each.field == name), ""),
+        setting.long,
+        needed,
+    )
+
+
+def _cost(now: Plan) -> str:
+    if now.cost is not None:
+        return now.cost.sentence
+    return "It is estimated once every setting is in order." if now.problems else "What it costs is not known."
+
+
+def _positions(now: Plan, draft: Draft) -> tuple[Position, ...]:
+    """What each position of the dial would mean with everything else as it is."""
+    facts, model, dataset = now.facts, now.model, now.dataset
+    if facts is None or model is None or dataset is None:
+        return ()
     found: list[Position] = []
-    for label, epochs in (("Quick look", usual // 2), ("Recommended", usual), ("Thorough", usual * 2)):
-        if epochs < 1 or spec_of(_DIAL).problem(epochs) or now.facts is None:
-            continue
-        turned = replace(recipe, epochs=epochs)
-        steps = turned.steps(now.facts.train_rows)
-        found.append(Position(label, epochs, steps, about(minutes(turned, now.facts)), recipe.epochs == epochs))
+    for dial in DIALS.values():
+        turned, _ = with_changes(recommended(facts, model, replace(draft, dial=dial), dataset).recipe, now.typed)
+        label, says = _DIAL[dial]
+        time = about(minutes(turned, facts))
+        found.append(Position(dial, label, says, turned.steps(facts.train_rows), time, draft.dial == dial))
     return tuple(found)
 
 
 # --- acts ------------------------------------------------------------------------------------------------------------------
 
 
-def edited(draft: Draft, now: Plan, name: str, text: str) -> Draft:
+def edited(ctx: Context, visit: Visit, name: str, text: str) -> Draft:
     """The draft after a field was left with this text. What equals the recommendation is no change."""
+    draft = visit.draft
+    if name.startswith("models-"):
+        return _looking(draft, name, text)
     if name not in FIELDS or name == "method":
         return draft
     if name == "model":
-        return replace(draft, model=text, changes=())
-    if now.recommendation is None:
-        return draft.with_change(name, text)
-    usual = now.recommendation.recipe
+        return replace(_of_the_goal(draft), model=text)
+    if name == "distillation":
+        return _of_the_goal(draft).with_change(name, text)
+    now = plan(ctx.settings, ctx.store, draft, visit.owner)
+    if name == "start_from":
+        draft = _at_its_rank(draft, text, earlier.of(ctx.settings, ctx.store, visit.owner, draft.model))
+    usual = now.recommendation.recipe if now.recommendation is not None else None
+    if usual is not None and _same(usual, name, text):
+        return draft.with_change(name, None)
+    return noted(ctx.settings, draft, visit.owner, name, text.strip())
+
+
+def _looking(draft: Draft, name: str, text: str) -> Draft:
+    sought = Sought.from_text(draft.view.removeprefix(_SOUGHT)).looking(name, text).to_text()
+    return replace(draft, view=f"{_SOUGHT}{sought}" if sought else "")
+
+
+def _of_the_goal(draft: Draft) -> Draft:
+    """Another model has other settings; what is about the data and the goal stays."""
+    return replace(draft, changes=tuple(pair for pair in draft.changes if pair[0] in OF_THE_GOAL))
+
+
+def _at_its_rank(draft: Draft, run_id: str, known: Earlier) -> Draft:
+    """What goes on from a run keeps the size of what that run has tuned."""
+    rank = dict(known.ranks).get(run_id)
+    return draft.with_change("lora_rank", None if rank is None else str(rank))
+
+
+def _same(usual: Recipe, name: str, text: str) -> bool:
     try:
-        same = with_field(usual, name, text) == usual
+        return with_field(usual, name, text) == usual
     except ValueError:
-        same = False
-    return draft.with_change(name, None if same else text.strip())
+        return False
 
 
 def pressed(ctx: Context, visit: Visit, said: Said) -> Draft:
@@ -140,145 +181,55 @@ def pressed(ctx: Context, visit: Visit, said: Said) -> Draft:
         case "reset":
             return draft.with_change(said.value, None)
         case "reset-all":
-            return replace(draft, changes=())
+            return replace(draft, changes=tuple(pair for pair in draft.changes if pair[0] == "distillation"), dial="standard")
         case "dial":
-            return edited(draft, plan(ctx.settings, ctx.store, draft, visit.owner), _DIAL, said.value)
+            return replace(draft, dial=said.value if said.value in DIALS else "standard")
+        case "model":
+            return edited(ctx, visit, "model", said.value)
+        case "method":
+            return clash.switched(draft, said.value)
         case _:
             return draft.at("data")
 
 
-# --- markup ----------------------------------------------------------------------------------------------------------------
-
-
-def html(now: Screen) -> Html:
-    """The step as markup."""
-    undo = widgets.button("Back to everything recommended", "reset-all", kind="quiet", sign="undo") if now.changed else None
-    return widgets.join(
-        (
-            widgets.title(
-                "How thorough should it be?", "Everything else follows from your data. You can start now, or look closer."
-            ),
-            tag(
-                "div", *(_position(each) for each in now.positions), cls="tf-positions", role="group", aria_label="How thorough"
-            ),
-            tag(
-                "section",
-                tag("div", tag("h2", "The settings that matter most"), undo, cls="tf-part-head"),
-                tag(
-                    "p",
-                    widgets.pill(now.badge, _BADGES[now.badge]),
-                    tag("span", now.badge_reason, cls="tf-remark"),
-                    cls="tf-badge",
-                ),
-                _table(now.main, "The settings that matter most"),
-                cls="tf-part",
-            ),
-            widgets.more(
-                f"The other {len(now.advanced)} settings", _table(now.advanced, "The other settings"), keep="settings-all"
-            ),
-            widgets.more(
-                "The same from the terminal",
-                tag("pre", now.command, cls="tf-sample", id="tf-command"),
-                tag("p", "The recipe as a file:"),
-                tag("pre", now.yaml, cls="tf-sample", id="tf-recipe"),
-                keep="settings-terminal",
-            ),
-        )
-    )
-
-
-def _position(now: Position) -> Html:
-    passes = "1 pass" if now.epochs == 1 else f"{now.epochs} passes"
-    return tag(
-        "button",
-        tag("strong", now.label),
-        tag("span", f"{passes}, {now.steps:,} steps"),
-        tag("span", now.time),
-        type="button",
-        cls="tf-position",
-        aria_pressed="true" if now.chosen else "false",
-        data_pick="dial",
-        data_value=str(now.epochs),
-    )
-
-
-def _table(rows: Sequence[Row], caption: str) -> Html:
-    head = tag("tr", *(tag("th", name, scope="col") for name in ("Setting", "Value", "Why", "Source")))
-    body = (_line(row) for row in rows)
-    whole = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))
-    return tag("div", whole, cls="tf-table tf-settings")
-
-
-def _line(row: Row) -> Html:
-    setting = row.setting
-    ident = f"tf-set-{setting.name}"
-    mark = tag("span", "changed", cls="tf-changed") if row.changed else None
-    back = (
-        widgets.button(f"Back to {_shown(setting)}", "reset", value=setting.name, kind="quiet", sign="undo")
-        if row.changed
-        else None
-    )
-    name = tag("label", tag("strong", setting.label), tag("span", f" ({setting.term})", cls="tf-remark"), for_=ident)
-    why = tag("td", setting.reason, data_label="Why")
-    return tag(
-        "tr",
-        tag("th", name, mark, scope="row"),
-        tag("td", _field(row, ident), back, data_label="Value"),
-        why,
-        tag("td", setting.source, cls="tf-source", data_label="Source"),
-        cls="is-changed" if row.changed else None,
-    )
-
-
-def _shown(setting: Setting) -> str:
-    return dict(setting.choices).get(setting.text, setting.text)
-
-
-def _field(row: Row, ident: str) -> Html:
-    says = row.problem or row.warning
-    about_it = f"{ident}-says" if says else None
-    shared = {
-        "id": ident,
-        "data_field": row.setting.name,
-        "aria_describedby": about_it,
-        "aria_invalid": "true" if row.problem else None,
-    }
-    if row.choices:
-        options = (tag("option", words, value=value, selected=value == row.text) for value, words in row.choices)
-        field = tag("select", *options, value=row.text, **shared)
-    else:
-        field = tag("input", type="text", value=row.text, autocomplete="off", spellcheck="false", **shared)
-    unit = tag("span", row.setting.unit, cls="tf-unit") if row.setting.unit else None
-    note = tag("p", says, id=about_it, cls="tf-field-problem" if row.problem else "tf-field-warning") if says else None
-    return tag("div", tag("div", field, unit, cls="tf-input"), note, cls="tf-field")
-
-
-def _stuck(problems: Sequence[FieldProblem]) -> Html:
-    """Nothing can be recommended: say why, and where to go."""
-    what = problems[0].message if problems else "There is nothing to recommend for yet."
-    return widgets.join(
-        (
-            widgets.title("Settings"),
-            widgets.empty("Your data comes first", what, widgets.button("Go to your data", "back", kind="primary")),
-        )
-    )
+def offer(ctx: Context, visit: Visit) -> Offer:
+    """What this visitor can choose from."""
+    served = models.catalogue(ctx.settings)
+    prices = {model.name: price(model, ctx.settings.home) for model in served}
+    return Offer(served, prices, earlier.of(ctx.settings, ctx.store, visit.owner, visit.draft.model))
 
 
 def build(ctx: Context) -> StepParts:
-    """One panel; see ``shell`` for how it is plugged in."""
-    panel = widgets.panel()
+    """Three panels, with the one for the reward between the dial and the settings; see ``shell`` for how it is plugged in."""
+    top, scoring, rest = widgets.panel(), widgets.panel(), widgets.panel()
 
     def show(visit: Visit) -> Sequence[object]:
         now = plan(ctx.settings, ctx.store, visit.draft, visit.owner)
+        if visit.seen:
+            same = visit.seen == reward.seen(ctx, visit, now)
+            return (gr.skip(), gr.skip() if same else reward.html(ctx, visit, now), gr.skip())
         name = now.dataset.inspection.file_name if now.dataset is not None else ""
-        found = screen(now, visit.draft, models.catalogue(ctx.settings), name)
-        return (html(found) if found is not None else _stuck(now.problems),)
+        here = offer(ctx, visit)
+        found = screen(now, visit.draft, here, name)
+        if now.clash is not None:
+            return (settings_html.clashing(now.clash), "", "")
+        if found is None:
+            return (settings_html.stuck(now.problems, here.models, here.prices), "", "")
+        return (settings_html.dial(found), reward.html(ctx, visit, now), settings_html.rest(found))
+
+    def press(visit: Visit, said: Said) -> Draft:
+        act = reward.pressed if said.name.startswith("reward") else pressed
+        return act(ctx, visit, said)
 
     def edit(visit: Visit, said: Said) -> Draft:
-        return edited(visit.draft, plan(ctx.settings, ctx.store, visit.draft, visit.owner), said.name, said.value)
+        if said.name.startswith("reward"):
+            return reward.edited(ctx, visit, said)
+        return edited(ctx, visit, said.name, said.value)
 
+    panels = (top, scoring, rest)
     return StepParts(
-        outputs=(panel,),
+        outputs=panels,
         show=show,
-        actions=(Action(panel.pick, lambda visit, said: pressed(ctx, visit, said)), Action(panel.edit, edit)),
+        actions=(*(Action(panel.pick, press) for panel in panels), *(Action(panel.edit, edit) for panel in (scoring, rest))),
+        ticking=(scoring,),
     )

@@ -1,4 +1,4 @@
-"""What would be trained now, for data that this version cannot train on."""
+"""What would be trained now, and what contradicts it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from studio import datasets
+from studio import datasets, methods
+from wizards.clash import Clash
 from wizards.draft import Draft
 from wizards.plan import _in_full, noted, plan
 
@@ -21,21 +22,21 @@ def rows_file(folder: Path, rows: list[dict[str, object]]) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("rows", "words"), [(PAIRS, "better answers"), (GRADED, "example answers")], ids=["pairs", "graded"])
-def test_data_of_another_kind_is_split_and_stored_but_not_started(ctx, tmp_path, rows, words):
+@pytest.mark.parametrize(("rows", "training"), [(PAIRS, "DPO"), (GRADED, "RL")], ids=["pairs", "graded"])
+def test_data_of_another_kind_than_the_goal_is_a_contradiction_and_nothing_starts(ctx, tmp_path, rows, training):
     path = rows_file(tmp_path, rows)
     staged_id, found = datasets.stage(ctx.settings, path, path.name, "ann")
     assert found.ready
+    waiting = plan(ctx.settings, ctx.store, Draft(method="sl", dataset=staged_id), "ann")
+    assert waiting.clash == Clash("sl", training, methods.ways(training)), "it is known before anything is split"
     dataset = datasets.settle(ctx.settings, ctx.store, staged_id, "ann")
     assert dataset.rows == 60
     now = plan(ctx.settings, ctx.store, Draft(method="sl", dataset=staged_id), "ann")
+    assert now.clash == waiting.clash
     assert not now.ready
-    assert now.missing is not None
-    assert now.missing.step == "data"
-    assert words in now.missing.words
-    (problem,) = now.problems
-    assert problem.field == "method"
-    assert "supervised" in problem.message
+    assert now.missing.step == "goal"
+    fits = plan(ctx.settings, ctx.store, Draft(method=methods.ways(training)[0], dataset=staged_id), "ann")
+    assert fits.clash is None
 
 
 def test_a_long_setting_is_kept_on_disk_and_only_its_name_stands_in_the_address(ctx):
