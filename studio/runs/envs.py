@@ -157,8 +157,8 @@ class Practice(EnvGroupBuilder):
         return [(mean if score.value is None else score.value, {}) for score in scores]
 
     async def scores(self, answers: Sequence[Answering]) -> Sequence[Score]:
-        """What each answer is worth; nothing at all where no reward is asked for."""
-        return [Score(0.0, ()) for _ in answers]
+        """What each answer is worth; not known where no reward is asked for."""
+        return [Score(None, ()) for _ in answers]
 
     def logging_tags(self) -> list[str]:
         """One name for all: the cookbook reports numbers for each."""

@@ -58,6 +58,7 @@ _OF_A_CHECK: Final[Mapping[str, tuple[str, ...]]] = {
     "validation_kl": (f"{VALIDATION}/kl",),
     "validation_teacher_kl": (f"{VALIDATION}/teacher_kl",),
     "validation_match": (f"{VALIDATION}/match",),
+    "validation_layout": (f"{VALIDATION}/layout",),
     # What the answers of the step before were worth: counted when they are all there, so it stands where a check would.
     "reward": (f"{PRACTICE}/reward",),
     "reward_spread": (f"{PRACTICE}/reward_spread",),

@@ -9,7 +9,7 @@ too much. These numbers are in the line of the next step, and of the check after
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -158,15 +158,11 @@ class Practice(Attendant):
 
 def as_numbers(found: rollouts.Summary, prefix: str) -> dict[str, float]:
     """A step's numbers by the names that metrics have them under. What is not known is left out."""
-    named: Mapping[str, float] = {
-        "reward": found.reward,
-        "reward_spread": found.spread,
-        "signal_share": found.signal,
-        "answer_tokens": found.answer_tokens,
-        "cut_share": found.cut,
-        "missing_share": found.missing,
-    }
-    return {f"{prefix}/{name}": value for name, value in named.items() if not math.isnan(value)}
+    named = {"answer_tokens": found.answer_tokens, "cut_share": found.cut}
+    if not math.isnan(found.reward):  # a teacher gives no reward
+        named |= {"reward": found.reward, "reward_spread": found.spread}
+        named |= {"signal_share": found.signal, "missing_share": found.missing}
+    return {f"{prefix}/{name}": value for name, value in named.items()}
 
 
 class _Before(SamplingClientEvaluator):
