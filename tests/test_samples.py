@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 
 import pytest
 
-from studio.engine.nano.make_samples import write_samples
+from studio.engine.nano.make_samples import concise_pairs, write_samples
 from studio.engine.nano.measure import read_pairs
+from studio.engine.nano.sample_concise import does_what_was_asked
 from studio.engine.nano.sample_piglatin import pig_latin
 from studio.errors import NotFoundError
 from studio.samples import sample, samples
@@ -17,11 +19,11 @@ from studio.samples import sample, samples
 def test_the_tickets_come_first_and_all_three_formats_are_shown():
     found = samples()
     assert found[0].name == "support_tickets"
-    assert [one.file.suffix for one in found] == [".csv", ".json", ".jsonl"]
+    assert [one.file.suffix for one in found if one.method == "sl"] == [".csv", ".json", ".jsonl"]
     assert all(one.file.is_file() and one.title and one.description and one.goal for one in found)
 
 
-@pytest.mark.parametrize("one", samples(), ids=lambda one: one.name)
+@pytest.mark.parametrize("one", [one for one in samples() if one.method == "sl"], ids=lambda one: one.name)
 def test_prompts_are_unique_and_answers_full(one):
     pairs = read_pairs(one.file)
     assert 400 <= len(pairs) <= 700
@@ -43,6 +45,30 @@ def test_every_ticket_record_can_be_read_from_its_message():
     assert len(wishes) == 5
     assert min(problems.values()) > 50
     assert min(wishes.values()) > 40
+
+
+def test_both_replies_promise_what_was_asked_and_one_is_much_shorter():
+    with sample("concise").file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pairs = concise_pairs()
+    assert [(pair.prompt, pair.chosen, pair.rejected) for pair in pairs] == [tuple(row.values()) for row in rows]
+    assert len({pair.prompt for pair in pairs}) == len(pairs) == 540
+    assert "540" in sample("concise").description
+    for pair in pairs:
+        assert does_what_was_asked(pair.fields, pair.chosen)
+        assert does_what_was_asked(pair.fields, pair.rejected)
+        assert pair.chosen in pair.rejected
+        assert len(pair.chosen) < 0.75 * len(pair.rejected)
+    assert min(Counter(pair.fields["wish"] for pair in pairs).values()) > 60
+
+
+def test_a_reply_that_promises_something_else_or_miscopies_is_not_what_was_asked():
+    fields = {"wish": "repair", "product": "red kettle", "number": "A-12"}
+    assert does_what_was_asked(fields, "We will repair the red kettle.")
+    assert not does_what_was_asked(fields, "We will repair the blue kettle.")
+    assert not does_what_was_asked(fields, "You will get a refund for the red kettle.")
+    assert not does_what_was_asked(fields, "We will repair the red kettle, or a refund is on its way.")
+    assert not does_what_was_asked(fields, "")
 
 
 def test_letters_keep_the_house_style():

@@ -1,7 +1,8 @@
 """``train``, ``runs``, ``stop`` and ``resume``: the same processes that the pages start, looked after from the terminal.
 
 Guarantees: ``train`` ends with 0 only when the run completed; interrupting it with Ctrl-C asks the run to stop and keep what it
-has learned, and a second Ctrl-C leaves the run to itself.
+has learned, and a second Ctrl-C leaves the run to itself; the recipe file of a run, given back with ``--recipe`` for the same
+data, gives the same run.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,24 +22,43 @@ from studio import models, recipe
 from studio import samples as shipped
 from studio.cli.data import method_arguments, reading_argument, reading_of, take_in
 from studio.cli.output import Output
+from studio.data import Dataset
 from studio.errors import RunError, SettingError
 from studio.recipe import Recipe
-from studio.runs.launch import create_run
+from studio.rewards import to_json
+from studio.rewards.of_data import suggested
+from studio.runs import stages
+from studio.runs.launch import RECIPE, create_run
 from studio.runs.supervisor import Supervisor
 from studio.settings import Settings
 from studio.store import Job, Store
 
 _PAUSE: Final = 0.25
+#: The model where none is named.
+_MODEL: Final = "nano"
+#: Numbers that a run's result may hold first and last, in words, and how they are written.
+_MEASURED: Final = (
+    ("validation_loss", "Loss on examples it never saw", ".3f"),
+    ("validation_accuracy", "Prefers the better of two answers it never saw", ".0%"),
+    ("validation_reward", "Reward on questions it never saw", ".3f"),
+    ("validation_match", "Matches the teacher on questions it never saw", ".0%"),
+)
 
 
 def train_arguments(parser: argparse.ArgumentParser) -> None:
-    """``train FILE|--sample NAME --method sl --model nano [--max-steps N] [--set NAME=VALUE …]``."""
+    """``train FILE|--sample NAME [--method M] [--model NAME] [--recipe YAML] [--max-steps N] [--budget USD] [--set …]``."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("file", type=Path, nargs="?", metavar="FILE", help="CSV, JSON, JSON lines or Parquet")
     source.add_argument("--sample", metavar="NAME", help="a sample data set instead of a file; `samples` lists them")
     method_arguments(parser)
+    # A recipe and a sample say both; what the command says as well must then agree.
+    parser.set_defaults(method=None, model=None)
     reading_argument(parser)
+    parser.add_argument(
+        "--recipe", type=Path, metavar="YAML", help="take every setting from this file; each run writes one, see recipe_file"
+    )
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N steps")
+    parser.add_argument("--budget", type=float, metavar="USD", help="save and stop when the run has cost this much")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; repeat for several"
     )
@@ -48,13 +69,16 @@ def train(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     """Take the file in, recommend, start the run, and stay until it has ended."""
     store = Store(settings.database)
     try:
-        file = shipped.sample(asked.sample).file if asked.sample is not None else asked.file
-        dataset_id, dataset = take_in(settings, store, file, reading_of(asked))
-        facts = recipe.facts_of(dataset)
-        found = recipe.recommend(facts, models.get(asked.model), asked.method)
-        chosen = _with_settings(found.recipe, asked)
+        written = _written(asked)
+        sample = shipped.sample(asked.sample) if asked.sample is not None else None
+        method = asked.method or (written.method if written else sample.method if sample else "sl")
+        file = sample.file if sample is not None else asked.file
+        dataset_id, dataset = take_in(settings, store, file, reading_of(asked), method=method)
+        chosen = _with_settings(written or _recommended(dataset, method, asked), asked)
         run = create_run(settings, store, dataset_id=dataset_id, recipe=chosen, name=asked.name, owner=settings.owner)
-        output.say(f"Run {run.id}: {chosen.steps(facts.train_rows)} steps on {facts.train_rows:,} rows with {asked.model}.")
+        planned = stages.planned(chosen, dataset.train.rows)
+        steps = ", then ".join(f"{one.total:,} steps ({one.stage.title.lower()})" for one in planned)
+        output.say(f"Run {run.id}: {steps} on {dataset.train.rows:,} rows with {chosen.model}.")
         return _stay(settings, store, run.id, output)
     finally:
         store.close()
@@ -133,6 +157,31 @@ def resume(asked: argparse.Namespace, settings: Settings, output: Output) -> int
         store.close()
 
 
+def _written(asked: argparse.Namespace) -> Recipe | None:
+    """The recipe of the file that was named. Raises ``SettingError`` when it says otherwise than the command line."""
+    if asked.recipe is None:
+        return None
+    path: Path = asked.recipe
+    try:
+        found = Recipe.from_yaml(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"The recipe cannot be read: {error}.", where=str(path), next_step="Name a recipe file.") from error
+    for name, given, says in (("--method", asked.method, found.method), ("--model", asked.model, found.model)):
+        if given is not None and given != says:
+            raise SettingError(
+                f"The recipe is for {says}, and the command says {given}.", where=name, next_step="Leave one of the two out."
+            )
+    return found
+
+
+def _recommended(dataset: Dataset, method: str, asked: argparse.Namespace) -> Recipe:
+    facts = recipe.facts_of(dataset)
+    has_reward = method == "rl" and (facts.has_reference or facts.has_reward_name)
+    reward = to_json(suggested(dataset.train.path).reward) if has_reward else ""
+    model = models.get(asked.model or _MODEL)
+    return recipe.recommend(facts, model, method, budget=asked.budget, reward=reward).recipe
+
+
 def _with_settings(chosen: Recipe, asked: argparse.Namespace) -> Recipe:
     texts: list[str] = asked.set
     for text in texts:
@@ -142,6 +191,8 @@ def _with_settings(chosen: Recipe, asked: argparse.Namespace) -> Recipe:
                 f"{text!r} does not name a setting.", where="--set", next_step="Write it as learning_rate=0.001."
             )
         chosen = recipe.with_field(chosen, name.strip(), value)
+    if asked.budget is not None:
+        chosen = recipe.with_field(chosen, "budget_usd", str(asked.budget))
     return chosen if asked.max_steps is None else recipe.with_max_steps(chosen, asked.max_steps)
 
 
@@ -167,10 +218,13 @@ def _stay(settings: Settings, store: Store, run_id: str, output: Output) -> int:
             "metrics": result,
             "checkpoint": run.sampler_path or run.checkpoint_path,
             "reason": job.reason,
+            "recipe": Recipe.from_json(run.recipe_json).to_dict(),
+            "recipe_file": str(settings.runs / run.id / RECIPE),
         }
     )
     if job.status == "completed":
-        output.say(f"Completed: {result.get('steps')} steps. {_losses(result)}")
+        output.say(f"Completed: {result.get('steps')} steps. {' '.join(_numbers(result))}".rstrip())
+        output.say(f"Its recipe: {settings.runs / run.id / RECIPE}")
         output.say(f"Next: tuning-fork compare {run_id}")
         return 0
     if output.as_json:
@@ -199,11 +253,18 @@ def _until_rest(store: Store, supervisor: Supervisor, job_id: str) -> Job:
     return job
 
 
-def _losses(result: dict[str, Any]) -> str:
-    first, last = result.get("validation_loss_first"), result.get("validation_loss_last")
-    if first is None or last is None:
-        return ""
-    return f"Loss on examples it never saw: {first:.3f} before, {last:.3f} after."
+def _numbers(result: dict[str, Any]) -> Iterator[str]:
+    """What came out, first and last, of what this run measured."""
+    for name, words, form in _MEASURED:
+        first, last = result.get(f"{name}_first"), result.get(f"{name}_last")
+        if first is not None and last is not None:
+            yield f"{words}: {first:{form}} before, {last:{form}} after."
+    accuracy = result.get("judge_accuracy")
+    if accuracy is not None:
+        yield f"The judge is right on {accuracy:.0%} of pairs it never saw."
+    cost = result.get("cost_usd")
+    if cost:
+        yield f"It cost about {cost:,.2f} USD."
 
 
 def _when(seconds: float) -> str:

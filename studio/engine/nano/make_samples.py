@@ -1,4 +1,4 @@
-"""Write the three sample data sets of ``assets/samples``: one CSV, one JSON array, one JSON Lines, always the same bytes.
+"""Write the sample data sets of ``assets/samples``: CSV, a JSON array, JSON Lines; always the same bytes.
 
 Guarantees: prompts are unique within a file; nothing in them is about a real person, shop or order.
 """
@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from studio.engine.nano.sample_concise import Pair, concise_pair
 from studio.engine.nano.sample_formal import formal_row
 from studio.engine.nano.sample_piglatin import pig_latin_row
 from studio.engine.nano.sample_tickets import ticket_row
@@ -29,7 +30,7 @@ def unique_rows(make: Callable[[random.Random], tuple[str, str]], count: int, se
 
 
 def write_samples(folder: Path) -> None:
-    """Write ``support_tickets.csv``, ``casual_to_formal.json`` and ``pig_latin.jsonl`` into ``folder``."""
+    """Write every sample into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -42,6 +43,20 @@ def write_samples(folder: Path) -> None:
         json.dumps({"prompt": prompt, "completion": completion}) for prompt, completion in unique_rows(pig_latin_row, 600, SEED)
     )
     _write(folder / "pig_latin.jsonl", "\n".join(pig) + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("prompt", "chosen", "rejected"))
+    writer.writerows((pair.prompt, pair.chosen, pair.rejected) for pair in concise_pairs())
+    _write(folder / "concise.csv", table.getvalue())
+
+
+def concise_pairs() -> list[Pair]:
+    """The pairs of ``concise.csv``, each with what its message says."""
+    rng, pairs = random.Random(SEED), dict[str, Pair]()  # noqa: S311 - made-up text, no secret
+    while len(pairs) < 540:
+        pair = concise_pair(rng)
+        pairs.setdefault(pair.prompt, pair)
+    return list(pairs.values())
 
 
 def _write(path: Path, text: str) -> None:

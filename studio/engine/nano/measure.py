@@ -53,7 +53,7 @@ def plan(first: str, others: Sequence[str]) -> list[tuple[str, Shot]]:
 def measure(folder: Path) -> dict[str, Any]:
     """Run the plan with the model in ``folder``; write and return ``measured.json``."""
     tokenizer = load_tokenizer(folder)
-    known = {one.name: one for one in samples()}
+    known = {one.name: one for one in samples() if one.method == "sl"}
     runs: list[dict[str, Any]] = []
     first, *others = known
     for name, shot in plan(first, others):
