@@ -1,9 +1,11 @@
 """How long it takes from a file to checked, deduplicated, split rows, against pandas, polars and Hugging Face datasets.
 
 Everyone reads the same generated file and does the same work: every row checked for missing and blank texts and for personal
-data, keys, chat markers and control characters, the lengths counted, exact copies dropped, prompts keyed by their normalised
-text, and three zstd Parquet files written by a hash of that key. The studio does more (near-duplicates, line numbers, Unicode
-normalisation, a stage that the desk reads, the check that nothing leaked); the others were not asked to survive a broken row.
+data, keys, chat markers, control and invisible characters and damaged letters, the lengths counted, exact copies dropped,
+prompts keyed by their normalised text, and three zstd Parquet files written by a hash of that key. Polars also finds what the
+studio calls near-duplicates, with the same count, and keeps them in one part; the other two are not asked to. It holds the
+whole table in memory, because that is its fastest way. The studio does more: line numbers of an editor, Unicode normalisation,
+a stage that the desk reads, a fingerprint of the file, the check that nothing leaked; a broken row costs that row only.
 
 Each run is a process of its own, and the tools take turns, so that a busy machine disturbs all alike. Printed are medians with
 their spread, and ratios within the same rounds. Memory is sampled over the whole process tree; ``own`` leaves out pages of
@@ -39,21 +41,35 @@ import psutil
 TOOLS = ("studio", "polars", "datasets", "pandas")
 COLUMNS = ("prompt", "completion", "id")
 # What peers look for, in a syntax that all engines share: a cheap pattern for all, and the exact ones for what it finds.
+SIGN = (
+    "[\x80-\xbf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2018\u2019\u201c\u201d\u2022"
+    "\u2013\u2014\u02dc\u2122\u0161\u0153\u0178]"
+)
 PATTERNS = {
     "email": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z]{2,}",
     "phone": r"\+[1-9][0-9 ().-]{7,}[0-9]",
     "card": r"[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}",
+    "iban": r"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3}",
     "ssn": r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
+    "ip": r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}",
     "keys": r"sk-[A-Za-z0-9_-]{20}|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}|PRIVATE KEY|xox[abp]-|AIza[0-9A-Za-z_-]{35}",
     "markers": r"<\|[A-Za-z0-9_]+\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>",
     "controls": r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]",
+    "invisible": "[\u00ad\u200b\u2060-\u2064\ufeff\u202d\u202e\ufff9-\ufffb\ue000-\uf8ff]",
+    "lost": "\ufffd",
+    "damaged": f"[\u00c2\u00c3\u00e2]{SIGN}",
 }
 HINT = "|".join(
     (
         r"[A-Za-z0-9._%+-]@[A-Za-z0-9]|\+[1-9]|[0-9]{4}[ -]?[0-9]{4}|[0-9]{3}-[0-9]{2}-|sk-|AKIA|ghp_|PRIVATE KEY|xox|AIza",
+        r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
         r"<\||INST\]|SYS>>|_of_turn>|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]",
+        *(PATTERNS[name] for name in ("invisible", "lost", "damaged")),
     )
 )
+# What only divides sentences, for texts that are equal but for it; and texts that stand for nothing.
+FOLDED = r"""[\s\p{Z}\p{C}.,;:!?'"`\u00b4\u00ab\u00bb\u00a1\u00bf\u2013\u2014\u2018-\u201f\u2026\u2039\u203a\u3001\u3002]+"""
+NOTHING = r"^\s*(?:null|NULL|Null|None|nan|NaN|NAN|N/A|n/a|NA|undefined|#N/A|#REF!|#VALUE!|#DIV/0!|#NAME\?)\s*$"
 VISIBLE = r"\S"
 BUCKETS, TEST, VALIDATION = 10_000, 500, 8_500
 
@@ -113,6 +129,7 @@ def run_studio(path: Path, out: Path) -> dict[str, int]:
         "rows": found.rows_total,
         "blank": marked.get("empty_value", 0),
         "copies": found.duplicate_rows,
+        "near": found.near_duplicate_rows,
         "email": marked.get("personal_data", 0),
         "markers": marked.get("special_tokens", 0),
         "written": parts.rows,
@@ -124,42 +141,57 @@ def run_polars(path: Path, out: Path) -> dict[str, int]:
 
     schema = dict.fromkeys(COLUMNS, pl.String)
     lazy = pl.scan_ndjson(path, schema=schema) if path.suffix == ".jsonl" else pl.scan_csv(path, schema=schema)
-    texts = [pl.col(name) for name in COLUMNS[:2]]
+    table = lazy.collect(engine="streaming")
+    texts = ask, answer = [pl.col(name) for name in COLUMNS[:2]]
+
+    def some(holds: Callable[[pl.Expr], pl.Expr]) -> pl.Expr:
+        return pl.any_horizontal(holds(text) for text in texts)
+
+    def folded(text: pl.Expr) -> pl.Expr:
+        return text.str.replace_all(FOLDED, " ").str.to_lowercase().str.strip_chars()
+
     visible = pl.all_horizontal(text.is_not_null() & text.str.contains(VISIBLE) for text in texts)
-    may = pl.any_horizontal(text.str.contains(HINT) for text in texts)
-
-    def hits(pattern: str) -> pl.Expr:
-        found = pl.any_horizontal(text.str.contains(pattern) for text in texts)
-        return pl.when(may).then(found).otherwise(False)
-
+    simple = {
+        "blank": ~visible,
+        "edges": some(lambda text: text.str.contains(r"^\s") | pl.any_horizontal(text.str.ends_with(end) for end in " \n\t")),
+        "nothing": some(lambda text: (text.str.len_bytes() <= 24) & text.str.contains(NOTHING)),
+        "foreign": answer.str.len_bytes() > 1.2 * answer.str.len_chars(),
+    }
     lengths = [
         text.str.len_chars().quantile(share).alias(f"{name}{share}")
         for name, text in zip(COLUMNS[:2], texts, strict=True)
         for share in (0.5, 0.95)
     ]
-    counts = [pl.len().alias("rows"), (~visible).sum().alias("blank"), *lengths]
-    # The exact patterns only where the joint one hits: one pass for all rows, a second one over the few.
-    checked = lazy.select(*counts).collect(engine="streaming").row(0, named=True)
-    suspects = lazy.filter(may).select(*(hits(p).sum().alias(n) for n, p in PATTERNS.items())).collect(engine="streaming")
-    key = pl.col("prompt").str.replace_all(r"\s+", " ").str.to_lowercase().str.strip_chars().hash(42) % BUCKETS
-    kept = lazy.filter(visible).unique(subset=list(COLUMNS[:2]), keep="first", maintain_order=True)
-    kept = kept.with_columns(key=key)
+    counts = [pl.len().alias("rows"), *(holds.sum().alias(name) for name, holds in simple.items()), *lengths]
+    checked = table.select(*counts).row(0, named=True)
+    # The exact patterns only where the joint one hits.
+    suspects = table.filter(some(lambda text: text.str.contains(HINT)))
+    exact = (some(lambda text, one=one: text.str.contains(one)).sum().alias(name) for name, one in PATTERNS.items())
+    marks = suspects.select(*exact).row(0, named=True)
+    # Only texts with marks that join letters have to be composed.
+    if table.select(ask.str.contains(r"\p{M}").any()).item():
+        ask = ask.str.normalize("NFC")
+    keys = table.select(folded(ask).hash(42).alias("key"), pl.struct(COLUMNS[:2]).hash(1).alias("row"))
+    kept = table.hstack(keys).filter(visible).unique("row", keep="first", maintain_order=True)
+    several = kept.filter(pl.len().over("key") > 1).select("key", folded(answer))
+    bucket = pl.col("key") % BUCKETS
     shares = {
-        "test": pl.col("key") < TEST,
-        "validation": pl.col("key") >= VALIDATION,
-        "train": pl.col("key").is_between(TEST, VALIDATION - 1),
+        "test": bucket < TEST,
+        "validation": bucket >= VALIDATION,
+        "train": bucket.is_between(TEST, VALIDATION - 1),
     }
     sinks = [
-        kept.filter(share).drop("key").sink_parquet(out / f"{part}.parquet", compression="zstd", compression_level=1, lazy=True)
+        kept.lazy()
+        .filter(share)
+        .drop("key", "row")
+        .sink_parquet(out / f"{part}.parquet", compression="zstd", compression_level=1, lazy=True)
         for part, share in shares.items()
     ]
     pl.collect_all(sinks, engine="streaming")
-    written = sum(pl.scan_parquet(out / f"{part}.parquet").select(pl.len()).collect().item() for part in shares)
-    usable = checked["rows"] - checked["blank"]
-    marks = suspects.row(0, named=True)
     return {
-        "rows": checked["rows"], "blank": checked["blank"], "copies": usable - written, "email": marks["email"],
-        "markers": marks["markers"], "written": written,
+        "rows": checked["rows"], "blank": checked["blank"], "copies": checked["rows"] - checked["blank"] - kept.height,
+        "near": several.height - several.unique().height, "email": marks["email"], "markers": marks["markers"],
+        "written": kept.height,
     }  # fmt: skip
 
 
@@ -361,7 +393,7 @@ def report(found: dict[str, Any], paths: dict[str, Path]) -> None:
                 continue
             low, high = told["spread"]
             counts = ", ".join(
-                f"{name} {told[name]:,}" for name in ("rows", "blank", "copies", "email", "written") if name in told
+                f"{name} {told[name]:,}" for name in ("rows", "blank", "copies", "near", "email", "written") if name in told
             )
             print(
                 f"  {tool:12s} {told['seconds']:7.1f} s ({low:.1f} to {high:.1f}, n = {told['runs']})  "
