@@ -11,6 +11,7 @@ from typing import Final
 
 from studio import methods
 from studio.data import Finding, Fix, FixOffer, Inspection, TrainingType
+from studio.errors import DataError
 
 #: What each training type has in a row, as people say it.
 HOLDS: Final[Mapping[TrainingType, str]] = {
@@ -18,8 +19,17 @@ HOLDS: Final[Mapping[TrainingType, str]] = {
     "DPO": "pairs of a better and a worse answer",
     "RL": "questions with a right answer or a score",
 }
+#: What the one form of tasks holds that has nothing to check an attempt against.
+_QUESTIONS: Final = "questions without answers"
 #: The fix that makes examples of pairs.
 BETTER_ANSWERS: Final = Fix("better_answers")
+
+
+def holds(inspection: Inspection) -> str:
+    """What a file has in its rows, as people say it. Raises ``DataError`` while nobody knows its form."""
+    if inspection.shape is None:
+        raise DataError("Nobody knows yet what this file holds.", where=inspection.file_name, next_step="Choose its columns.")
+    return _QUESTIONS if inspection.shape.kind == "prompts" else HOLDS[inspection.shape.training]
 
 
 def findings(inspection: Inspection, method: str) -> tuple[Finding, ...]:
@@ -55,7 +65,7 @@ def way_out(inspection: Inspection) -> str:
 def _mismatch(inspection: Inspection, chosen: methods.Method) -> Finding:
     training: TrainingType = inspection.shape.training if inspection.shape else "SL"
     fits = methods.method(methods.ways(training)[0])
-    message = f"This file holds {HOLDS[training]}. {chosen.name} training needs {_needs(chosen)}."
+    message = f"This file holds {holds(inspection)}. {chosen.name} training needs {_needs(chosen)}."
     if chosen.id == "sl" and training == "DPO":
         offer = FixOffer(BETTER_ANSWERS, "Learn from the better answers alone", inspection.rows_usable)
         next_step = "Learn from the better answers alone, or choose another file."

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from studio import data, datasets, fitting
+from studio import data, datasets, fitting, methods
 from studio.data import Fix, Inspection, Reading, SplitPlan, desk
 from studio.data.staging import fixes
 from studio.errors import DataError, NotFoundError
@@ -184,6 +184,14 @@ def _fix_safe(ctx: Context, visit: Visit, _: str) -> Draft:
     return _fixed(ctx, visit, tuple(offer.fix for offer in safe_fixes(inspection)))
 
 
+def _method(ctx: Context, visit: Visit, value: str) -> Draft:
+    """Train in another way, which fits what the file holds; what was said and set for the other way is forgotten."""
+    inspection = datasets.find(ctx.settings, visit.draft.dataset, visit.owner)
+    if inspection.shape is None or value not in methods.ways(inspection.shape.training):
+        raise DataError("This way of training does not fit the file.", next_step="Choose another way, or another file.")
+    return replace(visit.draft, method=value, answers=(), changes=())
+
+
 def _better(ctx: Context, visit: Visit, _: str) -> Draft:
     """Learn from good answers alone: the better ones of pairs, or the right ones of tasks, as examples."""
     inspection = datasets.find(ctx.settings, visit.draft.dataset, visit.owner)
@@ -289,6 +297,7 @@ _ACTS: Final[Mapping[str, Act]] = {
     "train-on": _train_on,
     "fix": _fix,
     "fix-safe": _fix_safe,
+    "method": _method,
     "better": _better,
     "leave-out": _leave_out,
     "undo": _undo,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Final
 
-from studio import data, datasets, fitting, models, samples, tokens
+from studio import data, datasets, fitting, methods, models, samples, tokens
 from studio.data import Inspection, SplitPlan, desk
 from studio.errors import DataError, NotFoundError, StudioError
 from studio.recipe import FIELDS
@@ -43,6 +43,7 @@ def read(ctx: Context, visit: Visit) -> Screen:
         limit_bytes=ctx.settings.upload_limit_bytes,
         place="It stays on this computer." if local else "It stays here until you train.",
         paths=ctx.settings.paths_allowed,
+        method=draft.method if draft.method in {each.id for each in methods.METHODS} else "sl",
     )
     if not draft.dataset:
         return _start(ctx, visit, base)

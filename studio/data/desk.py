@@ -216,7 +216,7 @@ def row_at(inspection: Inspection, line: int) -> int | None:
 def shown_columns(inspection: Inspection) -> tuple[str, ...]:
     """The columns of a page: the parts that this form has, then what else the file holds."""
     kind = inspection.shape.kind if inspection.shape else ""
-    parts = ["prompt", "completion"]
+    parts = ["prompt"] if kind == "prompts" else ["prompt", "completion"]
     if inspection.shape and inspection.shape.column("system"):
         parts.insert(0, "system")
     if kind.startswith("preference"):

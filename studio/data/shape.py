@@ -39,7 +39,7 @@ def recognise(names: Iterable[str], rows: Sequence[Mapping[str, object]] = ()) -
     Names alone are enough for a first guess; with rows their contents decide too.
     """
     view = View(names, rows)
-    shape = _fitting(view)
+    shape = _fitting(view) or rewards.questions(view)
     if shape is None:
         return None
     shape = supervised.with_others(view, shape)

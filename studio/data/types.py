@@ -16,7 +16,8 @@ from studio.errors import DataError, StudioError
 Format = Literal["csv", "json", "jsonl", "parquet"]
 Container = Literal["csv", "json_array", "json_object", "jsonl", "parquet"]
 Severity = Literal["error", "warning", "info"]
-#: The known forms. ``preference_hh`` has the prompt inside both answers, ``preference_messages`` has whole chats as answers.
+#: The known forms. ``preference_hh`` has the prompt inside both answers, ``preference_messages`` has whole chats as answers,
+#: ``prompts`` has questions and no answers.
 Kind = Literal[
     "prompt_completion",
     "messages",
@@ -29,6 +30,7 @@ Kind = Literal[
     "preference_messages",
     "rl_answer",
     "rl_reward",
+    "prompts",
 ]
 #: How a form trains: supervised, reinforcement, or from pairs.
 TrainingType = Literal["SL", "RL", "DPO"]

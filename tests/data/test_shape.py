@@ -76,7 +76,7 @@ def test_a_chosen_mapping_is_checked():
     assert chosen({"prompt": "a", "completion": "b", "system": ""}, columns).columns == (("prompt", "a"), ("completion", "b"))
     assert chosen({"instruction": "a", "output": "b", "input": "c"}, columns).kind == "alpaca"
     for mapping, words in (
-        ({"prompt": "a"}, "do not make"),
+        ({"completion": "a"}, "do not make"),
         ({"prompt": "a", "completion": "z"}, "no column 'z'"),
         ({"prompt": "a", "completion": "a"}, "two parts"),
         ({"prompt": "a", "completion": "b", "colour": "c"}, "no part"),
@@ -162,3 +162,26 @@ def test_contents_decide_between_names(names, rows, columns):
     shape = recognise(names, rows)
     assert columns.items() <= dict(shape.columns).items()
     assert not shape.exact
+
+
+def test_questions_without_answers_are_a_form_of_their_own():
+    rows = [{"prompt": f"What is {n}?", "id": str(n)} for n in range(10)]
+    alone = recognise(["prompt"], [{"prompt": row["prompt"]} for row in rows])
+    assert (alone.kind, alone.training, alone.exact) == ("prompts", "RL", True)
+    beside = recognise(["prompt", "id"], rows)
+    assert (beside.kind, beside.exact) == ("prompts", False), "another column may hold the answers"
+    assert recognise(["prompt"]) is None, "a name alone is no evidence"
+    assert recognise(["prompt", "completion"], [{**row, "completion": ""} for row in rows]).kind == "prompt_completion"
+    assert chosen({"prompt": "prompt"}, ("prompt", "id")).kind == "prompts"
+
+
+def test_questions_are_read_split_and_told(desk):
+    from studio import data
+
+    found = desk("question,id\n" + "".join(f"How tall is tower {n}?,{n}\n" for n in range(40))).inspection
+    assert (found.shape.kind, found.rows_usable, found.outcome) == ("prompts", 40, "accepted_with_warnings")
+    assert "no_answers" in {finding.code for finding in found.findings}
+    parts = data.split(found)
+    first = data.rows(parts.train.path)[0]
+    assert first.prompt.startswith("How tall is tower")
+    assert (first.completion, first.reference, first.reward) == ("", "", None)

@@ -403,6 +403,30 @@ def test_earlier_data_sets_are_mixed_and_replayed(ctx, visit, walk, csv):
         walk.press("mix", json.dumps({ids[0]: "1", ids[1]: "all", "name": "", "order": ""}))
 
 
+@pytest.mark.parametrize(("method", "fits"), [("sl", False), ("dpo", True), ("rlhf", True), ("rl", False)])
+def test_pairs_are_divided_when_the_method_learns_from_pairs(walk, csv, method, fits):
+    walk.draft = replace(walk.draft, method=method)
+    rows = [(f"What is {i}?", f"It is {i}, clearly.", f"dunno {i}") for i in range(40)]
+    walk.upload(csv(rows, header=("prompt", "chosen", "rejected")))
+    assert ("Split and continue" in walk.above) is fits
+    assert ("Train it as direct preference optimisation (DPO)" in walk.above) is not fits
+    assert ("Learn from the better answers alone" in walk.above) is (method == "sl")
+    if not fits:
+        walk.press("method", "dpo")
+        assert (walk.draft.method, walk.draft.answers) == ("dpo", ())
+        assert "Split and continue" in walk.above
+        with pytest.raises(DataError, match="does not fit"):
+            walk.press("method", "sl")
+
+
+def test_samples_for_the_chosen_method_come_first(walk):
+    for method in {each.method for each in samples.samples()}:
+        walk.draft = replace(walk.draft, method=method)
+        made = str(bring.start(walk.now))
+        places = sorted((made.index(f'data-value="{each.name}"'), each.method) for each in samples.samples())
+        assert places[0][1] == method
+
+
 def test_a_heartbeat_knows_what_is_on_screen(walk, csv):
     walk.upload(csv(many()))
     one = page.drawn(walk.now)

@@ -43,7 +43,7 @@ def note(now: Screen) -> Html:
 
 def start(now: Screen) -> Html:
     """Everything under the drop zone while there is no data yet."""
-    return widgets.join((_told(now), _ways(now), _samples(now.samples), _earlier(now), _fits()))
+    return widgets.join((_told(now), _ways(now), _samples(now.samples, now.method), _earlier(now), _fits()))
 
 
 def _told(now: Screen) -> Html | None:
@@ -173,8 +173,10 @@ def _mix(earlier: Sequence[DatasetRow]) -> Html:
     )
 
 
-def _samples(samples: Sequence[Sample]) -> Html:
-    cards = [ChoiceCard(sample.name, sample.title, sample.description, note=sample.file.name) for sample in samples]
+def _samples(samples: Sequence[Sample], method: str) -> Html:
+    """Those for the chosen method first."""
+    fitting = sorted(samples, key=lambda sample: sample.method != method)
+    cards = [ChoiceCard(sample.name, sample.title, sample.description, note=sample.file.name) for sample in fitting]
     return tag(
         "section",
         tag("h2", "Or try a sample"),
@@ -229,7 +231,12 @@ def _fits() -> Html:
         (
             "any",
             tag("code", '{"prompt": "…", "chosen": "…", "rejected": "…"}'),
-            "A better and a worse answer. This version learns from the better ones.",
+            "A better and a worse answer to one question: for preference training.",
+        ),
+        (
+            "any",
+            tag("code", '{"prompt": "…", "answer": "…"}'),
+            "A question and a result that can be checked, or points in “reward”: for training by reward.",
         ),
         ("Parquet", tag("code", "any of these columns"), "As data sets on the Hub have it."),
     )

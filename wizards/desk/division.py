@@ -42,7 +42,7 @@ def card(now: Screen) -> Html | None:
         return widgets.sheet(
             tag("h2", "How it was divided"), widgets.shares(parts, unit="row"), _promise(), _told(now.dataset.plan)
         )
-    if inspection.shape is not None and inspection.shape.training != "SL":
+    if not now.fits:
         return None
     return widgets.sheet(
         tag("h2", "How it will be divided"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from studio import fitting, methods
 from studio.data import Example, Inspection, Shape
 from wizards import forms, widgets
 from wizards.desk.screen import Screen
@@ -112,28 +113,31 @@ def _part(part: str, column: str, columns: Sequence[str], *, optional: bool = Fa
 
 
 def _other_training(now: Screen) -> Html | None:
-    """This version trains supervised only: say so, and offer what it can do with pairs and points."""
-    shape = now.inspection.shape if now.inspection is not None else None
-    if shape is None or shape.training == "SL" or now.dataset is not None:
+    """The file holds something else than the chosen method learns from: say so, and what it is good for."""
+    inspection = now.inspection
+    if inspection is None or inspection.shape is None or now.fits or now.dataset is not None:
         return None
-    if shape.training == "DPO":
-        what = "Your file shows for each question a better and a worse answer."
-        instead = "It can learn from the better answers alone. That teaches what good looks like, but not what to avoid."
-    elif answer_of(shape):
-        what = "Your file holds questions whose answers are to be judged."
-        instead = "It can learn from the answers in the file as examples, whatever points they got."
-    else:
-        what = "Your file holds questions, and no answers to learn from."
-        instead = "Add a column with a good answer to each question."
+    chosen = methods.method(now.method)
+    fits = " or ".join(each.term for each in now.others)
+    steps = (
+        f"You chose {chosen.term}. It needs: {chosen.needs}",
+        f"What you have fits {fits}." if fits else "",
+        _instead(now, inspection.shape),
+    )
     return tag(
         "div",
-        widgets.notice(
-            what,
-            next_step=f"{_TRAINING[shape.training]} would fit best; this version cannot do it yet. {instead}",
-            state="warn",
-        ),
+        widgets.notice(f"Your file holds {fitting.holds(inspection)}.", next_step=" ".join(filter(None, steps)), state="warn"),
         cls="tf-other-training",
     )
+
+
+def _instead(now: Screen, shape: Shape) -> str:
+    """How the chosen method can still learn something from the file."""
+    if shape.training == "DPO" and "SL" in methods.method(now.method).data:
+        return "Or learn from the better answers alone: that teaches what good looks like, but not what to avoid."
+    if shape.training == "RL" and answer_of(shape):
+        return "Or learn from the answers in the file as examples, whatever points they got."
+    return ""
 
 
 def answer_of(shape: Shape) -> str | None:

@@ -92,11 +92,9 @@ def above(now: Screen) -> Html | str:
 
 def _enough(now: Screen) -> Html | None:
     inspection = now.inspection
-    if inspection is None or now.dataset is not None or not splittable(inspection):
+    if inspection is None or now.dataset is not None or not splittable(inspection) or not now.fits:
         return None
-    if inspection.shape is not None and inspection.shape.training != "SL":
-        return None
-    found = methods.readiness("sl", different(inspection))
+    found = methods.readiness(now.method, different(inspection))
     if found.level == "enough":
         return None
     return widgets.notice(found.sentence, state="warn" if found.level == "too few" else "quiet")
@@ -111,17 +109,29 @@ def _acts(now: Screen) -> Html:
         return tag("div", go, again, other, cls="tf-acts")
     if inspection is None or not splittable(inspection):
         return tag("div", other, cls="tf-acts")
-    if inspection.shape is not None and inspection.shape.training != "SL":
-        shape, words = inspection.shape, "Learn from the better answers alone"
-        if shape.training == "RL":
-            if not mapping.answer_of(shape):
-                return tag("div", other, cls="tf-acts")
-            words = "Learn from the answers as examples"
-        better = widgets.button(words, "better", kind="primary", sign="arrow", disabled=busy, phase="Reading the rows anew")
-        return tag("div", better, other, cls="tf-acts")
+    if not now.fits:
+        return tag("div", *_other_ways(now, busy=busy), other, cls="tf-acts")
     label = "The columns are right: split and continue" if inspection.needs_confirmation else "Split and continue"
     split = widgets.button(label, "split", kind="primary", sign="arrow", phase="Splitting your rows", disabled=busy)
     return tag("div", split, other, cls="tf-acts")
+
+
+def _other_ways(now: Screen, *, busy: bool) -> tuple[Html, ...]:
+    """What can be done with data of another kind: train it another way, or take examples out of it."""
+    trained = [
+        widgets.button(
+            f"Train it as {each.term}", "method", value=each.id, kind="secondary" if place else "primary", disabled=busy
+        )
+        for place, each in enumerate(now.others)
+    ]
+    shape = now.inspection.shape if now.inspection is not None else None
+    words = ""
+    if shape is not None and shape.training == "DPO" and "SL" in methods.method(now.method).data:
+        words = "Learn from the better answers alone"
+    elif shape is not None and shape.training == "RL" and mapping.answer_of(shape):
+        words = "Learn from the answers as examples"
+    better = (widgets.button(words, "better", disabled=busy, phase="Reading the rows anew"),) if words else ()
+    return (*trained, *better)
 
 
 def tabs(now: Screen) -> Html | str:

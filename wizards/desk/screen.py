@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from studio import methods
 from studio.data import Dataset, Inspection, Preview, SplitPlan, desk
 from studio.errors import StudioError
 from studio.models import Model
@@ -49,7 +50,7 @@ class Screen:
     file shows while it is read for the first time. ``page``, ``figures`` and ``seen`` are
     there when their tab is open. ``paths`` says that files of this computer may be named; ``groupable`` are the columns that a
     split can keep together, share out or sort by; ``listed`` are the rows of findings that only the model knows of.
-    ``gone``: the address names a file that is not here any more.
+    ``method`` is the chosen one, or the usual one before any was chosen. ``gone``: the address names a file that is gone.
     """
 
     id: str = ""
@@ -72,6 +73,21 @@ class Screen:
     place: str = ""
     paths: bool = False
     gone: bool = False
+    method: str = "sl"
+
+    @property
+    def fits(self) -> bool:
+        """Whether the chosen method can train on what the file holds; true while nobody knows what that is."""
+        shape = self.inspection.shape if self.inspection is not None else None
+        return shape is None or shape.training in methods.method(self.method).data
+
+    @property
+    def others(self) -> tuple[methods.Method, ...]:
+        """The other methods that could train on it here, the best first; none while the chosen one can."""
+        shape = self.inspection.shape if self.inspection is not None else None
+        if shape is None or self.fits:
+            return ()
+        return tuple(found for found in map(methods.method, methods.ways(shape.training)) if found.available)
 
     @property
     def empty(self) -> bool:

@@ -54,6 +54,7 @@ KINDS: Final[dict[Kind, str]] = {
     "preference_messages": "Two conversations, better and worse",
     "rl_answer": "Questions with a result that can be checked",
     "rl_reward": "Answers with points",
+    "prompts": "Questions without answers",
 }
 SPEAKERS: Final = {"system": "Standing instruction", "user": "Question", "assistant": "Answer", "tool": "Tool"}
 

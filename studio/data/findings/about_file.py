@@ -48,6 +48,13 @@ def about_columns(
             "unsupported_format", "error", 1, (), message, "Write each text as a prompt and an answer, in two columns."
         )
         return
+    if shape.kind == "prompts":
+        message = f'The file holds questions ("{shape.column("prompt")}") and no answers.'
+        next_step = (
+            "A stronger model can answer them (distillation), or a program can score attempts (reinforcement). "
+            "To learn from examples, choose or add a column with the answers."
+        )
+        yield Finding("no_answers", "warning", 1, (), message, next_step)
     if shape.kind == "mixed":
         message = "Some rows hold messages, others a prompt and an answer. All of them are used."
         yield Finding("mixed_formats", "warning", 1, (), message, "Check that the rows belong together.")

@@ -49,4 +49,5 @@ _JUDGES: Mapping[Kind, Callable[[Shape, Mended], Ruling]] = {
     "preference_messages": preferences,
     "rl_answer": rewards,
     "rl_reward": rewards,
+    "prompts": rewards,
 }

@@ -22,6 +22,7 @@ PARTS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "preference_messages": (("chosen", "rejected"), ("prompt", "messages", "input", "system", "label", "tools", "images")),
     "rl_reward": (("prompt", "reward"), ("messages", "reward_name", "completion", "system")),
     "rl_answer": (("prompt", "answer"), ("messages", "test", "reward_name", "completion", "system")),
+    "prompts": (("prompt",), ("messages", "system")),
     "text": (("text",), ()),
 }
 #: What a person may choose, and the form that it makes: the first whose parts are all chosen.
@@ -38,6 +39,7 @@ CHOICES: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ("prompt_completion", ("prompt", "chosen")),
     ("messages", ("messages",)),
     ("messages", ("chosen",)),
+    ("prompts", ("prompt",)),
     ("text", ("text",)),
 )
 
@@ -47,6 +49,7 @@ _TRAINING: Mapping[Kind, TrainingType] = {
     "preference_messages": "DPO",
     "rl_reward": "RL",
     "rl_answer": "RL",
+    "prompts": "RL",
 }
 _COPY = "so the model learns by copying good answers (supervised)."
 _PREFER = "Each row has a better and a worse answer to one prompt, so the model learns to prefer the better one (DPO)."
@@ -61,6 +64,8 @@ _WHY: Mapping[Kind, str] = {
     "preference_messages": _PREFER,
     "rl_reward": "Each row has a prompt and a reward, so the model learns by trying and being scored (reinforcement).",
     "rl_answer": "Each row has a prompt and an answer to check against, so the model learns by trying (reinforcement).",
+    "prompts": "Each row has a question and no answer: a stronger model can write the answers to learn from (distillation), "
+    "or the model learns by trying, with a reward that needs no right answer (reinforcement).",
     "text": "The text has no question and no answer, so no method here can learn from it.",
 }
 

@@ -13,6 +13,8 @@ from studio.data.types import Kind, Shape
 
 # Names that a quiz uses as well, whose answers may be meant to be learned by heart.
 _EITHER = ("correct answer", "gold", "reference")
+#: Names of columns with questions.
+ASKS = ("prompt", "question", "instruction", "problem", "query", "messages")
 _ALSO_SUPERVISED = "Supervised training on the written answers is possible as well."
 
 
@@ -24,6 +26,18 @@ def exactly(view: View) -> Shape | None:
 def resembling(view: View) -> Shape | None:
     """Prompts with a score and nothing else, and questions whose answers are numbers."""
     return _with_score(view) or _with_number(view)
+
+
+def questions(view: View) -> Shape | None:
+    """Questions and nothing to learn from beside them. Sure only where no other column could hold the answers."""
+    prompt = view.own(ASKS)
+    system = view.own(OWN["rl_answer"]["system"])
+    kind = "asks" if prompt and normal(prompt) == "messages" else "text"
+    if prompt is None or not view.mostly(prompt, kind):
+        return None
+    exact = set(view.columns) <= {prompt, system}
+    why = f'"{prompt}" holds the questions, and no column holds answers.'
+    return _shape(view, "prompts", {"prompt": prompt, "system": system}, exact=exact, why=why)
 
 
 def _with_reward(view: View) -> Shape | None:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from studio.data.shapes.contents import MOST
 from studio.data.shapes.forms import PARTS, method_why, training
 from studio.data.shapes.names import LABELS, OWN, ranked
+from studio.data.shapes.rewards import ASKS
 from studio.data.shapes.view import View
 from studio.data.types import Kind, Shape
 
 _FORMS: tuple[Kind, ...] = ("messages", "sharegpt", "prompt_completion", "alpaca")
 _TEXTS = ("text", "texts", "content", "body", "document", "article", "passage", "story", "paragraph", "raw text")
-_ASKS = ("prompt", "question", "instruction", "problem", "query", "messages")
 # Where a second pair of columns, or a second conversation, stands in a mixture.
 _SECOND = {"prompt": "instruction", "completion": "output", "messages": "conversations"}
 # Fewer rows than this share are rows with something missing, not a form of their own.
@@ -90,7 +90,7 @@ def plain_text(view: View) -> Shape | None:
 
 def lone_prompt(view: View) -> str | None:
     """A column with prompts, in a file that has nothing to learn from beside them."""
-    return view.own(_ASKS)
+    return view.own(ASKS)
 
 
 def _complete(view: View) -> dict[Kind, Columns]:
