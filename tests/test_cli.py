@@ -189,7 +189,7 @@ def test_pairs_are_read_and_can_be_learned_from_as_examples(
     assert "preference" in capsys.readouterr().out
     assert main(["recommend", str(file), *home]) == 1
     said = capsys.readouterr().err
-    assert "supervised only" in said
+    assert "supervised learning (SL) cannot learn from" in said
     assert "--fix better_answers" in said
     assert main(["recommend", str(file), "--fix", "better_answers", "--json", *home]) == 0
     assert json.loads(capsys.readouterr().out)["recipe"]["method"] == "sl"

@@ -1,4 +1,4 @@
-"""``validate``, ``recommend`` and ``samples``: everything that can be known before a run.
+"""``validate`` and ``samples``, and how every verb takes a file in: everything that can be known of data before a run.
 
 Guarantees: ``validate --json`` prints the keys and words of ``studio.data.report``; neither verb keeps a copy of the file.
 """
@@ -18,7 +18,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from studio import data, datasets, fitting, methods, models, recipe
+from studio import data, datasets, fitting, methods, recipe
 from studio import samples as shipped
 from studio.cli.output import Output
 from studio.data import Container, Dataset, Finding, Fix, Inspection, Reading, SplitPlan
@@ -110,7 +110,7 @@ def validate(asked: argparse.Namespace, settings: Settings, output: Output) -> i
 
 def _validated(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     reading = reading_of(asked)
-    with _scratch(settings) as aside, progress_line() as tell:
+    with scratch(settings) as aside, progress_line() as tell:
         origin = FromFile(asked.file, by_path=True, in_place=True)
         staged_id, found = datasets.stage(aside, origin, asked.file.name, aside.owner, reading=reading, tell=tell)
         extra = fitting.findings(found, asked.method) if asked.method else ()
@@ -169,44 +169,10 @@ def progress_line() -> Generator[Tell]:
         )
 
 
-def recommend_arguments(parser: argparse.ArgumentParser) -> None:
-    """``recommend FILE --method sl --model nano``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help=_FILE)
-    method_arguments(parser)
-    reading_argument(parser)
-
-
 def method_arguments(parser: argparse.ArgumentParser) -> None:
     """``--method`` and ``--model``, shared by ``recommend`` and ``train``."""
     parser.add_argument("--method", choices=[method.id for method in methods.METHODS if method.available], default="sl")
     parser.add_argument("--model", default="nano", help="name of a model in the catalogue (default: nano)")
-
-
-def recommend(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
-    """Recommend every setting for this file, with reason and source. Keeps nothing."""
-    with _scratch(settings) as aside:
-        store = Store(aside.database)
-        try:
-            facts = recipe.facts_of(take_in(aside, store, asked.file, reading_of(asked), in_place=True)[1])
-        finally:
-            store.close()
-    found = recipe.recommend(facts, models.get(asked.model), asked.method)
-    output.result(
-        {
-            "recipe": found.recipe.to_dict(),
-            "settings": [asdict(setting) for setting in found.settings],
-            "badge": found.badge,
-            "badge_reason": found.badge_reason,
-            "steps": found.steps,
-            "minutes_estimate": found.minutes_estimate,
-            "facts": asdict(facts),
-        }
-    )
-    rows = [(s.label, s.text, s.reason, s.source) for s in found.settings]
-    output.table(["setting", "value", "why", "source"], rows)
-    output.say(f"\nLearning rate: {found.badge}. {found.badge_reason}")
-    output.say(f"{found.steps} steps, {recipe.about(found.minutes_estimate)}.")
-    return 0
 
 
 def mapping_of(asked: argparse.Namespace) -> dict[str, str] | None:
@@ -222,9 +188,16 @@ def mapping_of(asked: argparse.Namespace) -> dict[str, str] | None:
 
 
 def take_in(
-    settings: Settings, store: Store, file: Path, reading: Reading, *, plan: SplitPlan | None = None, in_place: bool = False
+    settings: Settings,
+    store: Store,
+    file: Path,
+    reading: Reading,
+    *,
+    method: str = "sl",
+    plan: SplitPlan | None = None,
+    in_place: bool = False,
 ) -> tuple[str, Dataset]:
-    """Stage a file and settle it as a data set for supervised learning. Returns its id too.
+    """Stage a file and settle it as a data set that can be trained on with ``method``. Returns its id too.
 
     Raises ``DataError`` for columns that were only guessed at, and for data of another kind of training.
     """
@@ -232,7 +205,7 @@ def take_in(
     with progress_line() as tell:
         staged_id, found = datasets.stage(settings, origin, file.name, settings.owner, reading=reading, tell=tell)
         try:
-            _require_trainable(found, file.name)
+            _require_trainable(found, file.name, method)
             return staged_id, datasets.settle(settings, store, staged_id, settings.owner, plan, tell=tell)
         except BaseException:
             datasets.dismiss(settings, staged_id, settings.owner)
@@ -256,18 +229,19 @@ def require_ready(found: Inspection, name: str) -> None:
         )
 
 
-def _require_trainable(found: Inspection, name: str) -> None:
+def _require_trainable(found: Inspection, name: str, method: str) -> None:
     require_ready(found, name)
-    if found.shape is not None and found.shape.training != "SL":
+    training = found.shape.training if found.shape is not None else "SL"
+    unfit = recipe.cannot_train(training, method)
+    if unfit is not None:
+        ways = f" Or train it as it is: --method {methods.ways(training)[0]}"
         raise DataError(
-            f"This file holds {fitting.HOLDS[found.shape.training]}, and this version trains supervised only.",
-            where=name,
-            next_step=fitting.way_out(found),
+            unfit.what, where=name, next_step=f"{fitting.way_out(found)}.{ways}" if method == "sl" else unfit.next_step
         )
 
 
 @contextmanager
-def _scratch(settings: Settings) -> Generator[Settings]:
+def scratch(settings: Settings) -> Generator[Settings]:
     """The same settings over a home folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="tuning-fork-") as folder:
         yield replace(settings, home=Path(folder))

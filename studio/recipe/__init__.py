@@ -7,7 +7,7 @@ nothing here reads or writes a file of the person's.
 from __future__ import annotations
 
 from studio.recipe.advice import Badge, Dial
-from studio.recipe.checks import FieldProblem, about, minutes, validate, warnings
+from studio.recipe.checks import FieldProblem, about, cannot_train, minutes, validate, warnings
 from studio.recipe.facts import DataFacts, facts_of
 from studio.recipe.fields import FIELDS, fields_of, parse_field, spec_of
 from studio.recipe.rates import CAUTIOUS_LEARNING_RATE, EXPONENTS, KL_GOOD, KL_TOO_MUCH, formula_learning_rate
@@ -34,6 +34,7 @@ __all__ = [
     "Setting",
     "Value",
     "about",
+    "cannot_train",
     "changed",
     "facts_of",
     "fields_of",

@@ -108,7 +108,8 @@ def estimate(recipe: Recipe, facts: DataFacts, model: Model, home: Path | None =
         if price(teacher, home) is None:
             unpriced = teacher.label
         cheap, dear = _sum(cheap, spent(teacher_low, teacher, home)), _sum(dear, spent(teacher_high, teacher, home))
-    counted = facts.mean_tokens is not None and recipe.method in ("sl", "dpo")
+    reads = recipe.method in ("sl", "dpo") and (facts.max_tokens or math.inf) <= recipe.max_length
+    counted = facts.mean_tokens is not None and reads
     return Cost(
         cheap, dear, low, high, counted, found, _storage(recipe, model, home),
         _sentence(cheap, dear, low + teacher_low, high + teacher_high, found, unpriced, counted=counted),
@@ -147,7 +148,7 @@ def _tokens(recipe: Recipe, facts: DataFacts, model: Model, end: int) -> TokenCo
 
 def _supervised(examples: int, whole: float, checks: int, facts: DataFacts) -> TokenCounts:
     """Each example is learned from once in a pass; a token is learned where the one before it is read, so one is not."""
-    read = checks * min(facts.validation_rows, MOST_READ) * (whole - 1)
+    read = checks * min(facts.validation_rows, MOST_READ) * ((facts.validation_mean_tokens or whole) - 1)
     return TokenCounts(prefill=round(read), train=round(examples * (whole - 1)))
 
 
@@ -160,7 +161,8 @@ def _pairs(recipe: Recipe, facts: DataFacts, whole: float, steps: int, checks: i
     seen = steps * recipe.batch_size * 2
     held_out = min(facts.validation_rows, MOST_READ) * 2
     warm = _supervised(facts.train_rows // recipe.batch_size * recipe.batch_size * recipe.warm_start_epochs, whole, 0, facts)
-    read = seen * whole + held_out * (checks + 1) * (whole - 1) if held_out else seen * whole
+    checked = held_out * (checks + 1) * ((facts.validation_mean_tokens or whole) - 1) if checks else 0.0
+    read = seen * whole + checked
     return warm + TokenCounts(prefill=round(read), train=round(2 * seen * (whole - 1)))
 
 

@@ -25,9 +25,11 @@ class DataFacts:
 
     An example is a conversation, one side of a pair, or the prompt of a task. Token counts are exact where a tokenizer
     counted them and ``None`` otherwise; then characters stand in for them. ``prompt_chars`` and ``answer_chars`` are means of
-    one prompt and of one answer. ``multi_turn`` says that an example may hold more than one answer, ``training`` how this
-    data trains. ``has_reference``: each task has a right answer or a test; ``has_reward_name``: each names its own reward;
-    ``has_reward_column``: each carries a score that somebody gave to a written answer.
+    one prompt and of one answer; ``trained_tokens`` is the mean of what the loss counts in an example, and
+    ``validation_mean_tokens`` of the whole examples that a check reads. ``multi_turn`` says that an example may hold more
+    than one answer, ``training`` how this data trains. ``has_reference``: each task has a right answer or a test;
+    ``has_reward_name``: each names its own reward; ``has_reward_column``: each carries a score that somebody gave to a
+    written answer.
     """
 
     train_rows: int
@@ -44,6 +46,7 @@ class DataFacts:
     prompt_chars: float | None = None
     answer_chars: float | None = None
     trained_tokens: float | None = None
+    validation_mean_tokens: float | None = None
     has_reference: bool = False
     has_reward_name: bool = False
     has_reward_column: bool = False

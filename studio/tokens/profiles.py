@@ -96,6 +96,13 @@ def profile(
     return _profile(inspection, counts, model, form, aim, max_length)
 
 
+def counted(source: Inspection | Dataset, model: Model, train_on: str = ALL_ANSWERS, *, renderer: str = "") -> Counts | None:
+    """The counts of single examples behind ``known``, ``None`` where there are none."""
+    inspection = _inspection(source)
+    form, aim, share = renderer or model.renderer, _aim(inspection, train_on), _share(inspection)
+    return kept(kept_at(inspection, model, aim or "prompt"), identity_of(inspection, model, form, aim, share))
+
+
 def examples_of(row: Conversation, training: str) -> tuple[tuple[Message, ...], ...]:
     """What training reads of one row, each at once: the conversation, both sides of a pair, or the prompt of a task."""
     if training != "DPO":
