@@ -402,10 +402,13 @@ def test_a_curriculum_by_a_column(tmp_path, values, expected):
 # ---- verified, watched ----
 
 
-def test_a_leak_on_disk_is_noticed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("all_read", [200_000, 0], ids=["every row is read", "all stretches are read"])
+def test_a_leak_on_disk_is_noticed(tmp_path, monkeypatch, all_read):
     """The texts that were written are read again: a prompt in two parts is never kept, whatever the keys say."""
-    from studio.data.splitting import parts
+    from studio.data.splitting import leaks, parts
 
+    monkeypatch.setattr(leaks, "_ALL_READ", all_read)
+    monkeypatch.setattr(leaks, "_ONE_OF", 1)
     real = parts.verified
 
     def leaking(folder, *arguments, **options):

@@ -60,6 +60,8 @@ def carve(
     finally:
         for partial in partials.values():
             partial.unlink(missing_ok=True)
+        # Otherwise the library keeps what it held for the next time.
+        pa.default_memory_pool().release_unused()
 
 
 class _Carver:

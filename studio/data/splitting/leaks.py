@@ -1,8 +1,8 @@
 """What was written is read again: as many rows as were computed, in their order, and nothing in two parts at once.
 
 Guarantees: prompts are compared by the keys of all rows and by the texts on disk (all held-out rows, and every training row up
-to 200,000 of them, beyond that every 16th); conversations by their turns; groups by the values on disk; clusters of
-near-duplicates by the rows on disk. Anything in two parts is a ``StoreError``, and the data set is not kept.
+to 200,000 of them, beyond that 16 stretches with a 16th of them all); conversations by their turns; groups by the values on
+disk; clusters of near-duplicates by the rows on disk. Anything in two parts is a ``StoreError``, and the data set is not kept.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from studio.data.staging.keying import normalised
 from studio.data.types import TrainingType
 from studio.errors import StoreError
 
-# Training rows whose texts are all compared. Beyond it the keys of all rows and a share of the texts have to do.
+# Training rows whose texts are all compared. Beyond it the keys of all rows and a share of the texts have to do: some
+# stretches of the file, because single rows would cost as much as all of them.
 _ALL_READ: Final = 200_000
 _ONE_OF: Final = 16
+_STRETCHES: Final = 16
+# As many keys are compared at once; they take some 80 MB.
+_AT_ONCE: Final = 2_000_000
 
 
 def verified(
@@ -41,11 +45,12 @@ def verified(
     """
     tables: dict[PartName, str] = {part: table_of(folder / f"{part}.parquet", connection) for part in PARTS}
     counts = {part: _one(f"SELECT count(*) FROM {table}", connection) for part, table in tables.items()}
-    shared = _shared(tables, "left(prompt_id, 16)", connection)
+    shared = _shared(tables, "hash(left(prompt_id, 16))", connection, sum(counts.values()))
     read: dict[PartName, str] = dict(tables)
     if counts["train"] > _ALL_READ:
-        read["train"] = f"(FROM {tables['train']} WHERE row_id % {_ONE_OF} = 0)"
-    shared += _shared(read, f"hash({normalised('prompt')})", connection)
+        read["train"] = f"(FROM {tables['train']} WHERE {_in_stretches(tables['train'], connection)})"
+    texts = counts["test"] + counts["validation"] + min(counts["train"], _ALL_READ + counts["train"] // _ONE_OF)
+    shared += _shared(read, f"hash({normalised('prompt')})", connection, texts)
     # A row without turns of its own is one question and one answer, which begins no other conversation.
     turns = (f"SELECT count(messages) FROM read_parquet({readable(folder / f'{part}.parquet')})" for part in PARTS)
     if any(_one(query, connection) for query in turns):
@@ -65,13 +70,26 @@ def verified(
     return counts
 
 
-def _shared(tables: Mapping[PartName, str], value: str, connection: duckdb.DuckDBPyConnection) -> int:
-    """How many values are in more than one part."""
+def _in_stretches(table: str, connection: duckdb.DuckDBPyConnection) -> str:
+    """SQL for whether a row of ``table`` stands in one of the stretches that are read."""
+    rows = _one(f"SELECT max(row_id) + 1 FROM {table}", connection)
+    size = rows // (_ONE_OF * _STRETCHES)
+    starts = (rows * place // _STRETCHES for place in range(_STRETCHES))
+    return " OR ".join(f"row_id BETWEEN {start} AND {start + size}" for start in starts)
+
+
+def _shared(tables: Mapping[PartName, str], value: str, connection: duckdb.DuckDBPyConnection, rows: int = 0) -> int:
+    """How many values are in more than one part. ``rows`` is how many there are to compare, when there may be many."""
     each = " UNION ALL ".join(
-        f"SELECT DISTINCT {literal(part)} AS part, {value} AS value FROM {table}" for part, table in tables.items()
+        f"SELECT {place}::UTINYINT AS part, {value} AS value FROM {table}" for place, table in enumerate(tables.values())
     )
-    query = f"SELECT count(*) FROM (SELECT value FROM ({each}) WHERE value IS NOT NULL GROUP BY value HAVING count(*) > 1)"
-    return _one(query, connection)
+    passes = rows // _AT_ONCE + 1
+    found = 0
+    for one in range(passes):
+        some = f"value IS NOT NULL AND hash(value) % {passes} = {one}" if passes > 1 else "value IS NOT NULL"
+        query = f"SELECT value FROM ({each}) WHERE {some} GROUP BY value HAVING min(part) <> max(part)"
+        found += _one(f"SELECT count(*) FROM ({query})", connection)
+    return found
 
 
 def _shared_beginnings(tables: Mapping[PartName, str], training: TrainingType, connection: duckdb.DuckDBPyConnection) -> int:

@@ -83,8 +83,8 @@ def split(
     training = inspection.shape.training
     near = folder / NEAR if plan.near and (folder / NEAR).exists() else None
     group = value_of(plan.group, inspection) if plan.group else ""
+    rows = rows_of(folder / STAGE)
     with connect(folder, inspection.file_name, row_bytes=row_bytes, memory=_MEMORY) as connection:
-        rows = rows_of(folder / STAGE)
         _tell(watch, "placing the rows", 0, inspection)
         keep_one_of_each(rows, connection)
         ties = tie(rows, training, near, group, connection)
@@ -92,7 +92,10 @@ def split(
             _make_strata(rows, value_of(plan.stratify, inspection), connection)
         done = assign(plan, connection, inspection.file_name)
         place_rows(connection)
-        sql = _write_parts(rows, inspection, plan, training, connection, watch)
+        places, sql = _placed(rows, inspection, plan, training, connection, watch)
+    # What the database held to place the rows is let go before the texts come.
+    carve(folder / STAGE, places, _targets(inspection, plan), training, len(inspection.extras), watch)
+    with connect(folder, inspection.file_name, row_bytes=row_bytes, memory=_MEMORY) as connection:
         _tell(watch, "verifying the parts", inspection.rows_usable, inspection)
         counts = verified(folder, done.rows, connection, training=training, near=near, group=group)
         seal = seal_of(folder / "test.parquet", connection)
@@ -195,23 +198,27 @@ def _make_strata(rows: str, value: str, connection: duckdb.DuckDBPyConnection) -
     )
 
 
-def _write_parts(
+def _targets(inspection: Inspection, plan: SplitPlan) -> dict[int, Path]:
+    """The parts that are cut out of the stage in its order, by number, counted from 1."""
+    carved = (part for part in PARTS if not (part == "train" and plan.order))
+    return {PARTS.index(part) + 1: inspection.folder / f"{part}.parquet" for part in carved}
+
+
+def _placed(
     rows: str,
     inspection: Inspection,
     plan: SplitPlan,
     training: TrainingType,
     connection: duckdb.DuckDBPyConnection,
     watch: Watch | None,
-) -> dict[PartName, str]:
-    """Write the three parts from ``placed``; returns the SQL that made each."""
-    carved: list[PartName] = [part for part in PARTS if not (part == "train" and plan.order)]
+) -> tuple[Places, dict[PartName, str]]:
+    """Where each row goes, and the SQL that gives what each part will be. Training rows in an order are written at once."""
+    carved = [PARTS[number - 1] for number in _targets(inspection, plan)]
     places = _places(rows, carved, connection)
-    targets = {PARTS.index(part) + 1: inspection.folder / f"{part}.parquet" for part in carved}
-    carve(inspection.folder / STAGE, places, targets, training, len(inspection.extras), watch)
     written: dict[PartName, str] = {part: _query(part, rows, training, inspection) for part in carved}
     if plan.order:
         written["train"] = _write_in_turn(rows, inspection, plan.order, training, connection, watch)
-    return written
+    return places, written
 
 
 def _places(rows: str, parts: Sequence[PartName], connection: duckdb.DuckDBPyConnection) -> Places:

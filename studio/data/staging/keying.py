@@ -40,7 +40,8 @@ def normalised(text: str, calm: str = "false") -> str:
 
 def prompt_key(text: str, calm: str = "false") -> str:
     """SQL for the key of a prompt; ``calm`` as in ``normalised``."""
-    return f"md5_number_lower({literal(KEY_VERSION)} || chr(31) || {normalised(text, calm)})"
+    # The same as the macro ``md5_number_lower``, which goes through text for it and takes twice as long.
+    return f"(md5_number({literal(KEY_VERSION)} || chr(31) || {normalised(text, calm)}) >> 64)::UBIGINT"
 
 
 def row_key() -> str:
