@@ -6,7 +6,8 @@ Guarantees: every file exists, holds unique prompts, and is the same on every ma
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,10 @@ _FOLDER = "samples"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample data set. ``task_metric`` says how an answer is scored: as text, or as JSON with the same fields."""
+    """One sample data set. ``task_metric`` says how an answer is scored: as text, or as JSON with the same fields.
+
+    ``settings`` are fields of a recipe that nobody could recommend from the data alone, such as a teacher's prompt.
+    """
 
     name: str
     title: str
@@ -27,6 +31,7 @@ class Sample:
     method: str
     task_metric: Literal["exact", "json"]
     goal: str
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def samples() -> tuple[Sample, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -93,6 +94,27 @@ def test_the_files_are_what_the_program_makes(tmp_path):
     write_samples(tmp_path)
     for one in samples():
         assert (tmp_path / one.file.name).read_bytes() == one.file.read_bytes()
+
+
+def test_tasks_for_practice_have_one_right_number_and_both_ends_are_asked_for():
+    rows = [json.loads(line) for line in sample("arithmetic").file.read_text().splitlines()]
+    assert len({row["prompt"] for row in rows}) == len(rows) == 600
+    wanted = Counter[str]()
+    for row in rows:
+        numbers = [int(found) for found in re.findall(r"\d+", row["prompt"])]
+        end = "largest" if "largest" in row["prompt"] else "smallest"
+        wanted[end] += 1
+        assert len({number // 10 for number in numbers}) == len(numbers) in (3, 4)
+        assert row["reference"] == str(max(numbers) if end == "largest" else min(numbers))
+    assert min(wanted.values()) > 250
+
+
+def test_a_sample_for_a_teacher_brings_the_prompt_that_is_to_be_baked_in():
+    one = sample("school")
+    rows = [json.loads(line) for line in one.file.read_text().splitlines()]
+    assert len({row["prompt"] for row in rows}) == len(rows) == 500
+    assert "JSON" in one.settings["teacher_prompt"]
+    assert not any("JSON" in row["prompt"] or row["completion"].startswith("{") for row in rows)
 
 
 def test_an_unknown_sample_names_those_there_are():

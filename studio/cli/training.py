@@ -30,6 +30,7 @@ from studio.rewards.of_data import suggested
 from studio.runs import stages
 from studio.runs.launch import RECIPE, create_run
 from studio.runs.supervisor import Supervisor
+from studio.samples import Sample
 from studio.settings import Settings
 from studio.store import Job, Store
 
@@ -74,7 +75,7 @@ def train(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
         method = asked.method or (written.method if written else sample.method if sample else "sl")
         file = sample.file if sample is not None else asked.file
         dataset_id, dataset = take_in(settings, store, file, reading_of(asked), method=method)
-        chosen = _with_settings(written or _recommended(dataset, method, asked), asked)
+        chosen = _with_settings(written or _recommended(dataset, method, asked, sample), asked)
         run = create_run(settings, store, dataset_id=dataset_id, recipe=chosen, name=asked.name, owner=settings.owner)
         planned = stages.planned(chosen, dataset.train.rows)
         steps = ", then ".join(f"{one.total:,} steps ({one.stage.title.lower()})" for one in planned)
@@ -174,12 +175,16 @@ def _written(asked: argparse.Namespace) -> Recipe | None:
     return found
 
 
-def _recommended(dataset: Dataset, method: str, asked: argparse.Namespace) -> Recipe:
+def _recommended(dataset: Dataset, method: str, asked: argparse.Namespace, sample: Sample | None) -> Recipe:
     facts = recipe.facts_of(dataset)
     has_reward = method == "rl" and (facts.has_reference or facts.has_reward_name)
     reward = to_json(suggested(dataset.train.path).reward) if has_reward else ""
     model = models.get(asked.model or _MODEL)
-    return recipe.recommend(facts, model, method, budget=asked.budget, reward=reward).recipe
+    found = recipe.recommend(facts, model, method, budget=asked.budget, reward=reward).recipe
+    if sample is not None and sample.method == method:
+        for name, value in sample.settings.items():
+            found = recipe.with_field(found, name, value)
+    return found
 
 
 def _with_settings(chosen: Recipe, asked: argparse.Namespace) -> Recipe:

@@ -12,9 +12,11 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from studio.engine.nano.sample_arithmetic import arithmetic_row
 from studio.engine.nano.sample_concise import Pair, concise_pair
 from studio.engine.nano.sample_formal import formal_row
 from studio.engine.nano.sample_piglatin import pig_latin_row
+from studio.engine.nano.sample_school import school_row
 from studio.engine.nano.sample_tickets import ticket_row
 
 SEED = 2026
@@ -48,6 +50,8 @@ def write_samples(folder: Path) -> None:
     writer.writerow(("prompt", "chosen", "rejected"))
     writer.writerows((pair.prompt, pair.chosen, pair.rejected) for pair in concise_pairs())
     _write(folder / "concise.csv", table.getvalue())
+    _write(folder / "arithmetic.jsonl", _lines(unique_rows(arithmetic_row, 600, SEED), "reference"))
+    _write(folder / "school.jsonl", _lines(unique_rows(school_row, 500, SEED), "completion"))
 
 
 def concise_pairs() -> list[Pair]:
@@ -57,6 +61,10 @@ def concise_pairs() -> list[Pair]:
         pair = concise_pair(rng)
         pairs.setdefault(pair.prompt, pair)
     return list(pairs.values())
+
+
+def _lines(rows: list[tuple[str, str]], second: str) -> str:
+    return "".join(json.dumps({"prompt": prompt, second: text}, ensure_ascii=False) + "\n" for prompt, text in rows)
 
 
 def _write(path: Path, text: str) -> None:
