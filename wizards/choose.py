@@ -85,6 +85,8 @@ def chosen(draft: Draft, choice_id: str) -> Draft:
     if not isinstance(after, Ending) or not after.method or not after.available:
         return replace(draft, answers=answers, method="")
     decided = replace(_with_method(draft, after.method), answers=answers)
+    for name, value in after.preset:
+        decided = decided.with_change(name, value)
     return decided if after.prepare else decided.at("data")
 
 

@@ -90,6 +90,9 @@ _PHASE: Final[dict[str, str]] = {
 #: What a run does before its first step, and again when it is resumed.
 _BEFORE_STEPS: Final = frozenset({"starting the engine", "loading the model"})
 
+#: How a phase begins in which the server makes the run wait.
+_PATIENCE: Final = "waiting:"
+
 #: Why the curve alone settles nothing.
 _NOT_ENOUGH: Final[dict[str, str]] = {
     "sl": "The loss does not say whether it helped.",
@@ -149,6 +152,8 @@ def _lead(job: Job, now: Progress) -> str:
             return f"Now: {_phase(job)}. The curve begins with the first step."
         case "running" if job.phase in _BEFORE_STEPS:
             return f"Now: {_phase(job)}. It goes on from its last checkpoint; the steps after that are done again."
+        case "running" if job.phase.startswith(_PATIENCE):
+            return f"Now: {_phase(job)}. Nothing is lost; it goes on by itself."
         case "running":
             return "You can close this page. The run goes on, and this address brings it back."
         case "stopping":

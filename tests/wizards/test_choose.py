@@ -36,6 +36,7 @@ def test_every_path_can_be_walked_and_every_answer_changed():
         assert choose.screen(draft).at == ending
         trains = ending.available and ending.method
         assert draft.method == (ending.method if trains else "")
+        assert set(ending.preset) <= set(draft.changes)
         assert draft.step == ("data" if trains and not ending.prepare else "goal")
         for at, (question, _) in enumerate(way):
             again = choose.reopened(draft, question.id)

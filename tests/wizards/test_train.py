@@ -55,6 +55,12 @@ def test_the_phase_is_named_while_it_starts(world):
     assert ">Stop<" in page
 
 
+def test_a_server_that_makes_the_run_wait_is_named_in_the_middle_of_the_steps(world):
+    phase = "waiting: the server asks for patience (429), since 14:03"
+    page = page_of(screen_of(world, world.run("running", step=47, phase=phase, pid=1)))
+    assert f"Now: {phase}. Nothing is lost; it goes on by itself." in page
+
+
 def test_an_end_without_a_result_says_why_and_what_next(world):
     run = world.run("interrupted", step=61, reason="Its process was killed.", next_step="Choose Resume to continue.")
     page = page_of(screen_of(world, run))
