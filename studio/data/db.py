@@ -25,8 +25,8 @@ from studio.errors import DataError, StoreError, StudioError
 #: Stands for rows of unknown length: plenty of memory is allowed, and only used if the rows are long.
 LONG_ROWS = 100_000
 
-#: What the database may hold in memory for rows of usual length, in bytes. With less than 370 MB two threads wait for each other
-#: when they write rows in order (measured: 18 instead of 9 seconds per GB).
+#: What the database may hold in memory for rows of usual length, in bytes. With less than 370 MB two threads wait for each
+#: other when they write rows in order (measured: 18 instead of 9 seconds per GB).
 MEMORY = 400_000_000
 # It works on 2,048 rows at a time in some twenty columns' worth of copies (measured), so rows of many pages need more; the last
 # word has the machine.

@@ -145,13 +145,14 @@ def _make_sizes(plan: SplitPlan, connection: duckdb.DuckDBPyConnection, *, pinne
     """Make ``sizes``: what hangs together, the key that places it, how much it is, and the part it has already."""
     stratum = "min({'key': prompt_key, 'of': stratum}).of" if plan.stratify else "NULL::VARCHAR"
     rows = "kept JOIN strata USING (row_id)" if plan.stratify else "kept"
+    # Most prompts are tied to no other, and need no second look at which component is theirs.
+    alone = f"SELECT prompt_key AS component, count(*) AS n, 1 AS prompts, {stratum} AS stratum FROM {rows} ANTI JOIN labels"
+    tied = f"SELECT label, count(*), count(DISTINCT prompt_key), {stratum} FROM {rows} JOIN labels"
     connection.execute(f"""
         CREATE TEMP TABLE sizes AS
         SELECT component, coalesce(smallest, component) AS place, n::UINTEGER AS n, prompts::UINTEGER AS prompts,
           stratum, NULL::VARCHAR AS pin, false AS pinned
-        FROM (
-          SELECT coalesce(label, prompt_key) AS component, count(*) AS n, count(DISTINCT prompt_key) AS prompts,
-            {stratum} AS stratum FROM {rows} LEFT JOIN labels USING (prompt_key) GROUP BY component)
+        FROM ({alone} USING (prompt_key) GROUP BY prompt_key UNION ALL {tied} USING (prompt_key) GROUP BY label)
         LEFT JOIN (SELECT coalesce(label, prompt_key) AS component, min(value) AS smallest
           FROM groups LEFT JOIN labels USING (prompt_key) GROUP BY component) USING (component)""")
     if pinned:

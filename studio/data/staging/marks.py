@@ -121,7 +121,8 @@ CALM: Final = "calm"
 def marked(judged: str) -> str:
     """SQL for the judged rows with a column per mark, and ``script``: that of the answer (of the prompt if there is none).
 
-    There is one column more, ``calm``, which the key of the prompt can use and which is not to be kept.
+    ``judged`` has the lengths ``lp`` and ``lc`` too. There is one column more, ``calm``, which the key of the prompt can use
+    and which is not to be kept.
     """
     exact = (f"CASE WHEN may THEN {found(code, 'texts')} ELSE false END AS m_{code}" for code in PATTERNS)
     plain = (f"reason IS NULL AND coalesce({holds}, false) AS m_{code}" for code, holds in _PLAIN.items())
@@ -132,12 +133,12 @@ def marked(judged: str) -> str:
     calm = f"reason IS NULL AND NOT regexp_matches(prompt, {literal(f'{HINT}|{NOT_YET_NORMAL}')})"
     return f"""
         SELECT * EXCLUDE (texts, may), {", ".join((*exact, *plain))},
-          CASE WHEN reason IS NULL THEN {_script("coalesce(completion, prompt)")} END AS script
+          CASE WHEN reason IS NULL THEN {_script("coalesce(completion, prompt)", "coalesce(lc, lp)")} END AS script
         FROM (SELECT *, CASE WHEN may THEN {_ALL_TEXTS} END AS texts FROM (SELECT *, {may} AS may FROM (
           SELECT *, coalesce({calm}, false) AS {CALM} FROM ({judged}))))"""
 
 
-def _script(text: str) -> str:
+def _script(text: str, length: str) -> str:
     """SQL for the script that most letters of a text have; NULL for a text without letters of the scripts we tell apart."""
     sample = f"left({text}, {_SAMPLE})"
     counts = ", ".join(
@@ -148,4 +149,4 @@ def _script(text: str) -> str:
     # Most texts begin with a letter, which a comparison of bytes tells.
     begins = f"({text} >= 'A' AND {text} < '[') OR ({text} >= 'a' AND {text} < '{{')"
     plain = f"CASE WHEN {begins} OR regexp_matches({text}, '[A-Za-z]') THEN 'Latin' END"
-    return f"CASE WHEN strlen({text}) <= {_LATIN_BYTES} * length({text}) THEN {plain} ELSE {most} END"
+    return f"CASE WHEN strlen({text}) <= {_LATIN_BYTES} * {length} THEN {plain} ELSE {most} END"
