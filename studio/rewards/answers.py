@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, cast
 from studio.rewards.kinds import Form, LengthUnit
 
 #: Longer answers are judged by this many characters; no model that is trained here writes as many.
-LONGEST: Final = 200_000
+LONGEST: Final = 50_000
 
 _MINUS: Final = str.maketrans({"\u2212": "-", "\u2013": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " "})
 _PLAIN: Final = r"\d{1,3}(?:[,' ]\d{3})+(?:\.\d{1,30})?|\d{1,40}(?:[.,]\d{1,30})?|\.\d{1,30}"
@@ -39,7 +39,9 @@ _BULLET: Final = re.compile(r"\s{0,8}[-*•]\s+\S")
 _NUMBERED: Final = re.compile(r"\s{0,8}\d{1,3}[.)]\s+\S")
 _ROW: Final = re.compile(r"\s*\|.*\|\s*")
 _RULE: Final = re.compile(r"\s*\|(?:\s*:?-+:?\s*\|)+\s*")
-_MARKUP: Final = re.compile(r"^\s{0,3}(?:#{1,6}\s|[-*+]\s|>\s|```)|\*\*\S|__\S|`[^`\n]+`|\[[^\]\n]+\]\(", re.MULTILINE)
+_MARKUP: Final = re.compile(
+    r"^\s{0,3}(?:#{1,6}\s|[-*+]\s|>\s|```)|\*\*\S|__\S|`[^`\n]{1,200}`|\[[^\]\[\n]{1,200}\]\(", re.MULTILINE
+)
 _PUNCTUATION: Final = re.compile(r"[^\w\s]|_")
 
 

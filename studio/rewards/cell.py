@@ -17,6 +17,7 @@ import math
 import os
 import resource
 import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -138,9 +139,10 @@ def _pure_computation(library: ctypes.CDLL) -> None:
 
 
 def _function(code: str) -> Callable[..., object]:
-    room: dict[str, Any] = {"__name__": "reward"}
-    exec(compile(code, "<reward>", "exec"), room)  # noqa: S102 - what this closed process is for
-    score = room.get("score")
+    # A module like any other: dataclasses and others look theirs up.
+    room = sys.modules["reward"] = types.ModuleType("reward")
+    exec(compile(code, "<reward>", "exec"), room.__dict__)  # noqa: S102 - what this closed process is for
+    score = getattr(room, "score", None)
     if not callable(score):
         raise TypeError("the code defines no function called score")
     return score

@@ -13,7 +13,7 @@ import regex
 
 from studio.rewards.kinds import RewardError
 
-#: How long one search may take, in seconds. An honest pattern on an answer of a few thousand characters takes microseconds.
+#: Processor time that one search may take, in seconds. An honest pattern on a long answer takes microseconds.
 SECONDS: Final = 0.25
 
 

@@ -7,7 +7,8 @@ however it is nested or repeats itself, takes more than a moment.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import yaml
@@ -20,10 +21,12 @@ from studio.rewards.schemas import checker
 from studio.rewards.tree import depth, every
 
 #: No reward that a person builds comes near this many characters or values.
-_LONGEST: Final = 200_000
+_LONGEST: Final = 60_000
 _MOST_VALUES: Final = 10_000
 _DEEPEST_VALUES: Final = 60
 
+#: The same in C, where PyYAML was built with it: ten times faster.
+_LOADER: Final[type[yaml.SafeLoader | yaml.CSafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _READER: Final[TypeAdapter[Reward]] = TypeAdapter(Reward)
 
 _SENTENCES: Final = {
@@ -89,8 +92,12 @@ _Readable.add_representer(str, _as_lines)
 def _loaded(text: str) -> object:
     if len(text) > _LONGEST:
         raise RewardError("This is far too long for a reward.", where="reward", next_step="Check that it is the right file.")
+    if text.lstrip().startswith("{"):
+        # Most of what is read was written by ``to_json``, and JSON is read a hundred times faster.
+        with suppress(ValueError, RecursionError):
+            return cast(object, json.loads(text))
     try:
-        return cast(object, yaml.safe_load(text))
+        return cast(object, yaml.load(text, Loader=_LOADER))  # noqa: S506 - both loaders are the safe one
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "reward"
@@ -162,7 +169,7 @@ def _require_group(reward: Regex) -> None:
 
 
 def _refusal(wrong: ErrorDetails) -> RewardError:
-    where = ".".join(str(step) for step in wrong["loc"] if step not in _KINDS.split(", ")) or "reward"
+    where = ".".join(_fields(wrong["loc"])) or "reward"
     kind, context = wrong["type"], wrong.get("ctx", {})
     if kind == "union_tag_invalid":
         return RewardError(f"There is no kind {context.get('tag')!r}.", where="kind", next_step=f"Choose one of: {_KINDS}.")
@@ -171,6 +178,15 @@ def _refusal(wrong: ErrorDetails) -> RewardError:
     what = _SENTENCES.get(kind, f"This cannot work: {wrong['msg'][:1].lower()}{wrong['msg'][1:]}.")
     step = f"Say one of: {_KINDS}." if kind == "union_tag_not_found" else ""
     return RewardError(what, where="kind" if kind == "union_tag_not_found" else where, next_step=step)
+
+
+def _fields(steps: Sequence[str | int]) -> Iterator[str]:
+    """The way to a field as a person sees it: pydantic also names the kind of each reward that it enters."""
+    enters = True
+    for step in steps:
+        if not (enters and step in _KINDS.split(", ")):
+            yield str(step)
+        enters = step in ("reward", "otherwise")
 
 
 def _shortened(reward: Reward) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """JSON Schemas from people, on JSON from models.
 
 Guarantees: a schema is checked when it is read; nothing is fetched; references inside the schema are written out once, and one
-that leads back to itself is refused, so that the work is bounded by the sizes of schema and answer; patterns in it are
-searched as ``patterns`` does.
+that leads back to itself is refused; a check ends within ``SECONDS``, and patterns in it are searched as ``patterns`` does; a
+check that did not end is a failure and never "does not fit".
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
@@ -17,6 +19,8 @@ from jsonschema import Draft202012Validator, SchemaError, ValidationError, valid
 from studio.rewards.kinds import RewardError
 from studio.rewards.patterns import compiled, search
 
+#: Processor time that checking one answer may take, in seconds: a busy machine is no fault of a schema.
+SECONDS: Final = 0.5
 #: Values of a schema after its references are written out.
 _MOST_VALUES: Final = 5_000
 _FORBIDDEN: Final = (
@@ -28,7 +32,17 @@ _FORBIDDEN: Final = (
     "unevaluatedProperties",
     "unevaluatedItems",
 )
+_LITERAL: Final = frozenset({"const", "enum", "default", "examples"})
 _HOLDERS: Final = ("$defs", "definitions")
+
+
+class _Clock(threading.local):
+    """When the check that this thread is at has to end."""
+
+    ends: float = 0.0
+
+
+_clock: Final = _Clock()
 
 
 class Checker(Protocol):
@@ -61,9 +75,14 @@ def checker(text: str) -> Checker:
 
 
 def fault(text: str, value: object) -> str:
-    """What is wrong with ``value`` under this schema, in one sentence; empty when it fits."""
+    """What is wrong with ``value`` under this schema, in one sentence; empty when it fits.
+
+    Raises ``RewardError`` when finding out takes longer than ``SECONDS``.
+    """
+    found = checker(text)
+    _clock.ends = time.thread_time() + SECONDS
     try:
-        first = next(iter(checker(text).iter_errors(value)), None)
+        first = next(iter(found.iter_errors(value)), None)
     except RecursionError:
         raise RewardError("The answer is nested too deeply to be checked.", where="schema") from None
     if first is None:
@@ -107,9 +126,18 @@ class _WrittenOut:
             return target if not rest else {"allOf": [target, self.value(rest, inside)]}
         if banned := next((key for key in _FORBIDDEN if isinstance(entries.get(key), str | bool | dict)), None):
             raise _refused(f"{banned} is not supported here.", "Leave it out, or use $defs and $ref.")
+        self._require_patterns(entries)
         return {
-            key: each if key in _HOLDERS else self.value(each, inside) for key, each in entries.items() if key not in _HOLDERS
+            key: each if key in _LITERAL else self.value(each, inside) for key, each in entries.items() if key not in _HOLDERS
         }
+
+    def _require_patterns(self, entries: Mapping[str, Any]) -> None:
+        """A pattern that is none is the schema's fault, and is said before any answer comes."""
+        below = entries.get("patternProperties")
+        patterns = [*([entries["pattern"]] if "pattern" in entries else []), *(below if isinstance(below, dict) else [])]
+        for pattern in patterns:
+            if isinstance(pattern, str):
+                compiled(pattern)
 
     def _target(self, name: str, inside: tuple[str, ...]) -> object:
         holder, _, rest = name.removeprefix("#/").partition("/")
@@ -138,8 +166,58 @@ def _pattern_properties(validator: _Descends, patterns: object, instance: object
                 yield from validator.descend(value, below, path=name, schema_path=pattern)
 
 
-#: Formats are not checked (as the standard has it), and patterns are searched within a time limit.
-_Guarded: Final = validators.extend(Draft202012Validator, {"pattern": _pattern, "patternProperties": _pattern_properties})
+def _additional(validator: _Descends, wanted: object, instance: object, schema: object) -> Iterator[ValidationError]:
+    if not isinstance(instance, dict) or not isinstance(schema, dict):
+        return
+    whole = cast("dict[str, Any]", schema)
+    known: Mapping[str, Any] = whole.get("properties", {})
+    patterns = [compiled(pattern) for pattern in whole.get("patternProperties", {})]
+    for name, value in cast("dict[str, Any]", instance).items():
+        if name in known or any(search(pattern, name) is not None for pattern in patterns):
+            continue
+        if wanted is False:
+            yield ValidationError(f"{name[:80]!r} is not asked for")
+        elif isinstance(wanted, dict):
+            yield from validator.descend(value, wanted, path=name)
+
+
+def _unique(_: object, wanted: object, instance: object, schema: object) -> Iterator[ValidationError]:
+    del schema
+    if wanted is True and isinstance(instance, list):
+        items = cast("list[object]", instance)
+        # The library compares each with each where they cannot be sorted.
+        if len({json.dumps(item, sort_keys=True) for item in items}) < len(items):
+            yield ValidationError("there are equal items")
+
+
+_Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
+
+
+def _timed(keyword: _Keyword) -> _Keyword:
+    """The keyword, unless the time is over."""
+
+    def checked(validator: object, value: object, instance: object, schema: object) -> Iterable[ValidationError] | None:
+        if time.thread_time() > _clock.ends:
+            raise RewardError("Checking this schema takes too long.", where="schema", next_step="Make it simpler.")
+        return keyword(validator, value, instance, schema)
+
+    return checked
+
+
+#: Formats are not checked (as the standard has it); patterns are searched within a time limit, as everything else is checked.
+_Guarded: Final = validators.extend(
+    Draft202012Validator,
+    {
+        name: _timed(keyword)
+        for name, keyword in {
+            **cast("Mapping[str, _Keyword]", Draft202012Validator.VALIDATORS),
+            "pattern": _pattern,
+            "patternProperties": _pattern_properties,
+            "additionalProperties": _additional,
+            "uniqueItems": _unique,
+        }.items()
+    },
+)
 
 
 def _refused(what: str, next_step: str = "Check it with the page json-schema.org.") -> RewardError:
