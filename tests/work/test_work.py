@@ -190,22 +190,20 @@ def test_a_kill_from_outside_is_told_as_the_system_running_out_of_memory(ticket)
     assert {path.name for path in ticket.folder.iterdir()} == {"inspection.json", "work"}
 
 
-def test_too_much_memory_ends_the_child_and_not_the_studio(ticket):
-    begin(ticket, "swallow", limits=Limits(memory_bytes=600_000_000))
+@pytest.mark.parametrize(
+    ("task", "limits", "code", "words"),
+    [
+        ("swallow", Limits(memory_bytes=600_000_000), "too_much_memory", "more memory"),
+        ("spin", Limits(seconds=1), "took_too_long", "longer"),
+    ],
+)
+def test_too_much_of_something_ends_the_child_and_not_the_studio(ticket, task, limits, code, words):
+    begin(ticket, task, limits=limits)
     ended = work.wait(ticket)
     assert isinstance(ended, Failed)
     assert isinstance(ended.error, RefusedFile)
-    assert ended.error.code == "too_much_memory"
-    assert "more memory" in ended.error.what
-
-
-def test_too_much_time_ends_the_child(ticket):
-    begin(ticket, "spin", limits=Limits(seconds=1))
-    ended = work.wait(ticket)
-    assert isinstance(ended, Failed)
-    assert isinstance(ended.error, RefusedFile)
-    assert ended.error.code == "took_too_long"
-    assert "longer" in ended.error.what
+    assert ended.error.code == code
+    assert words in ended.error.what
 
 
 def test_a_file_that_grows_without_end_is_stopped(ticket):

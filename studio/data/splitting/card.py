@@ -113,10 +113,23 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _markdown(facts: Mapping[str, Any]) -> str:
-    file, form, rows, split = facts["file"], facts["form"], facts["rows"], facts["split"]
-    plan, parts = split["plan"], split["rows"]
     sections = [
         f"# Data card: {escaped(facts['name'])}",
+        *_told_of_file(facts),
+        *_told_of_rows(facts),
+        *_told_of_parts(facts),
+        "## How it was made",
+        "\n".join(f"- {escaped(rule)}" for rule in facts["rules"]),
+        *(f"{part}:\n\n{_fenced(sql)}" for part, sql in facts["sql"].items()),
+        f"Prompts count as equal when this is equal:\n\n{_fenced(facts['normalised_prompt'])}",
+        "Made with " + ", ".join(f"{escaped(name)} {escaped(version)}" for name, version in facts["versions"].items()) + ".",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _told_of_file(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    file, form = facts["file"], facts["form"]
+    return (
         _listed(
             [
                 ("File", escaped(file["name"])),
@@ -130,6 +143,12 @@ def _markdown(facts: Mapping[str, Any]) -> str:
         f"For {_TRAINING.get(form['training'], 'no known training')}. Form: {escaped(form['kind'] or 'unknown')}.",
         _table(["part", "column"], [(part, name) for part, name in form["columns"].items()]),
         _sentence("Kept beside it, not trained on: ", form["kept_beside"]),
+    )
+
+
+def _told_of_rows(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    rows = facts["rows"]
+    return (
         "## Rows",
         _table(
             ["", "rows"],
@@ -157,6 +176,13 @@ def _markdown(facts: Mapping[str, Any]) -> str:
                 for one in facts["mixture"]
             ],
         ),
+    )
+
+
+def _told_of_parts(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    split = facts["split"]
+    plan, parts = split["plan"], split["rows"]
+    return (
         "## Split",
         _table(
             ["part", "share wanted", "rows"],
@@ -174,13 +200,7 @@ def _markdown(facts: Mapping[str, Any]) -> str:
             ["", "median", "95 %", "longest", "all"],
             [(text, *(f"{value:,}" for value in found.values())) for text, found in facts["characters"].items()],
         ),
-        "## How it was made",
-        "\n".join(f"- {escaped(rule)}" for rule in facts["rules"]),
-        *(f"{part}:\n\n{_fenced(sql)}" for part, sql in facts["sql"].items()),
-        f"Prompts count as equal when this is equal:\n\n{_fenced(facts['normalised_prompt'])}",
-        "Made with " + ", ".join(f"{escaped(name)} {escaped(version)}" for name, version in facts["versions"].items()) + ".",
-    ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    )
 
 
 def escaped(text: object) -> str:

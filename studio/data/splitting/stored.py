@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import duckdb
 import orjson
@@ -128,7 +128,7 @@ def rows(path: Path, limit: int | None = None, offset: int = 0) -> list[Row]:
     some = "" if limit is None else f"WHERE place >= {int(offset)} AND place < {int(offset) + int(limit)}"
     with reading(path) as connection:
         found = connection.execute(f"SELECT {_OF_A_ROW} FROM {table_of(path, connection)} {some} ORDER BY place").fetchall()
-    return [_row(*values) for values in found]
+    return [_row(_Stored(*values)) for values in found]
 
 
 def prompt_ids(path: Path) -> tuple[str, ...]:
@@ -164,11 +164,10 @@ def export_jsonl(path: Path, destination: Path) -> int:
     """
     partial, written = destination.with_name(destination.name + ".part"), 0
     with reading(path) as connection, disk_errors(destination.name):
-        columns = f"training, {_OF_A_ROW.removeprefix('prompt_id, line, ')}"
-        result = connection.execute(f"SELECT {columns} FROM {table_of(path, connection)} ORDER BY place")
+        result = connection.execute(f"SELECT training, {_OF_A_ROW} FROM {table_of(path, connection)} ORDER BY place")
         with partial.open("wb") as file:
             while batch := result.fetchmany(_BATCH):
-                file.writelines(orjson.dumps(_exported(*values)) + b"\n" for values in batch)
+                file.writelines(orjson.dumps(_exported(training, _Stored(*values))) + b"\n" for training, *values in batch)
                 written += len(batch)
         partial.replace(destination)
     return written
@@ -180,42 +179,50 @@ def plain(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": message.content, **more}
 
 
-def _row(
-    ident: str,
-    line: int,
-    prompt: str,
-    completion: str | None,
-    turns: list[Mapping[str, str | None]],
-    rejected: str | None,
-    reference: str | None,
-    reward: float | None,
-    reward_name: str | None,
-    source: str | None,
-) -> Row:
-    texts = (rejected or "", reference or "")
-    return Row(ident, line, prompt, completion or "", messages_from(turns), *texts, reward, reward_name or "", source or "")
+class _Stored(NamedTuple):
+    """The columns of ``_OF_A_ROW`` in their order."""
+
+    prompt_id: str
+    line: int
+    prompt: str
+    completion: str | None
+    turns: list[Mapping[str, str | None]]
+    rejected: str | None
+    reference: str | None
+    reward: float | None
+    reward_name: str | None
+    source: str | None
 
 
-def _exported(
-    training: TrainingType,
-    prompt: str,
-    completion: str | None,
-    turns: list[Mapping[str, str | None]],
-    rejected: str | None,
-    reference: str | None,
-    reward: float | None,
-    reward_name: str | None,
-    source: str | None,
-) -> dict[str, Any]:
-    del prompt, source
-    messages = [plain(message) for message in messages_from(turns)]
+def _row(stored: _Stored) -> Row:
+    return Row(
+        stored.prompt_id,
+        stored.line,
+        stored.prompt,
+        stored.completion or "",
+        messages_from(stored.turns),
+        stored.rejected or "",
+        stored.reference or "",
+        stored.reward,
+        stored.reward_name or "",
+        stored.source or "",
+    )
+
+
+def _exported(training: TrainingType, stored: _Stored) -> dict[str, Any]:
+    messages = [plain(message) for message in messages_from(stored.turns)]
     if training == "SL":
         # The tools that a conversation may use belong to all of it, as in the files of OpenAI.
         tools = messages[0].pop("tools", None)
         return {"messages": messages} if tools is None else {"messages": messages, "tools": tools}
     if training == "DPO":
-        better, worse = ([{"role": "assistant", "content": text or ""}] for text in (completion, rejected))
+        better, worse = ([{"role": "assistant", "content": text or ""}] for text in (stored.completion, stored.rejected))
         pair = {"prompt_conversation": messages, "completion_A": better, "completion_B": worse}
         return {"comparison": pair, "label": "A"}
-    judged = {"answer": reference, "completion": completion, "reward": reward, "reward_name": reward_name}
+    judged = {
+        "answer": stored.reference,
+        "completion": stored.completion,
+        "reward": stored.reward,
+        "reward_name": stored.reward_name,
+    }
     return {"messages": messages, **{name: value for name, value in judged.items() if value is not None}}
