@@ -243,8 +243,10 @@ class Service:
         """The run of this id, if it can be trained right now. Raises ``RefusalError``."""
         live = self.live.get(model_id)
         if live is None:
-            raise not_found(
+            raise RefusalError(
                 f"The engine is not training a run {model_id!r}.",
+                status=404,
+                kind="session_over" if model_id.partition(":")[0] in self._ended else "not_found",
                 next_step="Its session is over, or the engine was restarted. Start again from its last checkpoint.",
             )
         self.session(live.run.session_id)
@@ -381,7 +383,12 @@ class Service:
         """The sampling session of this id. Raises ``RefusalError``."""
         sampler = self.samplers.get(sampler_id)
         if sampler is None:
-            raise not_found(f"The engine knows no sampler {sampler_id!r}.", next_step="Create a new sampling client.")
+            raise RefusalError(
+                f"The engine knows no sampler {sampler_id!r}.",
+                status=404,
+                kind="session_over" if sampler_id.partition(":")[0] in self._ended else "not_found",
+                next_step="Create a new sampling client.",
+            )
         self.session(sampler.session_id)
         return sampler
 

@@ -57,6 +57,7 @@ class Desk:
         self._secrets: list[str] = [settings.api_key.reveal()] if settings.api_key else []
         self._stop = False
         self._phase = ""
+        self._waits: str | None = None
         self._reported_at = 0.0
 
     @property
@@ -75,6 +76,14 @@ class Desk:
             self._phase = text
             self.store.jobs.update(self.job.id, phase=text)
             self.say(text)
+
+    def waits(self, words: str | None) -> None:
+        """Show what the work is waiting for instead of its phase, for as long as ``words`` are given. Cheap to repeat."""
+        if words != self._waits:
+            self._waits = words
+            shown = f"waiting: {words}" if words else self._phase
+            self.store.jobs.update(self.job.id, phase=shown)
+            self.say(shown if words else "going on")
 
     def progress(self, done: int, total: int) -> None:
         """Report how far the work is, in the job's own unit. Written at most twice a second, and when it is complete."""

@@ -23,6 +23,7 @@ from studio.engine.launch import start_engine
 from studio.errors import BackendError, EngineError
 from studio.runs.again import again
 from studio.runs.desk import Desk
+from studio.runs.waiting import Waiting
 from studio.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,12 +43,14 @@ class _Process(Protocol):
 class Link:
     """Where this job trains and samples. ``process`` is the engine's, ``None`` when the server is somebody else's.
 
-    ``again`` says how a person repeats the work, as the end of a sentence.
+    ``again`` says how a person repeats the work, as the end of a sentence. ``look`` is called about twice a second while the
+    work goes on, to say when it has to wait.
     """
 
     base_url: str | None
     process: _Process | None
     again: str = "try again"
+    look: Callable[[], None] = lambda: None
 
     def check(self) -> None:
         """Raise ``EngineError`` when the engine is gone."""
@@ -68,14 +71,16 @@ def connected(desk: Desk, models: Sequence[str]) -> Generator[Link]:
                 "There is no key for the server that should do this.",
                 next_step=f"Set TINKER_API_KEY, start the studio again, and {repeat}.",
             )
-        yield Link(settings.base_url, None, repeat)
+        with Waiting() as waiting:
+            yield Link(settings.base_url, None, repeat, lambda: desk.waits(waiting.words()))
         return
     desk.phase("starting the engine")
     with start_engine(settings, models=tuple(models), log=desk.folder / "engine.log") as engine:
         desk.hide(engine.api_key.reveal())
         os.environ["TINKER_BASE_URL"] = engine.base_url
         os.environ["TINKER_API_KEY"] = engine.api_key.reveal()
-        yield Link(engine.base_url, engine.process, repeat)
+        with Waiting() as waiting:
+            yield Link(engine.base_url, engine.process, repeat, lambda: desk.waits(waiting.words()))
 
 
 @contextmanager
@@ -103,6 +108,7 @@ def beside(link: Link, work: Coroutine[Any, Any, Result], *, check: Callable[[],
     try:
         while not apart.ended(_LOOK_SECONDS):
             link.check()
+            link.look()
             check()
     finally:
         apart.give_up()
@@ -167,6 +173,11 @@ def explain(error: tinker.TinkerError, repeat: str = "try again") -> BackendErro
     if answer.get("type") == "base_changed":
         return BackendError(
             "The base model has changed since this model was trained.", next_step="Start a new run to train again."
+        )
+    if answer.get("type") == "session_over" or getattr(error, "status_code", 0) == 410:
+        return BackendError(
+            "The server ended the session in the middle of the work.",
+            next_step=f"What was saved is safe. To go on from the last checkpoint, {repeat}.",
         )
     if isinstance(error, tinker.AuthenticationError):
         return BackendError("The server does not accept the key.", next_step=f"Check the key, then {repeat}.")

@@ -142,7 +142,7 @@ class FaultProxy:
                     return
                 self._learn(request, path, answer)
                 await _write(writer, answer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
             for end in (writer, *([upstream[1]] if upstream else [])):
