@@ -16,13 +16,14 @@ from studio.data.db import connect, disk_errors
 from studio.data.findings import near
 from studio.data.findings.check import check
 from studio.data.findings.leaving import leave_out
+from studio.data.reading import plain
 from studio.data.reading.keys import new_keys
 from studio.data.reading.laid_out import RECORDS
 from studio.data.reading.parquet_table import parquet_errors
 from studio.data.reading.read import again, opened, refuse_rowless, tables
 from studio.data.reading.table import Sample, Table, preview
 from studio.data.reading.texts import extra_columns, prepare
-from studio.data.sources.packing import packing_of
+from studio.data.sources.packing import Columnar, Packing, packing_of
 from studio.data.sources.source import WORKING_FILES, Source, survey
 from studio.data.staging import fixes as repairs
 from studio.data.staging.stage import STAGE, write_stage
@@ -31,8 +32,13 @@ from studio.data.types import Inspection, Reading, Shape, Watch
 from studio.errors import NotFoundError, StoreError
 
 _RECORD = "inspection.json"
-# Working copy of the records plus the stage, with some room for spilling.
-_ROOM_PER_BYTE = 2.5
+# What checking may hold in memory, in bytes: keys of rows, and the texts of a few.
+_CHECKING = 300_000_000
+# What is written beside a text of so many bytes, at the most that was measured (short and long rows, chats, text that does
+# not shrink): the stage; and the working file of records, in which a line end inside a cell takes two bytes more.
+_STAGE_PER_BYTE, _RECORDS_PER_BYTE, _RECORDS_PER_LINE = 1.1, 1.0, 2
+# A Parquet file is packed already, as the stage is; that holds keys of every row besides.
+_STAGE_PER_PACKED_BYTE = 1.5
 
 
 def inspect(
@@ -58,7 +64,6 @@ def inspect(
     place = folder.resolve()
     try:
         surveyed = survey(source, name, place, encoding=chosen.encoding, watch=watch)
-        _need_room(surveyed, folder)
         inspection = _inspected(surveyed, place, chosen, watch)
     finally:
         for working in (RECORDS, f"{STAGE}.part", *WORKING_FILES):
@@ -85,11 +90,15 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 
 
 def _inspected(source: Source, folder: Path, reading: Reading, watch: Watch | None) -> Inspection:
-    for table in tables(source, packing_of(source, reading.key, reading.header), folder):
+    packing = packing_of(source, reading.key, reading.header)
+    _need_room(source, packing, folder)
+    for table in tables(source, packing, folder):
         with connect(folder, source.name, row_bytes=table.row_bytes, files=(source.path,)) as connection:
             prepare(connection)
             staged = _staged(source, table, folder, reading, connection, watch)
-            if staged:
+        if staged:
+            # Another connection, so that nothing is held any more that staging took.
+            with connect(folder, source.name, row_bytes=table.row_bytes, memory=_CHECKING) as connection:
                 return _judged(source, staged, reading, connection, watch)
     raise AssertionError("the last way to read a file is never in doubt")
 
@@ -193,10 +202,21 @@ def _shape(table: Table, sample: Sample, reading: Reading) -> Shape | None:
     return None if shape and table.twice & {column for _, column in shape.columns} else shape
 
 
-def _need_room(source: Source, folder: Path) -> None:
+def _room(source: Source, packing: Packing) -> int:
+    """About how many bytes preparing this file writes."""
+    if isinstance(packing, Columnar):
+        return int(source.bytes * _STAGE_PER_PACKED_BYTE)
+    stage = int(source.bytes * _STAGE_PER_BYTE)
+    if plain.records(source, packing) is not None:
+        return stage
+    lines = source.facts.lines if source.facts else 0
+    return stage + int(source.bytes * _RECORDS_PER_BYTE) + _RECORDS_PER_LINE * lines
+
+
+def _need_room(source: Source, packing: Packing, folder: Path) -> None:
     with disk_errors(source.name):
         free = shutil.disk_usage(folder).free
-    needed = int(source.bytes * _ROOM_PER_BYTE)
+    needed = _room(source, packing)
     if free < needed:
         raise StoreError(
             f"The disk has {free / 1e6:,.0f} MB free, and preparing this file takes about {needed / 1e6:,.0f} MB.",
