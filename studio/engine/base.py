@@ -28,11 +28,19 @@ from huggingface_hub.constants import ENDPOINT as HF_ENDPOINT
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DynamicCache,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.cache_utils import DynamicLayer
 
 from studio.engine.decoding import adopt
 from studio.engine.fingerprint import fingerprint
+from studio.engine.fit import require_room
 from studio.engine.refusals import RefusalError, unsupported
 from studio.engine.specs import BaseSpec
 from studio.errors import EngineError
@@ -78,7 +86,7 @@ class Base:
     def __init__(self, spec: BaseSpec, device: str) -> None:
         self.spec = spec
         self.device = torch.device(device)
-        model: Any = _load(spec, dtype_for(self.device))
+        model: Any = _load(spec, self.device)
         #: What checkpoints remember of the weights that they belong to.
         self.fingerprint = fingerprint(spec.source, getattr(model.config, "_commit_hash", None))
         self.model: Any = model.to(self.device).eval().requires_grad_(requires_grad=False)
@@ -188,12 +196,15 @@ class Base:
         self._current = key
 
 
-def _load(spec: BaseSpec, dtype: torch.dtype) -> PreTrainedModel:
-    """The weights from the folder, the Hub's cache, or the Hub itself. Raises ``EngineError``."""
+def _load(spec: BaseSpec, device: torch.device) -> PreTrainedModel:
+    """The weights from the folder, the Hub's cache, or the Hub itself, if they fit. Raises ``EngineError``."""
+    dtype = dtype_for(device)
     try:
         if not spec.local:
             _reach_hub(spec.name)
-        return AutoModelForCausalLM.from_pretrained(spec.source, dtype=dtype)
+        config = AutoConfig.from_pretrained(spec.source)
+        require_room(spec.name, config, device, dtype)
+        return AutoModelForCausalLM.from_pretrained(spec.source, config=config, dtype=dtype)
     except (OSError, ValueError) as error:
         raise EngineError(
             f"The model {spec.name} cannot be loaded: {str(error).splitlines()[0]}",

@@ -6,7 +6,7 @@ library unchanged; a cache layer holds exactly what ``DynamicLayer`` holds.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
@@ -77,14 +77,17 @@ class RoomyLayer(DynamicLayer):
         """Whether the tensors still lie in the rooms; selecting, cutting and joining rows puts new ones in their place."""
         return all(
             room.shape[2] >= end and room.shape[0] == held.shape[0] and room.data_ptr() == held.data_ptr()
-            for room, held in zip(rooms, (self.keys, self.values), strict=True)
+            for room, held in zip(rooms, self._held(), strict=True)
         )
+
+    def _held(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return cast("torch.Tensor", self.keys), cast("torch.Tensor", self.values)
 
     def _move(self, like: torch.Tensor, end: int) -> tuple[torch.Tensor, torch.Tensor]:
         batch, heads, _, width = like.shape
         rooms = (like.new_empty(batch, heads, end + _SPARE, width), like.new_empty(batch, heads, end + _SPARE, width))
         length = self.get_seq_length()
-        for room, held in zip(rooms, (self.keys, self.values), strict=True):
+        for room, held in zip(rooms, self._held(), strict=True):
             if length:
                 room[:, :, :length] = held
         self._rooms = rooms
@@ -94,5 +97,6 @@ class RoomyLayer(DynamicLayer):
 def roomy_cache(config: Any) -> DynamicCache:  # noqa: ANN401  a transformers configuration
     """An empty cache for a model all of whose layers attend to everything."""
     cache = DynamicCache(config=config)
-    cache.layers = [RoomyLayer() for _ in cache.layers]
+    layers: list[Any] = [RoomyLayer() for _ in cache.layers]
+    cache.layers = layers
     return cache

@@ -99,9 +99,9 @@ def _shared_states(base: Base, tokens: Sequence[Ints], part: Sequence[Family]) -
     ids, mask = _pad_right([tokens[first[index]][: lengths[index]] for index in range(len(part))], base.device)
     cache = DynamicCache(config=base.model.config)
     found = [_flat(_body(base, ids, attention_mask=mask, past_key_values=cache, use_cache=True), mask)]
-    starts = np.cumsum([0, *lengths])
-    rows: list[Ints] = [np.arange(starts[owner], starts[owner + 1]) for owner in owners]
-    count = int(starts[-1])
+    starts: list[int] = np.cumsum([0, *lengths]).tolist()
+    rows: list[Ints] = [np.arange(starts[owner], starts[owner + 1]) for owner in owners.tolist()]
+    count = starts[-1]
     rests = [sequence[lengths[owner] :] for sequence, owner in zip(tokens, owners, strict=True)]
     for bucket in passes([rest.size for rest in rests]):
         owner = torch.from_numpy(owners[bucket]).to(base.device)
@@ -128,10 +128,11 @@ def _body(base: Base, ids: torch.Tensor, **known: Any) -> torch.Tensor:
 def _branch(base: Base, cache: DynamicCache, owner: torch.Tensor) -> DynamicCache:
     """The cache of one row per owner. Gradients flow back into the rows that several share."""
     found = DynamicCache(config=base.model.config)
-    for layer, source in zip(found.layers, cache.layers, strict=True):
-        keys, values = cast("torch.Tensor", source.keys), cast("torch.Tensor", source.values)
-        layer.lazy_initialization(keys, values)
-        layer.keys, layer.values = keys[owner], values[owner]
+    layers: list[Any] = found.layers
+    sources: list[Any] = cache.layers
+    for layer, source in zip(layers, sources, strict=True):
+        layer.lazy_initialization(source.keys, source.values)
+        layer.keys, layer.values = source.keys[owner], source.values[owner]
     return found
 
 
