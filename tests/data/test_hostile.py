@@ -213,16 +213,17 @@ def test_a_wrapper_with_a_broken_name_is_read_or_refused(desk):
         desk('{"a": {"b\\": [1]}, "\x01": [{"prompt": "x"', "x.json")
 
 
-@pytest.mark.parametrize(("last", "enough"), [("a,b\n", 1.2), ('5" pipe,"x\n', 2.3)], ids=["read as it is", "laid out first"])
-def test_the_disk_needs_room_for_what_is_written_and_no_more(tmp_path, monkeypatch, last, enough):
-    source = tmp_path / "a.csv"
-    source.write_text("prompt,completion\n" + "".join(f"question {n},answer {n}\n" for n in range(500)) + last)
-    size = source.stat().st_size
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=int(enough * size)))
-    assert data.inspect(source, "a.csv", tmp_path / "dataset").rows_total == 501
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=int((enough - 0.2) * size)))
+@pytest.mark.parametrize(("edges", "enough"), [("", 1.2), ("[]", 2.3)], ids=["read as it is", "laid out first"])
+def test_the_disk_needs_room_for_what_is_written_and_no_more(tmp_path, monkeypatch, edges, enough):
+    source = tmp_path / "a.json"
+    rows = [json.dumps({"prompt": f"question {n}", "completion": f"answer {n}"}) for n in range(500)]
+    source.write_text(edges[:1] + ("," if edges else "").join(f"{row}\n" for row in rows) + edges[1:])
+    free = SimpleNamespace(free=int(enough * source.stat().st_size))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+    assert data.inspect(source, "a.json", tmp_path / "dataset").rows_total == 500
+    free.free -= int(0.2 * source.stat().st_size)
     with pytest.raises(StoreError, match="MB free"):
-        data.inspect(source, "a.csv", tmp_path / "dataset")
+        data.inspect(source, "a.json", tmp_path / "dataset")
 
 
 def test_a_full_disk_says_so_and_leaves_the_file_alone(tmp_path, monkeypatch):
