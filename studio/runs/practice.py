@@ -60,6 +60,7 @@ class Practice(Attendant):
         self._references = references
         self._training: tinker.TrainingClient | None = None
         self._sampling: tinker.SamplingClient | None = None
+        self._before: dict[str, float] = {}
         # A process that was stopped wrote no line after its last step; one that was killed may have.
         self._uncounted_from = work.begun_at + (self._metrics.finished > work.begun_at)
 
@@ -73,8 +74,8 @@ class Practice(Attendant):
         if self._training is None:
             raise RuntimeError("The loop has not made its training client.")
         self._sampling = sampling_client
-        before = self._numbers_of(self._step)
-        return {**before, **await self(self._training)}
+        self._before = self._numbers_of(self._step)
+        return {**self._before, **await self(self._training)}
 
     async def score_saved(self, sampler_path: str) -> dict[str, float]:
         """The end result on held-out questions, and the numbers of the last step."""
@@ -147,9 +148,12 @@ class Practice(Attendant):
         total = self._work.total
         if self._metrics.read():
             done = self._metrics.finished
-            for name, words in (("reward", "mean reward"), ("teacher_kl", "distance to the teacher")):
-                if known := self._metrics.series(name):
-                    self._desk.say(f"step {done:,} of {total:,}  {words} {known[-1].value:.3f}")
+            said = {"mean reward": self._before.get(f"{PRACTICE}/reward")}
+            if known := self._metrics.series("teacher_kl"):
+                said["distance to the teacher"] = known[-1].value
+            for words, value in said.items():
+                if value is not None:
+                    self._desk.say(f"step {done:,} of {total:,}  {words} {value:.3f}")
             self._work.report(self._desk, done)
         for name, words in _SAID:
             if (value := found.get(f"{VALIDATION}/{name}")) is not None:

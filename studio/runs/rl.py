@@ -8,6 +8,7 @@ reward of held-out questions is measured before the first step and after the las
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from studio.runs.desk import Desk
     from studio.runs.link import Link
     from studio.runs.work import Result, Work
+
+# The cookbook makes its reference client without waiting as the SDK would like; the warning holds a whole stack, once a run.
+logging.getLogger("tinker.lib.sync_only").setLevel(logging.ERROR)
 
 _MEASURED: Final = ("validation_reward", "validation_answer_tokens", "validation_kl")
 _LAST: Final = ("reward", "signal_share", "answer_tokens", "kl", "kl_step", "entropy", "cut_share", "missing_share")
