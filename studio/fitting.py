@@ -1,12 +1,13 @@
-"""Whether a checked file fits a way of training: its form, and its number of rows.
+"""Whether a checked file fits a way of training, and which one it decides together with a person's answers.
 
 Guarantees: says only what ``methods.yaml`` and the inspection say; a file of another training type is an error with a way out,
-too few rows are never more than a warning, because the file itself is in order.
+too few rows are never more than a warning, because the file itself is in order; a contradiction is said, never passed over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from studio import methods
@@ -40,13 +41,71 @@ def findings(inspection: Inspection, method: str) -> tuple[Finding, ...]:
     training = inspection.shape.training
     if training not in chosen.data:
         return (_mismatch(inspection, chosen),)
-    rows = inspection.rows_usable - inspection.duplicate_rows
+    found = [*_scores_of_others(inspection, chosen)]
+    rows = _rows(inspection)
     enough = methods.readiness(method, rows)
-    if enough.level == "enough":
-        return ()
-    next_step = f"Add {chosen.unit}: {chosen.minimum:,} make a start, {chosen.recommended:,} are comfortable."
-    severity = "warning" if enough.level == "too few" else "info"
-    return (Finding("few_for_method", severity, rows, (), enough.sentence, next_step),)
+    if enough.level != "enough":
+        next_step = f"Add {chosen.unit}: {chosen.minimum:,} make a start, {chosen.recommended:,} are comfortable."
+        severity = "warning" if enough.level == "too few" else "info"
+        found.append(Finding("few_for_method", severity, rows, (), enough.sentence, next_step))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the answers of a person and their file lead to together.
+
+    ``method`` is ``None`` where neither leads to training. ``sentence`` says why, and what contradicts what: ``contradiction``
+    is true where the answers say something else than the file. ``ways`` are all methods that the file can train.
+    """
+
+    method: methods.MethodId | None
+    sentence: str
+    contradiction: bool
+    ways: tuple[methods.MethodId, ...]
+
+
+def decide(answers: Mapping[str, str], inspection: Inspection) -> Decision | None:
+    """The method that the answers (question id to choice id) and the file decide together; ``None`` while one is missing.
+
+    Where they contradict each other the file wins, because it is what there is to learn from, and the sentence says so. Raises
+    ``SettingError`` for an answer that is not among the choices of its question.
+    """
+    ending = methods.walk(answers)
+    if isinstance(ending, methods.Question) or inspection.shape is None or not inspection.ready:
+        return None
+    ways, has = methods.ways(inspection.shape.training), holds(inspection)
+    if ending.method in ways:
+        sentence = (
+            f"{methods.method(ending.method).name} training, because {ending.because}. Your file holds {has}, which fits."
+        )
+        return Decision(ending.method, sentence, False, ways)
+    best = methods.method(ways[0])
+    if ending.method is not None:
+        told = f"Your answers lead to {methods.method(ending.method).term}, but your file holds {has}."
+        return Decision(best.id, f"{told} {best.term[:1].upper()}{best.term[1:]} can learn from it.", True, ways)
+    enough = methods.readiness(best.id, _rows(inspection))
+    if enough.level == "too few":
+        return Decision(None, f"{ending.title}. {enough.sentence}", False, ways)
+    told = f"Your answers say: {ending.title.lower()}. But your file already holds {has}. {enough.sentence}"
+    return Decision(best.id, f"{told} {best.term[:1].upper()}{best.term[1:]} can begin with it.", True, ways)
+
+
+def _rows(inspection: Inspection) -> int:
+    """Rows that teach something: usable, and no copies of others."""
+    return inspection.rows_usable - inspection.duplicate_rows
+
+
+def _scores_of_others(inspection: Inspection, chosen: methods.Method) -> Iterator[Finding]:
+    """Scores belong to answers that somebody wrote; practice writes new ones, which need a score of their own."""
+    shape = inspection.shape
+    if chosen.id != "rl" or shape is None or not shape.column("reward") or shape.column("reward_name"):
+        return
+    message = (
+        "The scores in this file belong to answers that were written before. Practice writes new answers, and cannot use them."
+    )
+    next_step = "Say in the settings what makes an answer good, or learn from the answers with the best scores as examples."
+    yield Finding("scores_of_written_answers", "warning", inspection.rows_usable, (), message, next_step)
 
 
 def way_out(inspection: Inspection) -> str:
@@ -70,8 +129,7 @@ def _mismatch(inspection: Inspection, chosen: methods.Method) -> Finding:
         offer = FixOffer(BETTER_ANSWERS, "Learn from the better answers alone", inspection.rows_usable)
         next_step = "Learn from the better answers alone, or choose another file."
         return Finding("training_type_mismatch", "error", inspection.rows_usable, (), message, next_step, fixes=(offer,))
-    later = "" if fits.available else ", when this studio can train that way"
-    next_step = f"Choose another file, or train it as {fits.term}{later}."
+    next_step = f"Choose another file, or train it as {fits.term}."
     return Finding("training_type_mismatch", "error", inspection.rows_usable, (), message, next_step)
 
 

@@ -7,14 +7,17 @@ recipe without problems trains.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from studio import methods, models
 from studio.errors import SettingError, StudioError
 from studio.models import Model
+from studio.recipe import sources
 from studio.recipe.facts import DataFacts
 from studio.recipe.fields import FIELDS
+from studio.recipe.rates import DPO_RATES, for_batch
+from studio.recipe.sources import FieldProblem
 from studio.recipe.values import Recipe
 
 if TYPE_CHECKING:
@@ -27,19 +30,13 @@ _HOLDS: Final[Mapping[TrainingType, str]] = {
     "DPO": "pairs of a better and a worse answer",
     "RL": "questions with a right answer or a score",
 }
+#: Fewer answers than this to a question seldom differ.
+_FEW_ANSWERS: Final = 4
 _INSTEAD: Final[Mapping[TrainingType, str]] = {
     "SL": "Learn from the answers (supervised learning)",
     "DPO": "Learn from the better answers alone",
     "RL": "Use the right answers as examples",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FieldProblem:
-    """A sentence that belongs beside one field."""
-
-    field: str
-    message: str
 
 
 def cannot_train(training: TrainingType, method: str) -> SettingError | None:
@@ -74,11 +71,15 @@ def validate(recipe: Recipe, facts: DataFacts | None = None) -> tuple[FieldProbl
         problems.append(FieldProblem("method", f"{unfit.what} {unfit.next_step}"))
     if facts is not None and "batch_size" not in bad:
         problems += _batch_problems(recipe, facts)
+    problems += [problem for problem in sources.problems(recipe, facts) if problem.field not in bad]
     return tuple(problems)
 
 
-def warnings(recipe: Recipe, facts: DataFacts) -> tuple[FieldProblem, ...]:
-    """What would work but probably not as meant. Call it on a recipe without problems."""
+def warnings(recipe: Recipe, facts: DataFacts, recommended: Recipe | None = None) -> tuple[FieldProblem, ...]:
+    """What would work but probably not as meant. Call it on a recipe without problems.
+
+    With the ``recommended`` recipe it also says what goes with a changed batch.
+    """
     found: list[FieldProblem] = []
     longest = facts.tokens(models.get(recipe.model), "p95")
     names = {spec.name for spec in recipe.specs}
@@ -93,7 +94,39 @@ def warnings(recipe: Recipe, facts: DataFacts) -> tuple[FieldProblem, ...]:
         found.append(FieldProblem("eval_every", "You have no validation rows, so there is nothing to check on."))
     if not recipe.eval_every and facts.validation_rows:
         found.append(FieldProblem("eval_every", "Without checks you will not see when the model starts to memorise."))
+    found += _rate_warnings(recipe, recommended)
+    found += _practice_warnings(recipe)
     return tuple(found)
+
+
+def _rate_warnings(recipe: Recipe, recommended: Recipe | None) -> Iterator[FieldProblem]:
+    """A rate that does not go with the batch, or is outside what DPO is known to bear."""
+    model = models.get(recipe.model)
+    low, high = DPO_RATES
+    if recipe.method == "dpo" and model.measured is None and not low <= recipe.learning_rate <= high:
+        yield FieldProblem(
+            "learning_rate", f"DPO is tuned from {low:g} to {high:g}. Outside of that it learns nothing or too much."
+        )
+    if recommended is None or recipe.batch_size == recommended.batch_size:
+        return
+    if recipe.learning_rate == recommended.learning_rate:
+        fitting = for_batch(recommended.learning_rate, recipe.batch_size, recommended.batch_size)
+        message = f"With {recipe.batch_size} per step instead of {recommended.batch_size}, a rate of {fitting:.2g} goes better."
+        yield FieldProblem("learning_rate", f"{message} It grows with the square root of the batch.")
+
+
+def _practice_warnings(recipe: Recipe) -> Iterator[FieldProblem]:
+    """What makes practice learn little, or something else than meant."""
+    names = {spec.name for spec in recipe.specs}
+    if "group_size" in names and recipe.method != "distill" and recipe.group_size < _FEW_ANSWERS:
+        message = "With so few answers to a question they often score the same, and then there is nothing to learn."
+        yield FieldProblem("group_size", message)
+    if "kl_coef" in names and recipe.kl_coef and recipe.temperature != 1:
+        message = "Away from 1 the distance to the reference is not measured truly, and neither is its penalty."
+        yield FieldProblem("temperature", message)
+    if recipe.method == "rlhf" and not recipe.kl_coef and recipe.kl_limit is None:
+        message = "Nothing holds the model to where it began, so it may learn to please the judge instead of getting better."
+        yield FieldProblem("kl_coef", message)
 
 
 def minutes(recipe: Recipe, facts: DataFacts) -> float | None:
