@@ -105,7 +105,7 @@ def test_tasks_for_practice_have_one_right_number_and_both_ends_are_asked_for():
         end = "largest" if "largest" in row["prompt"] else "smallest"
         wanted[end] += 1
         assert len({number // 10 for number in numbers}) == len(numbers) in (3, 4)
-        assert row["reference"] == str(max(numbers) if end == "largest" else min(numbers))
+        assert row["ground_truth"] == str(max(numbers) if end == "largest" else min(numbers))
     assert min(wanted.values()) > 250
 
 

@@ -50,7 +50,7 @@ def write_samples(folder: Path) -> None:
     writer.writerow(("prompt", "chosen", "rejected"))
     writer.writerows((pair.prompt, pair.chosen, pair.rejected) for pair in concise_pairs())
     _write(folder / "concise.csv", table.getvalue())
-    _write(folder / "arithmetic.jsonl", _lines(unique_rows(arithmetic_row, 600, SEED), "reference"))
+    _write(folder / "arithmetic.jsonl", _lines(unique_rows(arithmetic_row, 600, SEED), "ground_truth"))
     _write(folder / "school.jsonl", _lines(unique_rows(school_row, 500, SEED), "completion"))
 
 
