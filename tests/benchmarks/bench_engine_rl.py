@@ -1,11 +1,11 @@
 """What one GRPO step costs through SDK, HTTP and the embedded engine, against the plain sum of its parts.
 
-One step is 16 prompts × 8 samples × 32 tokens: a snapshot of the weights for sampling, the samples, a reward per sample, and one
-training step with the loss ``importance_sampling``. The plain sum is what nobody can do without: one ``model.generate`` on one
-batch and one forward, backward and AdamW step on the same tokens, with the same weights, threads and machine. Both alternate in
-one run, so that a busy machine disturbs them alike:
+One step is 16 prompts by 8 samples by 32 tokens: a snapshot of the weights for sampling, the samples, a reward per sample, and
+one training step with the loss ``importance_sampling``. The plain sum is what nobody can do without: one ``model.generate`` on
+one batch and one forward, backward and AdamW step on as many tokens, with the same weights, threads and machine. Both
+alternate in one run, so that a busy machine disturbs them alike. Engine seconds ÷ plain seconds, at most 1.25 is asked for:
 
-    groups     one request of 8 samples per prompt                        engine seconds ÷ plain seconds (at most 1.25 is asked for)
+    groups     one request of 8 samples per prompt
     singles    128 requests of one sample, as the cookbook's loop sends them
 
 Run it with ``python tests/benchmarks/bench_engine_rl.py [--model nano|FOLDER] [--threads N] [--rounds N] [--json]``.
