@@ -74,10 +74,10 @@ class Chart:
         return f"{value:,.0f}" if self.form == "tokens" else told(value)
 
 
-def _loss(title: str, explains: str, stage: StageKey = "train") -> Chart:
+def _loss(title: str, explains: str, stage: StageKey = "train", short: str = "Loss") -> Chart:
     lines = (Line("train_loss", "On rows it trains on"), Line("validation_loss", "On rows it never trains on", "check"))
     ident = "loss" if stage == "train" else f"{stage}-loss"
-    return Chart(ident, title, "Loss", "loss", explains, lines, "lower", stage=stage)
+    return Chart(ident, title, short, "loss", explains, lines, "lower", stage=stage)
 
 
 _EXAMPLES: Final = _loss(
@@ -88,6 +88,7 @@ _WARM_UP: Final = _loss(
     "Warming up: how far its guesses are from the better answers",
     "Before anything else it learns to write the kind of answer that people chose.",
     "warm_start",
+    "Warm-up loss",
 )
 _PREFERS: Final = Chart(
     "accuracy",
@@ -130,6 +131,18 @@ _REWARD: Final = Chart(
     "Each step it tries several answers to some questions. This is the mean of what they scored.",
     (Line("reward", "While it practises"), Line("validation_reward", "On questions it never practises", "check")),
     "higher",
+)
+_PREFERRED: Final = Chart(
+    "preferred",
+    "How often the judge prefers its answers to those of the start",
+    "Preferred",
+    "win rate against the start",
+    "Measured on questions it never practises: its answer against the one that the model gave before the practice. Half means "
+    "no difference. The scores of each step tell nothing here, because answers are only compared with each other.",
+    (Line("validation_reward", "On questions it never practises", "check"),),
+    "higher",
+    "percent",
+    (Mark(0.5, "no difference"),),
 )
 _SIGNAL: Final = Chart(
     "signal",
@@ -221,7 +234,7 @@ _JUDGE: Final = Chart(
     stage="judge",
 )
 _JUDGE_LOSS: Final = _loss(
-    "How sure the judge is of what people picked", "The lower, the surer it is of the right one.", "judge"
+    "How sure the judge is of what people picked", "The lower, the surer it is of the right one.", "judge", "Judge's loss"
 )
 _TEACHER: Final = Chart(
     "teacher",
@@ -243,13 +256,13 @@ _MATCH: Final = Chart(
     "percent",
 )
 
-_PRACTICE: Final = (_REWARD, _SIGNAL, _DISTANCE, _LENGTH, _CUT, _VARIETY, _SPREAD, _MISSING)
+_PRACTICE: Final = (_SIGNAL, _DISTANCE, _LENGTH, _CUT, _VARIETY, _SPREAD, _MISSING)
 #: The charts of each way of training, stage by stage; the first one of a stage is the one to look at.
 CHARTS: Final[Mapping[str, tuple[Chart, ...]]] = {
     "sl": (_EXAMPLES,),
     "dpo": (_WARM_UP, _PREFERS, _MARGIN, _BOTH, _loss("How wrong it is about the pairs", "The loss that is made smaller.")),
-    "rl": _PRACTICE,
-    "rlhf": (_WARM_UP, _JUDGE, _JUDGE_LOSS, *_PRACTICE),
+    "rl": (_REWARD, *_PRACTICE),
+    "rlhf": (_WARM_UP, _JUDGE, _JUDGE_LOSS, _PREFERRED, *_PRACTICE),
     "prompt": (
         _loss(
             "How far its guesses are from the teacher's answers",

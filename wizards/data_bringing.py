@@ -19,6 +19,7 @@ from studio.settings import Secret
 from studio.work import Failed, Working
 from wizards import forms
 from wizards.draft import Draft
+from wizards.plan import noted
 from wizards.shell import Context, Visit
 
 #: What a press does: ``act(ctx, visit, value)``.
@@ -72,8 +73,12 @@ def _let_go(ctx: Context, visit: Visit, staged_id: str) -> None:
 
 
 def _sample(ctx: Context, visit: Visit, name: str) -> Draft:
-    file = samples.sample(name).file
-    return _brought(ctx, visit, origins.FromFile(file), file.name)
+    chosen = samples.sample(name)
+    draft = _brought(ctx, visit, origins.FromFile(chosen.file), chosen.file.name)
+    # What no data can tell, such as the prompt of a teacher, comes with the sample.
+    for field, value in chosen.settings.items() if chosen.method == draft.method else ():
+        draft = noted(ctx.settings, draft, visit.owner, field, value)
+    return draft
 
 
 def _earlier(ctx: Context, visit: Visit, dataset_id: str) -> Draft:

@@ -1,4 +1,4 @@
-"""The list of models: a search, a filter, and what is known of each.
+"""The list of models: where to start, a search, a filter, and what is known of each.
 
 Guarantees: pure; a price comes with its day and source or is said to be unknown; what is searched for is only compared, never
 run; the model in use is always on the list.
@@ -67,6 +67,7 @@ def html(models: Sequence[Model], chosen: str, sought: Sought, prices: Prices) -
     count = f"{hits:,} of {len(models):,} models fit." if hits != len(models) else ""
     return tag(
         "div",
+        _advice(models, chosen) if len(models) >= _FEW else None,
         _search(sought) if len(models) >= _FEW else None,
         tag("p", count, cls="tf-remark", role="status") if count else None,
         tag(
@@ -77,6 +78,31 @@ def html(models: Sequence[Model], chosen: str, sought: Sought, prices: Prices) -
         ),
         cls="tf-models-list",
     )
+
+
+def advice(models: Sequence[Model]) -> tuple[tuple[str, Model, str], ...]:
+    """Where to start: what for, which model, and why. The catalogue lists the best one to start with first."""
+    able = [model for model in models if model.kind != "base"] or list(models)
+    best = max(able, key=lambda model: model.parameters)
+    quick = min(able, key=lambda model: model.active_parameters)
+    return (
+        ("To try things out", models[0], models[0].notes),
+        ("For the best answers", best, f"The largest one here that answers by itself: {best.size} parameters."),
+        ("For speed and price", quick, f"The fewest parameters at work on each token: {quick.size}."),
+    )
+
+
+def _advice(models: Sequence[Model], chosen: str) -> Html:
+    return tag("ul", *(_start(*each, chosen) for each in advice(models)), cls="tf-advice", aria_label="Where to start")
+
+
+def _start(what_for: str, model: Model, why: str, chosen: str) -> Html:
+    act = (
+        tag("p", "In use", cls="tf-remark")
+        if model.name == chosen
+        else widgets.button(f"Start with {model.label}", "model", value=model.name, kind="quiet")
+    )
+    return tag("li", tag("h3", what_for), tag("p", tag("strong", model.label)), tag("p", why, cls="tf-remark"), act)
 
 
 def _search(sought: Sought) -> Html:

@@ -210,7 +210,7 @@ def of_dataset(draft: Draft, dataset: Dataset, home: Path | None = None) -> Plan
         recommendation,
         recipe,
         problems,
-        () if problems else warnings(recipe, facts),
+        () if problems else warnings(recipe, facts, recommendation.recipe),
         changed(recipe, recommendation.recipe),
         typed,
         None if problems else minutes(recipe, facts),

@@ -114,7 +114,7 @@ def _group(group: Group) -> Html:
     scores = [answer.reward for answer in group.answers if answer.reward is not None]
     lowest, highest = min((0.0, *scores)), max((1.0, *scores))
     flat = "All answers scored the same, so this question taught nothing here." if group.flat and len(scores) > 1 else ""
-    reference = tag("p", tag("strong", "The right answer: "), tag("code", group.reference)) if group.reference else None
+    reference = tag("p", tag("strong", "In your data: "), tag("code", group.reference)) if group.reference else None
     return tag(
         "div",
         tag("h3", "The question"),

@@ -22,7 +22,6 @@ BADGES: Final[dict[Badge, State]] = {
     "not calibrated": "warn",
     "rule": "quiet",
 }
-_WORDS: Final[dict[Badge, str]] = {"rule": "rule of thumb"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Row:
 
 def badge(found: Badge) -> Html:
     """How far to trust a value."""
-    return widgets.pill(_WORDS.get(found, found), BADGES[found])
+    return widgets.pill(found, BADGES[found])
 
 
 def table(rows: Sequence[Row], caption: str) -> Html:

@@ -269,7 +269,8 @@ def _diagnosis(now: Screen) -> Html | None:
     if not now.progress.step:
         return None
     # What to do next after an end without a result stands in the notice above.
-    action = f" {told.action}" if now.moving or now.can_compare else ""
+    early = now.status == "completed" and told.level == "wait"
+    action = f" {told.action}" if (now.moving or now.can_compare) and not early else ""
     state, word = _LEVELS[told.level]
     return tag("p", widgets.pill(word, state), tag("span", tag("strong", told.sentence), action), cls="tf-diagnosis")
 

@@ -188,15 +188,27 @@ def hosted() -> tuple[models.Model, ...]:
 def test_models_are_searched_and_filtered_and_the_one_in_use_stays(house):
     served = hosted()
     name = served[0].name
-    page = models_list.html(served, name, Sought("llama 8b"), {})
+    page = models_list.html(served, name, Sought("llama 8b"), {}).split("tf-models-text")[-1]
     for model in served:
         fits = "llama" in model.name.lower() and "8b" in model.name.lower()
         assert (f'data-value="{model.name}"' in page) == (fits and model.name != name)
     assert "In use" in page
     assert f"of {len(served)} models fit" in page
-    base = models_list.html(served, name, Sought(kind="base"), {})
+    base = models_list.html(served, name, Sought(kind="base"), {}).split("tf-models-text")[-1]
     assert all(f'data-value="{model.name}"' not in base for model in served if model.kind != "base")
     assert "0 of" in models_list.html(served, name, Sought("zzz"), {})
+
+
+def test_where_to_start_is_said_for_three_wishes():
+    served = hosted()
+    first, best, quick = models_list.advice(served)
+    assert first[1] == served[0]
+    able = [model for model in served if model.kind != "base"]
+    assert best[1].parameters == max(model.parameters for model in able)
+    assert quick[1].active_parameters == min(model.active_parameters for model in able)
+    page = models_list.html(served, first[1].name, Sought(), {})
+    assert f"Start with {best[1].label}" in page
+    assert f"Start with {first[1].label}" not in page
 
 
 def test_a_price_comes_with_its_day_and_source_or_is_said_to_be_unknown(house):
