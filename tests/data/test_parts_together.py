@@ -402,6 +402,14 @@ def test_a_curriculum_by_a_column(tmp_path, values, expected):
 # ---- verified, watched ----
 
 
+def test_texts_that_the_database_hashes_alike_are_neither_copies_nor_a_leak(tmp_path):
+    """Its hash is the same for "say the number 2 ... 2." and "say the number 5 ... 5."."""
+    prompts = (f"say the number {n} as a word and explain {n}." for n in range(900))
+    inspection = inspected(tmp_path, [{"prompt": prompt, "completion": "It is a number."} for prompt in prompts])
+    assert inspection.duplicate_rows == 0
+    assert data.split(inspection, PLAN).rows == 900
+
+
 @pytest.mark.parametrize("all_read", [200_000, 0], ids=["every row is read", "all stretches are read"])
 def test_a_leak_on_disk_is_noticed(tmp_path, monkeypatch, all_read):
     """The texts that were written are read again: a prompt in two parts is never kept, whatever the keys say."""

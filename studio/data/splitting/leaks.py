@@ -45,12 +45,12 @@ def verified(
     """
     tables: dict[PartName, str] = {part: table_of(folder / f"{part}.parquet", connection) for part in PARTS}
     counts = {part: _one(f"SELECT count(*) FROM {table}", connection) for part, table in tables.items()}
-    shared = _shared(tables, "hash(left(prompt_id, 16))", connection, sum(counts.values()))
+    shared = _shared(tables, "left(prompt_id, 16)", connection, sum(counts.values()))
     read: dict[PartName, str] = dict(tables)
     if counts["train"] > _ALL_READ:
         read["train"] = f"(FROM {tables['train']} WHERE {_in_stretches(tables['train'], connection)})"
     texts = counts["test"] + counts["validation"] + min(counts["train"], _ALL_READ + counts["train"] // _ONE_OF)
-    shared += _shared(read, f"hash({normalised('prompt')})", connection, texts)
+    shared += _shared(read, f"md5_number({normalised('prompt')})", connection, texts)
     # A row without turns of its own is one question and one answer, which begins no other conversation.
     turns = (f"SELECT count(messages) FROM read_parquet({readable(folder / f'{part}.parquet')})" for part in PARTS)
     if any(_one(query, connection) for query in turns):
