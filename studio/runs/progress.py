@@ -16,7 +16,8 @@ from typing import Final
 from studio import models
 from studio.errors import NotFoundError, SettingError
 from studio.runs import files, stages
-from studio.runs.diagnosis import Diagnosis, diagnose, smooth, window_for
+from studio.runs.diagnosis import Diagnosis, smooth, window_for
+from studio.runs.diagnosis_methods import diagnose_run
 from studio.runs.meter import cost_of, counts_of
 from studio.runs.metrics import MetricsFile, Point
 from studio.runs.stages import Outline, Planned, Stage, StageKey, StageStatus
@@ -100,7 +101,7 @@ def read(folder: Path, job: Job, *, log_lines: int = 40) -> Progress:
         train=_thin(train),
         smoothed=_thin(smooth(train, window_for(states[-1].total))),
         validation=_thin(validation),
-        diagnosis=diagnose(train, validation, states[-1].total, ended=job.ended),
+        diagnosis=diagnose_run(outline.method, series, states[-1].total, ended=job.ended, kl_limit=outline.kl_limit),
         log_tail=files.log_tail(folder, log_lines),
         method=outline.method,
         series={name: _thin(points) for name, points in series.items()},

@@ -114,7 +114,7 @@ def write_outline(run: Path, recipe: Recipe, train_rows: int, teacher: str = "")
     """Keep what ``read_outline`` reads. Raises ``OSError``."""
     rows = [{**asdict(one.stage), "total": one.total} for one in planned(recipe, train_rows)]
     draft = run / f"{OUTLINE}.draft"
-    told = {"method": recipe.method, "model": recipe.model, "teacher": teacher, "stages": rows}
+    told = {"method": recipe.method, "model": recipe.model, "teacher": teacher, "kl_limit": recipe.kl_limit, "stages": rows}
     draft.write_text(json.dumps(told, indent=1), "utf-8")
     draft.replace(run / OUTLINE)
 
@@ -127,6 +127,7 @@ class Outline:
     model: str
     stages: Sequence[Planned]
     teacher: str = ""
+    kl_limit: float | None = None
 
 
 def read_outline(run: Path) -> Outline | None:
@@ -137,7 +138,7 @@ def read_outline(run: Path) -> Outline | None:
         return None
     rows: list[dict[str, Any]] = found["stages"]
     told = tuple(Planned(Stage(row["key"], row["title"], row["folder_name"], row["unit"]), row["total"]) for row in rows)
-    return Outline(found["method"], found["model"], told, found.get("teacher", ""))
+    return Outline(found["method"], found["model"], told, found.get("teacher", ""), found.get("kl_limit"))
 
 
 def _is_final(line: str) -> bool:
