@@ -151,7 +151,9 @@ def _column(reward: Column) -> str:
 
 
 def _sum(reward: Sum) -> str:
-    return "the sum of " + " and ".join(f"{part.weight:g} times ({_words(part.reward)})" for part in reward.parts)
+    parts = ". ".join(f"Weight {part.weight:g}: {_words(part.reward)}" for part in reward.parts)
+    many = "1 part" if len(reward.parts) == 1 else f"{len(reward.parts)} parts"
+    return f"the sum of {many}. {parts}"
 
 
 def _place(after: str) -> str:
