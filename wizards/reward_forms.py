@@ -301,9 +301,15 @@ def shown(blank: Blank, reward: Mapping[str, Any]) -> str:
         return json.dumps(value, indent=2, ensure_ascii=False)
     if isinstance(value, list | tuple):
         return "\n".join(str(each) for each in cast("list[object]", value))
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "" if value is None else str(value)
+    return "" if value is None else plain(value)
+
+
+def plain(value: object) -> str:
+    """A number as people write it, without losing any of it; anything else as text."""
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def _blank(reward: Mapping[str, Any], name: str) -> Blank | None:

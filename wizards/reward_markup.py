@@ -14,7 +14,7 @@ from studio.errors import StudioError
 from studio.rewards import Part, Score, TaskRow
 from studio.rewards.bench import Bench, Bin, Group, Note, Trial
 from wizards import forms, widgets
-from wizards.reward_forms import KINDS, Blank, Raw, parts_of, shown
+from wizards.reward_forms import KINDS, Blank, Raw, parts_of, plain, shown
 from wizards.widgets import Html, State, tag
 
 _LONGEST_SHOWN: Final = 2_000
@@ -122,7 +122,7 @@ def _part(place: int, part: Raw, total: int, now: Screen) -> Html:
             "Weight",
             forms.text(
                 f"tf-reward-{place}-weight",
-                f"{part['weight']:g}" if isinstance(part["weight"], int | float) else str(part["weight"]),
+                plain(part["weight"]),
                 inputmode="decimal",
                 data_field=f"reward.{place}.weight",
             ),
