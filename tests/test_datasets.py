@@ -415,3 +415,27 @@ def test_tokens_are_counted_beside_other_work(settings, csv):
     known = tokens.known(found, models.get("nano"), "last_assistant_message")
     assert known is not None
     assert known.rows == 60
+
+
+def test_the_first_rows_of_a_large_file_are_there_while_the_rest_is_read(settings, monkeypatch, tmp_path):
+    from studio.work import tasks
+
+    monkeypatch.setattr(tasks, "FIRST_LOOK_BYTES", 1_000)
+    (tmp_path / tasks.ORIGINAL).write_text("prompt,completion\n" + "".join(f"What is {n}?,It is {n}.\n" for n in range(500)))
+    monkeypatch.setattr("studio.datasets.own", lambda *_: tmp_path)
+    seen = []
+
+    class Looking:
+        def at(self, phase, done, total, unit):
+            seen.append((phase, datasets.first_rows(settings, "data-1", ANN)))
+
+    asked = {"name": "big.csv", "source": "", "get": "", "fingerprint": "", "reading": {}}
+    tasks.inspect(tmp_path, asked, Looking())
+    while_staging = [first for phase, first in seen if phase == "staging"]
+    assert while_staging
+    assert while_staging[0].rows[0] == ("What is 0?", "It is 0.")
+    assert while_staging[0].shape.kind == "prompt_completion"
+    # When all rows are there, nobody needs the first look any more; a second reading has the whole of the first.
+    assert datasets.first_rows(settings, "data-1", ANN) is None
+    tasks.inspect(tmp_path, asked, Looking())
+    assert seen[-1][1] is None

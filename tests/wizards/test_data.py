@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from studio import datasets, samples
+from studio import data, datasets, samples
 from studio.errors import DataError, NotFoundError
 from wizards import data_acts, data_bringing, data_reading
 from wizards.desk import bring, division, page
+from wizards.desk.screen import Screen
 from wizards.desk.view import View
 from wizards.desk.working import Work
 from wizards.draft import Draft
@@ -334,24 +335,16 @@ def test_work_is_shown_with_a_way_to_stop_and_stopping_leads_back(ctx, visit, wa
     assert "not here any more" in str(bring.start(walk.now))
 
 
-def test_the_first_rows_of_a_large_file_are_shown_while_it_is_read(ctx, visit, walk, csv, monkeypatch):
-    monkeypatch.setattr(data_bringing, "_PATIENCE", 0.0)
-    rows = [(f"What is number {i}? {'Words. ' * 30}", f"It is {i}.", "en") for i in range(20_000)]
-    walk.draft = data_bringing.uploaded(ctx, visit(walk.draft), str(csv(rows, header=("prompt", "completion", "language"))))
-    end = time.monotonic() + 60
-    while (now := walk.now).first is None:
-        assert now.work is not None, "it was read to the end before anybody could look"
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    made = str(page.tabs(now))
+def test_the_first_rows_of_a_large_file_are_shown_while_it_is_read(tmp_path, csv):
+    first = data.peek(csv(many(), header=("prompt", "completion")), "mine.csv")
+    working = Screen(id="data-1", work=Work("mine.csv", "staging"))
+    assert page.tabs(working) == ""
+    looked = replace(working, first=first)
+    made = str(page.tabs(looked))
     assert "What is number 19?" in made
     assert "What is number 20?" not in made
     assert "prompt is “prompt”" in made
-    assert page.drawn(now) != page.drawn(replace(now, first=None)), "the heartbeat draws them"
-    walk.settle()
-    assert walk.now.first is None
-    assert walk.now.inspection.rows_total == 20_000
-    assert not list(ctx.settings.datasets.glob("*/first_rows.json"))
+    assert page.drawn(looked) != page.drawn(working), "the heartbeat draws them"
 
 
 def test_the_first_line_is_what_the_person_says_it_is(walk, csv):
