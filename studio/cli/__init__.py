@@ -47,6 +47,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("recommend", "recommend every setting, with its reason", "planning"),
     Verb("reward", "try a reward on a few rows before training", "rewards"),
     Verb("train", "train on a file or a sample data set", "training"),
+    Verb("recipe", "list the cookbook's own recipes, or run one", "recipes"),
     Verb("runs", "list the runs", "training"),
     Verb("stop", "stop a run and keep what it has learned", "training"),
     Verb("resume", "go on with a stopped or interrupted run", "training"),

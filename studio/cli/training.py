@@ -80,7 +80,7 @@ def train(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
         planned = stages.planned(chosen, dataset.train.rows)
         steps = ", then ".join(f"{one.total:,} steps ({one.stage.title.lower()})" for one in planned)
         output.say(f"Run {run.id}: {steps} on {dataset.train.rows:,} rows with {chosen.model}.")
-        return _stay(settings, store, run.id, output)
+        return stay(settings, store, run.id, output)
     finally:
         store.close()
 
@@ -153,7 +153,7 @@ def resume(asked: argparse.Namespace, settings: Settings, output: Output) -> int
         supervisor.recover()
         supervisor.resume(run.id)
         supervisor.close()
-        return _stay(settings, store, run.id, output)
+        return stay(settings, store, run.id, output)
     finally:
         store.close()
 
@@ -201,7 +201,8 @@ def _with_settings(chosen: Recipe, asked: argparse.Namespace) -> Recipe:
     return chosen if asked.max_steps is None else recipe.with_max_steps(chosen, asked.max_steps)
 
 
-def _stay(settings: Settings, store: Store, run_id: str, output: Output) -> int:
+def stay(settings: Settings, store: Store, run_id: str, output: Output) -> int:
+    """Set the run going and watch it to its end; the exit status of a verb that starts one."""
     supervisor = Supervisor(settings, store)
     supervisor.submit(run_id)
     try:

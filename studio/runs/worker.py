@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from studio import data, models
 from studio.errors import RunError
 from studio.recipe import Recipe
-from studio.runs import checkpoints, files, seal, sources, stages
+from studio.runs import checkpoints, cookbook_recipes, files, seal, sources, stages
 from studio.runs.desk import Desk, at_desk, leave
 from studio.runs.environment import settle_down
 from studio.runs.metrics import MetricsFile
@@ -41,6 +41,9 @@ def main() -> int:
 
 def _train(desk: Desk) -> None:
     run = desk.store.runs.get(desk.job.id, desk.job.owner)
+    if cookbook_recipes.asked_of(desk.folder) is not None:
+        cookbook_recipes.work(desk, run)
+        return
     recipe = Recipe.from_json(run.recipe_json)
     named = sources.models_of(desk.store, recipe, run.owner)
     settle_down(desk.settings, offline=all(model.local for model in named))
