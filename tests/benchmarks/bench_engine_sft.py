@@ -1,8 +1,8 @@
 """How fast supervised training is through SDK and engine, against TRL's ``SFTTrainer`` on the same model and data.
 
 Both train a LoRA adapter of the same rank on the same modules of nano, in float32, on the same token sequences in the same
-order and batches, with the same number of threads, in alternating rounds of one run. The first steps of a round warm up and do not
-count. Asked for is a ratio of at least 1.0:
+order and batches, with the same number of threads, in alternating rounds of one run. The first steps of a round warm up and do
+not count. Asked for is a ratio of at least 1.0:
 
     sft        tokens per second of SDK + engine ÷ tokens per second of ``SFTTrainer``, loss on every token
     answers    the same with the loss on the last third of each sequence only, as chats are trained
