@@ -201,7 +201,7 @@ def _chosen(now: Screen, method: Method) -> Html:
     ask = widgets.button("Ask me the questions instead", "restart", kind="quiet", sign="undo")
     return widgets.join(
         (
-            widgets.title(f"You chose: {method.name}", method.plain),
+            widgets.title(f"You chose: {method.name}", "Read below whether it fits, or go on to your data."),
             tag("div", _onward(now), ask, cls="tf-acts"),
             method_card.html(method, _rows(now)),
         )

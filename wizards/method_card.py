@@ -24,7 +24,7 @@ def html(method: Method, rows: int | None = None) -> Html:
     )
     return tag(
         "section",
-        tag("h2", method.name, tag("span", f" ({method.term})", cls="tf-remark")),
+        tag("h2", method.name, tag("span", f" · {method.term}", cls="tf-remark")),
         tag("p", method.plain),
         tag(
             "div",
@@ -53,7 +53,7 @@ def every(found: Sequence[Method], chosen: str) -> Html:
     cards = (
         tag(
             "li",
-            tag("h3", each.name, tag("span", f" ({each.term})", cls="tf-remark")),
+            tag("h3", each.name, tag("span", f" · {each.term}", cls="tf-remark")),
             tag("p", each.plain),
             tag("p", f"From {each.minimum:,} {each.unit}. {each.time}", cls="tf-remark"),
             tag("p", "This is your choice.", cls="tf-remark")
