@@ -17,6 +17,7 @@ import yaml
 
 from studio.assets import asset
 from studio.errors import NotFoundError, SettingError
+from studio.models import served
 from studio.models.prices import FREE, Price, price_of
 from studio.settings import Settings
 
@@ -73,7 +74,8 @@ class Model:
     the learning-rate formula, ``context`` the longest example in tokens, ``lora_per_rank`` the trainable parameters for
     each unit of LoRA rank. Models with the same ``tokenizer`` cut text into the same tokens. ``family``
     selects the exponent of the formula; ``calibrated`` says that the cookbook lists this very model under that family.
-    ``folder`` holds the weights of a local model.
+    ``folder`` holds the weights of a local model. ``retired`` is the day (ISO) on which hosted Tinker stopped serving it.
+    ``start_here`` pairs an aim with why this model is a good first choice for it.
     """
 
     name: str
@@ -97,6 +99,12 @@ class Model:
     measured: Measured | None = None
     measured_methods: tuple[MeasuredMethod, ...] = ()
     tokenizer: str = ""
+    retired: str = ""
+    start_here: tuple[tuple[str, str], ...] = ()
+
+    def advice(self, aim: str) -> str:
+        """Why this model is a good first choice for an aim (prototyping, quality, speed); empty where it is none."""
+        return dict(self.start_here).get(aim, "")
 
     @property
     def price(self) -> Price | None:
@@ -122,7 +130,7 @@ class Model:
     def teaches(self, student: Model) -> bool:
         """Whether on-policy distillation into ``student`` can work: a bigger model at the same place with the same tokens."""
         same = self.tokenizer == student.tokenizer != "" and self.local == student.local
-        return same and self.parameters > student.parameters and self.kind != "base"
+        return same and self.parameters > student.parameters and self.kind != "base" and not self.retired
 
     def measured_for(self, method: str) -> MeasuredMethod | None:
         """What we measured for a method: ``rl``, ``dpo``, ``rlhf``, or a kind of distillation (``prompt``, ``on_policy``)."""
@@ -141,10 +149,15 @@ class Model:
 def catalogue(settings: Settings) -> tuple[Model, ...]:
     """The models that the place in ``settings`` can train, the best one to start with first.
 
-    A server's own list of capabilities, where there is one, wins over this.
+    The last answer of the server about its models, where there is one on file (``served.ask``), wins over our own list.
+    Without one, those that hosted Tinker has retired stand last.
     """
-    local = settings.place == "embedded"
-    return tuple(model for model in everything() if model.local == local)
+    if settings.place == "embedded":
+        return tuple(model for model in everything() if model.local)
+    hosted, answer = _hosted(), served.kept(settings)
+    if answer is not None and (offered := served.offered(answer, hosted)):
+        return offered
+    return tuple(sorted(hosted, key=lambda model: bool(model.retired)))
 
 
 def everything() -> tuple[Model, ...]:
@@ -211,6 +224,7 @@ def _nano(folder: Path, _config_time: int, measured_time: int | None) -> Model:
         folder=folder,
         measured=None if measured_time is None else _measured(folder / "measured.json"),
         tokenizer=row["tokenizer"],
+        start_here=tuple(row.get("start_here", {}).items()),
         measured_methods=() if measured_time is None else _measured_methods(folder / "measured.json"),
     )
 
@@ -351,4 +365,6 @@ def _hosted_model(row: Mapping[str, Any], lineup: Mapping[str, Any]) -> Model:
         as_of=str(lineup["as_of"]),
         source=lineup["source"],
         tokenizer=row["tokenizer"],
+        retired=str(row.get("retired", "")),
+        start_here=tuple(row.get("start_here", {}).items()),
     )

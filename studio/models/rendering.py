@@ -37,10 +37,10 @@ _THINKING: Final = "think>"
 _PATIENCE: Final = 3.0
 #: Formats with a place for thinking aloud. The others get the answer alone, as they are asked for it in use.
 WITH_THINKING: Final = frozenset(
-    {"qwen3", "deepseekv3_thinking", "kimi_k2", "gpt_oss_no_sysprompt", "gpt_oss_medium_reasoning"}
+    {"qwen3", "qwen3_5", "deepseekv3_thinking", "kimi_k2", "gpt_oss_no_sysprompt", "gpt_oss_medium_reasoning"}
 )
 #: Formats that write an answer differently once it is history: the cookbook's "extension property" does not hold for them.
-_REWRITING: Final = frozenset({*WITH_THINKING, "qwen3_disable_thinking"})
+_REWRITING: Final = frozenset({*WITH_THINKING, "qwen3_disable_thinking", "qwen3_5_disable_thinking"})
 _TOOL_KEYS: Final = frozenset({"tools", "functions", "tool_calls", "function_call", "tool_call_id"})
 
 
