@@ -3,7 +3,7 @@
 ``launch`` starts it as a child and needs neither torch nor FastAPI; everything else is imported only inside that process.
 
     launch ─► __main__ ─► server (HTTP) ─► service (sessions, runs, samplers) ─► scheduler (one compute thread)
-                                             │                                      ├─ trainer  ─ losses
-                                             └─ checkpoints (disk)                  ├─ sampler  ─ choosing
-                                                                                    └─ base (model + adapters)
+                                             │                                      ├─ trainer  ─ losses, scoring, prefixes
+                                             └─ checkpoints (disk)                  ├─ sampler  ─ choosing, decoding
+                                                                                    └─ base (model + adapters) ─ fit
 """
