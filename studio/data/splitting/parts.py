@@ -213,7 +213,7 @@ def _placed(
     watch: Watch | None,
 ) -> tuple[Places, dict[PartName, str]]:
     """Where each row goes, and the SQL that gives what each part will be. Training rows in an order are written at once."""
-    carved = [PARTS[number - 1] for number in _targets(inspection, plan)]
+    carved: list[PartName] = [PARTS[number - 1] for number in _targets(inspection, plan)]
     places = _places(rows, carved, connection)
     written: dict[PartName, str] = {part: _query(part, rows, training, inspection) for part in carved}
     if plan.order:
