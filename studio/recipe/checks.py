@@ -183,11 +183,16 @@ def _too_long(name: str, value: int, model: Model) -> list[FieldProblem]:
 
 
 def _batch_problems(recipe: Recipe, facts: DataFacts) -> list[FieldProblem]:
-    rows, size = facts.train_rows, recipe.batch_size
+    """Steps that need more rows than there are, of any stage."""
+    rows = facts.train_rows
     if rows < 1:
         return [FieldProblem("batch_size", "There are no training rows yet. Add data first.")]
-    if size > rows:
-        unit = {"dpo": "pairs", "rl": "questions", "rlhf": "questions"}.get(recipe.method, "examples")
-        message = f"A step needs {size:,} {unit} and you have {rows:,} to train on, so no step would run."
-        return [FieldProblem("batch_size", f"{message} Choose {rows:,} or fewer.")]
-    return []
+    found: list[FieldProblem] = []
+    unit = {"dpo": "pairs", "rl": "questions", "rlhf": "questions"}.get(recipe.method, "examples")
+    if recipe.batch_size > rows:
+        message = f"A step needs {recipe.batch_size:,} {unit} and you have {rows:,} to train on, so no step would run."
+        found.append(FieldProblem("batch_size", f"{message} Choose {rows:,} or fewer."))
+    if recipe.method == "rlhf" and not recipe.judge and recipe.judge_batch_size > rows:
+        message = f"The judge needs {recipe.judge_batch_size:,} pairs for a step and you have {rows:,} to train on."
+        found.append(FieldProblem("judge_batch_size", f"{message} Choose {rows:,} or fewer."))
+    return found

@@ -142,8 +142,10 @@ def _batches(top: int, rows: int) -> Iterator[int]:
 
 def judge_pace(case: Case) -> tuple[Advice, Advice]:
     """Pairs per step and passes for the reward model: as for any supervised run, with few passes."""
-    known = case.from_measurement("judge_batch_size"), case.from_measurement("judge_epochs")
     rows = case.facts.train_rows
+    size, passes_known = case.from_measurement("judge_batch_size"), case.from_measurement("judge_epochs")
+    # What was measured with more pairs than there are here cannot take a single step.
+    known = (size, passes_known) if size is not None and int(size.value or 0) <= rows else (None, None)
     most = 3
     batch = next((option for option in _batches(32, rows) if rows // option * most >= ENOUGH_STEPS), 1)
     each = rows // batch

@@ -30,6 +30,7 @@ def at(field, problems):
         ({"judge": "run"}, "judge"),
         ({"max_tokens": 200_000}, "max_tokens"),
         ({"batch_size": 401}, "batch_size"),
+        ({"judge_batch_size": 401}, "judge_batch_size"),
     ],
 )
 def test_what_a_recipe_names_must_be_a_name(change, field):
