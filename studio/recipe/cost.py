@@ -108,7 +108,10 @@ def estimate(recipe: Recipe, facts: DataFacts, model: Model, home: Path | None =
         if price(teacher, home) is None:
             unpriced = teacher.label
         cheap, dear = _sum(cheap, spent(teacher_low, teacher, home)), _sum(dear, spent(teacher_high, teacher, home))
-    reads = recipe.method in ("sl", "dpo") and (facts.max_tokens or math.inf) <= recipe.max_length
+    # A warm start reads the better answers alone, and only the mean of both sides is known.
+    reads = (
+        recipe.method in ("sl", "dpo") and not recipe.warm_start_epochs and (facts.max_tokens or math.inf) <= recipe.max_length
+    )
     counted = facts.mean_tokens is not None and reads
     return Cost(
         cheap, dear, low, high, counted, found, _storage(recipe, model, home),

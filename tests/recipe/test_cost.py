@@ -49,6 +49,8 @@ def test_pairs_are_read_twice_and_by_the_reference():
     warm = estimate(replace(recipe, warm_start_epochs=1), replace(facts, validation_rows=0), QWEN)
     assert warm is not None
     assert warm.low.train - cost.low.train == 320 * 100
+    assert cost.exact
+    assert not warm.exact
 
 
 def test_practice_is_a_range():
