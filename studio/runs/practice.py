@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 import tinker
@@ -28,6 +29,8 @@ from studio.runs.rollouts import Group
 if TYPE_CHECKING:
     from studio.runs.work import Work
 
+#: One step's distance is that of a few dozen answers and jumps about: a limit is held against the mean of so many.
+_DRIFT_STEPS: Final = 3
 _SAID: Final = (("reward", "held-out reward"), ("teacher_kl", "held-out distance to the teacher"))
 
 
@@ -112,10 +115,12 @@ class Practice(Attendant):
         return super()._why_stop()
 
     def _drift(self) -> float | None:
-        """How far it is from its start, in nats a token: of the last step where that is known, else of the last check."""
+        """How far it is from its start, in nats a token: over the last steps where that is known, else at the last check."""
         self._metrics.read()
-        found = self._metrics.series("kl") or self._metrics.series("validation_kl")
-        return found[-1].value if found else None
+        if steps := self._metrics.series("kl")[-_DRIFT_STEPS:]:
+            return fmean(point.value for point in steps)
+        checks = self._metrics.series("validation_kl")
+        return checks[-1].value if checks else None
 
     async def _score(self, training_client: tinker.TrainingClient) -> dict[str, float]:
         del training_client  # the loop has made a sampling client of these weights already
