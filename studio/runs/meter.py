@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from studio.recipe.cost import TokenCounts, spent
 from studio.runs import files
@@ -78,6 +78,14 @@ class Meter:
     def count(self, kind: TokenKind, tokens: int) -> None:
         """Note tokens that the loop itself does not report: validation, reference, references of a penalty. From any thread."""
         self._pending[kind] += tokens
+
+    def count_teacher(self, kind: Literal["prefill", "sample"], tokens: int) -> None:
+        """Note tokens of the teacher, at its own price where it is another model than the student. From any thread."""
+        teacher = self._work.teacher
+        if teacher is None or teacher.name == self._work.model.name:
+            self.count(kind, tokens)
+        else:
+            self.count("teacher_prefill" if kind == "prefill" else "teacher_sample", tokens)
 
     def take(self) -> dict[str, float]:
         """What was counted since the last call, by the names that belong into a line of the metrics."""

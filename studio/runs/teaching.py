@@ -64,8 +64,8 @@ class Teacher:
         asked = self._written.prompt(prompted(self._prompt, turns))
         limits = tinker.SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed, stop=self._written.stop)
         found = (await self._client.sample(prompt=asked, num_samples=1, sampling_params=limits)).sequences[0]
-        self._meter.count("prefill", asked.length)
-        self._meter.count("sample", len(found.tokens))
+        self._meter.count_teacher("prefill", asked.length)
+        self._meter.count_teacher("sample", len(found.tokens))
         message, ended = self._written.renderer.parse_response(found.tokens)
         return Taught(tuple(turns), renderers.get_text_content(message).strip(), not ended.is_clean)
 

@@ -1,0 +1,82 @@
+"""What is counted at whose price, and when the hard budget ends a run. No engine."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from studio import models
+from studio.data import Message
+from studio.runs import heldout
+from studio.runs.attendant import Attendant
+from studio.runs.meter import Meter
+from studio.runs.practice import Practice
+from studio.runs.rollouts import Answer, Group
+from studio.runs.teaching import Teacher
+
+NANO = models.get("nano")
+BIGGER = replace(NANO, name="bigger")
+
+
+class Client:
+    """Answers every question with the same three tokens."""
+
+    async def sample(self, **_):
+        return SimpleNamespace(sequences=[SimpleNamespace(tokens=[5, 6, 7])])
+
+
+def metered(folder, *, teacher=None, **recipe):
+    """A meter at work on a stage in ``folder``, and that work."""
+    recipe = SimpleNamespace(**{"budget_usd": None, "max_tokens": 8, "seed": 0, "temperature": 1.0, **recipe})
+    work = SimpleNamespace(folder=folder, earlier_folders=(), recipe=recipe, model=NANO, teacher=teacher, begun_at=0, saved=())
+    desk = SimpleNamespace(settings=SimpleNamespace(home=folder), stopping=False, phase=lambda _: None)
+    return Meter(desk, work), work, desk
+
+
+@pytest.mark.parametrize(
+    ("teacher", "before"), [(None, "studio/tokens_"), (NANO, "studio/tokens_"), (BIGGER, "studio/tokens_teacher_")]
+)
+def test_what_a_teacher_reads_and_writes_has_its_own_price_where_it_is_another_model(tmp_path, teacher, before):
+    meter, _, _ = metered(tmp_path, teacher=teacher)
+    asked = Teacher(NANO, Client(), "Be brief.", meter)
+    asyncio.run(asked.answer((Message("user", "Hi"),), max_tokens=8, temperature=1.0, seed=0))
+    counted = meter.take()
+    assert set(counted) == {f"{before}prefill", f"{before}sample"}
+    assert counted[f"{before}sample"] == 3
+
+
+def test_what_a_bigger_teacher_reads_of_practised_answers_is_billed_as_its_own(tmp_path):
+    meter, work, desk = metered(tmp_path, teacher=BIGGER)
+    practice = Practice(desk, work, meter, None, drops_flat=False, references=0, taught=True)
+    practice._count([GROUP])
+    assert meter.take() == {
+        "studio/tokens_sample": 7,
+        "studio/tokens_prefill": 20,
+        "studio/tokens_train": 27,
+        "studio/tokens_teacher_prefill": 27,
+    }
+
+
+def test_what_a_bigger_teacher_reads_of_held_out_answers_is_billed_as_its_own(tmp_path, monkeypatch):
+    meter, work, desk = metered(tmp_path, teacher=BIGGER)
+    reference = heldout.Reference("teacher_kl", Client, teaches=True)
+
+    async def distance(_):
+        reference.tokens = 27
+        return 0.5
+
+    async def rollout(keep, _):
+        keep(GROUP)
+
+    monkeypatch.setattr(reference, "distance", distance)
+    monkeypatch.setattr(heldout, "do_group_rollout", rollout)
+    checks = heldout.HeldOut(work, meter, 1, lambda _place, _count, keep: keep, reference)
+    found = asyncio.run(Attendant(desk, work, meter, checks)._measured(Client()))
+    assert found["validation/teacher_kl"] == 0.5
+    assert meter.take() == {"studio/tokens_sample": 7, "studio/tokens_prefill": 20, "studio/tokens_teacher_prefill": 27}
+
+
+GROUP = Group("Hi", tuple(Answer(text, None, (), tokens, None) for text, tokens in (("yes", 3), ("maybe", 4))), "", 10)
