@@ -144,16 +144,18 @@ def _as_record(turn: Message) -> Mapping[str, str]:
 
 def _known(path: Path, part: str) -> dict[int, Taught]:
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        # Not ``splitlines``: an answer may hold U+2028 or U+0085, which JSON leaves as they are.
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return {}
     found: dict[int, Taught] = {}
     for line in lines:
         try:
-            record = cast("dict[str, Any]", json.loads(line))
+            parsed = json.loads(line)
         except ValueError:
             continue  # half a line of a process that was killed: it is asked again
-        if record["part"] == part:
+        record = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
+        if record.get("part") == part:
             found[int(record["place"])] = Taught((), str(record["answer"]), bool(record["cut"]))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 
 from studio import models
 from studio.data import Message
-from studio.runs import heldout
+from studio.runs import heldout, teaching
 from studio.runs.attendant import Attendant
 from studio.runs.meter import Meter
 from studio.runs.practice import Practice
@@ -80,3 +81,12 @@ def test_what_a_bigger_teacher_reads_of_held_out_answers_is_billed_as_its_own(tm
 
 
 GROUP = Group("Hi", tuple(Answer(text, None, (), tokens, None) for text, tokens in (("yes", 3), ("maybe", 4))), "", 10)
+
+
+def test_an_answer_with_an_unusual_line_end_is_read_back_whole(tmp_path):
+    path = tmp_path / teaching.ANSWERS
+    given = "one\u2028{}\u0085[1]\u2029two"
+    record = {"part": "train", "place": 3, "answer": given, "cut": False}
+    text = json.dumps(record, ensure_ascii=False)
+    path.write_text(f'{text}\n7\n[]\n{{}}\n{{"part": "tr', "utf-8")
+    assert teaching._known(path, "train") == {3: teaching.Taught((), given, False)}
