@@ -176,10 +176,14 @@ def _model_problems(recipe: Recipe, bad: set[str]) -> list[FieldProblem]:
 
 
 def _too_long(name: str, value: int, model: Model) -> list[FieldProblem]:
-    if value <= model.context:
+    """A whole example may fill the context; an answer must leave room for its question."""
+    answer = name == "max_tokens"
+    most = model.context - 1 if answer else model.context
+    if value <= most:
         return []
-    message = f"{model.label} reads at most {model.context:,} tokens. Choose {model.context:,} or fewer."
-    return [FieldProblem(name, message)]
+    reads = f"{model.label} reads at most {model.context:,} tokens"
+    room = ", and the question must fit in beside its answer" if answer else ""
+    return [FieldProblem(name, f"{reads}{room}. Choose {most:,} or fewer.")]
 
 
 def _batch_problems(recipe: Recipe, facts: DataFacts) -> list[FieldProblem]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio import recipe
+from studio import models, recipe
 from studio.recipe import DataFacts, PresetId, recommend
 
 FACTS = DataFacts(400, 60, 40, mean_chars=300, p95_chars=700, max_chars=1_500)
@@ -39,6 +39,16 @@ def test_what_a_recipe_names_must_be_a_name(change, field):
     assert at(field, recipe.validate(replace(chosen, **change), PAIRS))
     assert recipe.validate(replace(chosen, start_from="run-abc", judge="run-def"), PAIRS) == ()
     assert recipe.validate(replace(chosen, start_from="tinker://a/weights/final"), PAIRS) == ()
+
+
+def test_the_longest_answer_leaves_room_for_its_question():
+    chosen = recommend(TASKS, "nano", "rl", reward=EXACT).recipe
+    context = models.get("nano").context
+    (said,) = at("max_tokens", recipe.validate(replace(chosen, max_tokens=context), TASKS))
+    assert f"{context - 1:,} or fewer" in said
+    assert recipe.validate(replace(chosen, max_tokens=context - 1), TASKS) == ()
+    whole = recommend(FACTS, "nano").recipe
+    assert recipe.validate(replace(whole, max_length=context), FACTS) == ()
 
 
 def test_a_reward_needs_what_it_looks_for():
