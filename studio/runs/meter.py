@@ -94,10 +94,10 @@ class Meter:
 
     @property
     def counts(self) -> dict[TokenKind, int]:
-        """Tokens of the whole run so far, as far as they are in the metrics."""
+        """Tokens of the whole run so far: those in the metrics, and those that wait for the next line."""
         for reader in self._readers:
             reader.read()
-        return counts_of(self._readers)
+        return {kind: tokens + self._pending.get(kind, 0) for kind, tokens in counts_of(self._readers).items()}
 
     @property
     def cost(self) -> float | None:

@@ -11,7 +11,7 @@ import pytest
 
 from studio import models
 from studio.data import Message
-from studio.runs import heldout, teaching
+from studio.runs import files, heldout, teaching
 from studio.runs.attendant import Attendant
 from studio.runs.meter import Meter
 from studio.runs.practice import Practice
@@ -90,3 +90,13 @@ def test_an_answer_with_an_unusual_line_end_is_read_back_whole(tmp_path):
     text = json.dumps(record, ensure_ascii=False)
     path.write_text(f'{text}\n7\n[]\n{{}}\n{{"part": "tr', "utf-8")
     assert teaching._known(path, "train") == {3: teaching.Taught((), given, False)}
+
+
+def test_what_waits_for_its_line_counts_against_the_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr("studio.runs.meter.spent", lambda tokens, *_: float(tokens.total))
+    meter, work, _ = metered(tmp_path, budget_usd=10.0)
+    (work.folder / files.METRICS).write_text(json.dumps({"step": 0, "progress/batch": 0, "num_tokens": 6}) + "\n")
+    meter.count("prefill", 3)
+    assert meter.exhausted() is None
+    meter.count("prefill", 1)
+    assert meter.exhausted() == 10.0
