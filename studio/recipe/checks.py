@@ -30,6 +30,8 @@ _HOLDS: Final[Mapping[TrainingType, str]] = {
     "DPO": "pairs of a better and a worse answer",
     "RL": "questions with a right answer or a score",
 }
+#: Being right on both of two held-out pairs is not yet clearly better than chance (``runs.judge.require_clear``).
+_LEAST_FOR_A_JUDGE: Final = 3
 #: Fewer answers than this to a question seldom differ.
 _FEW_ANSWERS: Final = 4
 _INSTEAD: Final[Mapping[TrainingType, str]] = {
@@ -71,6 +73,10 @@ def validate(recipe: Recipe, facts: DataFacts | None = None) -> tuple[FieldProbl
         problems.append(FieldProblem("method", f"{unfit.what} {unfit.next_step}"))
     if facts is not None and "batch_size" not in bad:
         problems += _batch_problems(recipe, facts)
+    if facts is not None and recipe.method == "rlhf" and facts.validation_rows < _LEAST_FOR_A_JUDGE:
+        message = f"A judge is examined on held-out pairs. It takes {_LEAST_FOR_A_JUDGE} at least and you have"
+        cure = "Split the data again with more rows for validation, or choose preference training (DPO)."
+        problems.append(FieldProblem("judge", f"{message} {facts.validation_rows}. {cure}"))
     problems += [problem for problem in sources.problems(recipe, facts) if problem.field not in bad]
     return tuple(problems)
 

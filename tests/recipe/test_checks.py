@@ -51,6 +51,17 @@ def test_the_longest_answer_leaves_room_for_its_question():
     assert recipe.validate(replace(whole, max_length=context), FACTS) == ()
 
 
+@pytest.mark.parametrize("judge", ["", "run-def"])
+def test_nobody_can_examine_a_judge_on_fewer_than_three_pairs(judge):
+    chosen = replace(recommend(PAIRS, QWEN, "rlhf").recipe, judge=judge, eval_every=0)
+    for rows in range(3):
+        (said,) = at("judge", recipe.validate(chosen, replace(PAIRS, validation_rows=rows)))
+        assert f"you have {rows}." in said
+        assert "Split the data again" in said
+    assert recipe.validate(chosen, replace(PAIRS, validation_rows=3)) == ()
+    assert recipe.validate(chosen) == ()
+
+
 def test_a_reward_needs_what_it_looks_for():
     chosen = recommend(TASKS, QWEN, "rl", reward=EXACT).recipe
     assert recipe.validate(chosen, TASKS) == ()
