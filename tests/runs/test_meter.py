@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from studio import models
+from studio import models, rewards
 from studio.data import Message
-from studio.runs import files, heldout, teaching
+from studio.runs import files, heldout, rl, teaching
 from studio.runs.attendant import Attendant
 from studio.runs.meter import Meter
 from studio.runs.practice import Practice
@@ -100,3 +100,13 @@ def test_what_waits_for_its_line_counts_against_the_budget(tmp_path, monkeypatch
     assert meter.exhausted() is None
     meter.count("prefill", 1)
     assert meter.exhausted() == 10.0
+
+
+def test_what_a_judge_of_rules_reads_is_counted(tmp_path, monkeypatch):
+    made = {}
+    monkeypatch.setattr(rl, "RuleJudge", lambda *_args, count=None: made.update(count=count) or made)
+    rules = rewards.to_json(rewards.Rules(rules=("Be kind.",)))
+    meter, work, _ = metered(tmp_path, reward=rules)
+    with rl.scorer(work, meter):
+        made["count"](11)
+    assert meter.take() == {"studio/tokens_prefill": 11}
