@@ -6,6 +6,8 @@ estimate used (``studio.recipe.cost``); where none is known nothing is guessed, 
 
 from __future__ import annotations
 
+import json
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +17,8 @@ from studio.recipe.cost import TokenCounts, spent
 from studio.runs import files
 from studio.runs.desk import StopAsked
 from studio.runs.metrics import (
+    AT,
+    LIFE,
     TOKENS_PREFILL,
     TOKENS_SAMPLE,
     TOKENS_TEACHER_PREFILL,
@@ -91,6 +95,16 @@ class Meter:
         """What was counted since the last call, by the names that belong into a line of the metrics."""
         pending, self._pending = self._pending, Counter()
         return {_NAMES[kind]: float(tokens) for kind, tokens in pending.items() if tokens}
+
+    def write(self) -> None:
+        """Append what was counted to the stage's metrics now: work beside the steps, which a stop must not forget.
+
+        Raises ``OSError``.
+        """
+        if counted := self.take():
+            line = {"step": self._work.begun_at, **counted, AT: time.time(), LIFE: 0.0}
+            with (self._work.folder / files.METRICS).open("a", encoding="utf-8") as metrics:
+                metrics.write(json.dumps(line) + "\n")
 
     @property
     def counts(self) -> dict[TokenKind, int]:

@@ -21,6 +21,7 @@ from studio.data.types import Message
 from studio.errors import RunError
 from studio.models import Model
 from studio.models.rendering import Template, template
+from studio.runs.desk import StopAsked
 
 if TYPE_CHECKING:
     from studio.runs.desk import Desk
@@ -59,6 +60,11 @@ class Teacher:
         self._prompt = prompt
         self._meter = meter
 
+    @property
+    def meter(self) -> Meter:
+        """What counts its tokens."""
+        return self._meter
+
     async def answer(self, turns: Sequence[Message], *, max_tokens: int, temperature: float, seed: int) -> Taught:
         """One answer to a question that comes without the prompt. Raises what the SDK raises."""
         asked = self._written.prompt(prompted(self._prompt, turns))
@@ -95,17 +101,23 @@ async def ask_all(
 ) -> list[Taught]:
     """The teacher's answers to all questions of a part, in their order; those of an earlier process are not asked for again.
 
-    Raises ``RunError`` when most answers do not end within the recipe's limit.
+    Raises ``RunError`` when most answers do not end within the recipe's limit, and ``StopAsked`` when the budget is used up:
+    then nothing more is asked, and the answers under way are waited for, because they are paid for.
     """
     path = work.folder / ANSWERS
     known = _known(path, part)
     missing = [place for place in range(len(asked)) if place not in known]
-    gate, recipe = asyncio.Semaphore(_AT_ONCE), work.recipe
+    gate, recipe, meter = asyncio.Semaphore(_AT_ONCE), work.recipe, one.meter
+    ending: list[StopAsked] = []
     if path.is_file() and not path.read_bytes().endswith(b"\n"):
         path.write_bytes(path.read_bytes() + b"\n")  # a killed process left half a line
 
     async def ask(place: int) -> None:
         async with gate:
+            if not ending and (stop := meter.why_stop("Its teacher's answers so far are kept.")) is not None:
+                ending.append(stop)
+            if ending:
+                return
             found = await one.answer(
                 asked[place].turns, max_tokens=recipe.max_tokens, temperature=temperature, seed=recipe.seed + place
             )
@@ -116,7 +128,12 @@ async def ask_all(
         if len(known) % _TOLD_EVERY == 0 or len(known) == len(asked):
             desk.phase(f"asking the teacher ({len(known):,} of {len(asked):,})")
 
-    await asyncio.gather(*(ask(place) for place in missing))
+    try:
+        await asyncio.gather(*(ask(place) for place in missing))
+    finally:
+        meter.write()
+    if ending:
+        raise ending[0]
     answers = [Taught(asked[place].turns, known[place].answer, known[place].cut) for place in range(len(asked))]
     _require_ended(answers, recipe.max_tokens)
     return answers

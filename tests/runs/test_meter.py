@@ -13,7 +13,8 @@ from studio import models, rewards
 from studio.data import Message
 from studio.runs import files, heldout, rl, teaching
 from studio.runs.attendant import Attendant
-from studio.runs.meter import Meter
+from studio.runs.envs import Question
+from studio.runs.meter import BudgetReached, Meter
 from studio.runs.practice import Practice
 from studio.runs.rollouts import Answer, Group
 from studio.runs.teaching import Teacher
@@ -110,3 +111,36 @@ def test_what_a_judge_of_rules_reads_is_counted(tmp_path, monkeypatch):
     with rl.scorer(work, meter):
         made["count"](11)
     assert meter.take() == {"studio/tokens_prefill": 11}
+
+
+def test_the_budget_ends_the_asking_of_a_teacher_and_what_was_asked_is_on_the_bill(tmp_path, monkeypatch):
+    monkeypatch.setattr("studio.runs.meter.spent", lambda tokens, *_: float(tokens.sample))
+    monkeypatch.setattr(teaching, "_AT_ONCE", 1)
+    meter, work, desk = metered(tmp_path, budget_usd=7.0)
+    asked = [Question((Message("user", "Hi"),), None) for _ in range(5)]  # three tokens an answer: the third reaches 7
+    ask = teaching.ask_all(desk, work, Teacher(NANO, Client(), "Be brief.", meter), "train", asked, 1.0)
+    with pytest.raises(BudgetReached):
+        asyncio.run(ask)
+    assert len((tmp_path / teaching.ANSWERS).read_text().splitlines()) == 3
+    assert metered(tmp_path)[0].counts["sample"] == 9
+
+
+def test_a_stop_while_a_teacher_is_asked_keeps_what_was_counted(tmp_path):
+    class Slow(Client):
+        async def sample(self, **limits):
+            if limits["sampling_params"].seed:
+                await asyncio.sleep(60)
+            return await super().sample()
+
+    async def stopped(ask):
+        asking = asyncio.create_task(ask)
+        while not (tmp_path / teaching.ANSWERS).is_file():
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    meter, work, desk = metered(tmp_path)
+    asked = [Question((Message("user", "Hi"),), None) for _ in range(2)]
+    asyncio.run(stopped(teaching.ask_all(desk, work, Teacher(NANO, Slow(), "Be brief.", meter), "train", asked, 1.0)))
+    assert metered(tmp_path)[0].counts["sample"] == 3
