@@ -42,9 +42,12 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """A headless Chromium for the whole session; each test opens a context of its own."""
+    """A headless Chromium for one file of tests; each test opens a context of its own.
+
+    Not for the whole session: while it is open a loop runs in the main thread, and no other test there could run one.
+    """
     from playwright.sync_api import sync_playwright
 
     named = os.environ.get("CHROMIUM")

@@ -213,7 +213,7 @@ def test_questions_for_a_grader_say_how_to_learn_from_their_answers(
         assert status == 0
         return
     assert status == 1
-    hint = said[said.index("add: ") + 5 :].split()
+    hint = said[said.index("add: ") + 5 :].split(". Or ")[0].split()
     assert main(["recommend", str(file), *hint, *home]) == 0
 
 

@@ -431,10 +431,10 @@ def test_the_first_rows_of_a_large_file_are_there_while_the_rest_is_read(setting
 
     asked = {"name": "big.csv", "source": "", "get": "", "fingerprint": "", "reading": {}}
     tasks.inspect(tmp_path, asked, Looking())
-    while_staging = [first for phase, first in seen if phase == "staging"]
-    assert while_staging
-    assert while_staging[0].rows[0] == ("What is 0?", "It is 0.")
-    assert while_staging[0].shape.kind == "prompt_completion"
+    while_reading = [first for phase, first in seen if phase == "reading"]
+    assert while_reading
+    assert while_reading[0].rows[0] == ("What is 0?", "It is 0.")
+    assert while_reading[0].shape.kind == "prompt_completion"
     # When all rows are there, nobody needs the first look any more; a second reading has the whole of the first.
     assert datasets.first_rows(settings, "data-1", ANN) is None
     tasks.inspect(tmp_path, asked, Looking())

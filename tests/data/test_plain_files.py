@@ -116,7 +116,7 @@ ODD = [
     *(b'{"prompt": "x", "completion": "y",}', b'{"prompt": "\\u00e9", "completion": "\\n"}'),
     *(b'{"prompt": "x", "completion": "y", "id": NaN}', b'{"prompt": NaN, "completion": -Infinity, "id": inf}'),
     *(
-        b'{"prompt": "x", "completion": {"a": [1, nan]}, "id": "z"}',
+        b'{"prompt": "x", "completion": [1, nan], "id": "z"}',
         b'{"prompt": "[NaN]", "completion": ": NaN,", "id": 1e999}',
     ),
     *(b'{"prompt": "finance", "completion": "infinite", "id": "NaN"}', b'{"prompt": "x", "completion": "y", "id": INFINITY}'),
