@@ -120,6 +120,8 @@ def test_a_finding_leads_to_its_rows_and_a_row_to_its_tokens(page, tmp_path):
     expect(page.get_by_role("tab", name="Rows")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_text("3 rows of 64.")).to_be_visible()
     page.get_by_role("button", name="Show all rows").click()
+    # What is typed before the rows are back would go with the old ones.
+    expect(page.get_by_text("3 rows of 64.")).to_have_count(0)
 
     search = page.get_by_label("Search in every text")
     search.fill("ZWÖLF MONATE")
