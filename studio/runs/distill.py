@@ -24,7 +24,7 @@ from tinker_cookbook.supervised.types import ChatDatasetBuilderCommonConfig
 
 from studio.errors import RunError
 from studio.models.rendering import Template, template
-from studio.runs import envs, examples, heldout, rl, teaching
+from studio.runs import envs, examples, heldout, rl, sft, teaching
 from studio.runs.attendant import Attendant, finish, first_and_last, run_loop
 from studio.runs.link import beside
 from studio.runs.meter import Meter
@@ -95,27 +95,7 @@ def _prompt_config(work: Work, attendant: Attendant, path: Path) -> supervised.C
         file_path=str(path),
         shuffle_seed=recipe.seed,
     )
-    return supervised.Config(
-        log_path=str(work.folder),
-        model_name=work.model.wire_name,
-        recipe_name="tuning_fork_prompt_distillation",
-        load_checkpoint_path=work.start.state_path or None,
-        renderer_name=recipe.renderer,
-        dataset_builder=data,
-        learning_rate=recipe.learning_rate,
-        lr_schedule=recipe.lr_schedule,
-        num_epochs=recipe.epochs,
-        lora_rank=recipe.lora_rank,
-        evaluator_builders=[lambda: attendant],
-        eval_every=1,
-        save_every=0,
-        ttl_seconds=None,
-        adam_beta1=recipe.adam_beta1,
-        adam_beta2=recipe.adam_beta2,
-        adam_eps=recipe.adam_eps,
-        max_steps=recipe.max_steps,
-        session_name=work.run.name,
-    )
+    return sft.config(work, attendant, data, "tuning_fork_prompt_distillation")
 
 
 class Student:

@@ -16,6 +16,8 @@ from studio.runs.attendant import Attendant, finish, first_and_last, run_loop
 from studio.runs.meter import Meter
 
 if TYPE_CHECKING:
+    from tinker_cookbook.supervised.types import SupervisedDatasetBuilder
+
     from studio.recipe import Recipe
     from studio.runs.desk import Desk
     from studio.runs.link import Link
@@ -50,16 +52,21 @@ def _pace(recipe: Recipe, work: Work) -> _Pace:
     return _Pace(recipe.learning_rate, recipe.epochs, recipe.max_steps)
 
 
-def config(work: Work, attendant: Attendant) -> loop.Config:
-    """The cookbook's configuration. Its own periodic evaluation and saving are off: the attendant does both."""
+def config(
+    work: Work, attendant: Attendant, builder: SupervisedDatasetBuilder | None = None, name: str = "tuning_fork_sl"
+) -> loop.Config:
+    """The cookbook's configuration. Its own periodic evaluation and saving are off: the attendant does both.
+
+    ``builder`` makes the examples where they are not the rows of the split; ``name`` is what the server is told of the method.
+    """
     recipe, pace = work.recipe, _pace(work.recipe, work)
     return loop.Config(
         log_path=str(work.folder),
         model_name=work.model.wire_name,
-        recipe_name="tuning_fork_sl",
+        recipe_name=name,
         load_checkpoint_path=work.start.state_path or None,
         renderer_name=recipe.renderer,
-        dataset_builder=examples.split(work),
+        dataset_builder=builder or examples.split(work),
         learning_rate=pace.learning_rate,
         lr_schedule=recipe.lr_schedule,
         num_epochs=pace.epochs,
