@@ -47,6 +47,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("recommend", "recommend every setting, with its reason", "planning"),
     Verb("reward", "try a reward on a few rows before training", "rewards"),
     Verb("train", "train on a file or a sample data set", "training"),
+    Verb("probe", "find the learning rate with three short runs", "sweeping"),
+    Verb("sweep", "try several settings and see which are best", "sweeping"),
     Verb("recipe", "list the cookbook's own recipes, or run one", "recipes"),
     Verb("runs", "list the runs", "training"),
     Verb("stop", "stop a run and keep what it has learned", "training"),

@@ -10,7 +10,7 @@ from typing import Final
 
 from studio.store import JobKind
 
-_AGAIN: Final[Mapping[JobKind, str]] = {"train": "choose Resume", "answers": "choose Ask again"}
+_AGAIN: Final[Mapping[JobKind, str]] = {"train": "choose Resume", "answers": "choose Ask again", "sweep": "choose Resume"}
 
 
 def again(kind: JobKind) -> str:
