@@ -63,15 +63,12 @@ class Sweep:
             unfinished = next((row for row in rows if row.state == "running"), None)
             views = [self._view(row) for row in rows if row is not unfinished]
             tried = [_tried(view) for view in views]
-            self._desk.progress(len(tried), self._total())
+            self._desk.progress(len(tried), self._plan.most)
             trial = unfinished or self._next(tried, views)
             if trial is None:
                 break
             self._attend(trial, tried, views)
-        self._desk.progress(self._total(), self._total())
-
-    def _total(self) -> int:
-        return price.of_sweep(self._plan, self._facts, self._desk.settings.home).trials
+        self._desk.progress(self._plan.most, self._plan.most)
 
     def _view(self, row: TrialRow) -> TrialView:
         return standing.view(self._desk.settings, self._desk.store, self._plan, row)
@@ -81,7 +78,7 @@ class Sweep:
         store = self._desk.store.sweeps
         values = propose(self._plan, tried)
         if values is None:
-            if len(tried) < self._total():
+            if len(tried) < self._plan.most:
                 store.note(self._row.id, f"Everything in these ranges was tried after {len(tried)} trials.")
             return None
         left, most = self._left(views), self._most(values)
@@ -115,7 +112,7 @@ class Sweep:
             self._desk.phase(f"trial {trial.number}: {'waiting for another run' if job.status == 'queued' else 'training'}")
             if self._desk.stopping:
                 self._stop_trial(trial, _WITH_SWEEP)
-                raise StopAsked(f"{len(tried)} of at most {self._total()} trials are finished.")
+                raise StopAsked(f"{len(tried)} of at most {self._plan.most} trials are finished.")
             if self._plan.prune and job.live and self._is_hopeless(trial, tried):
                 job = self._stop_trial(trial, _BEHIND)
                 if job.status == "stopped":
@@ -126,7 +123,7 @@ class Sweep:
             self._supervisor.tick()
             job = self._desk.store.jobs.get(trial.run_id)
         if self._desk.stopping and job.status == "stopped":
-            raise StopAsked(f"{len(tried)} of at most {self._total()} trials are finished.")
+            raise StopAsked(f"{len(tried)} of at most {self._plan.most} trials are finished.")
         self._end(trial, job)
 
     def _begin(self, trial: TrialRow, views: list[TrialView]) -> Job:

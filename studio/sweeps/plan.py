@@ -111,13 +111,19 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """The plan that ``to_json`` wrote."""
         found = cast("dict[str, Any]", json.loads(text))
-        axes = tuple(Axis(**{**axis, "choices": tuple(axis["choices"])}) for axis in found.pop("axes"))
+        rows: list[dict[str, Any]] = found.pop("axes")
+        axes = tuple(Axis(row["name"], tuple(row["choices"]), row["low"], row["high"]) for row in rows)
         return cls(recipe=Recipe.from_dict(found.pop("recipe")), axes=axes, **found)
 
     @property
     def aim(self) -> Aim:
         """What the trials are judged by."""
         return aim_of(self.recipe)
+
+    @property
+    def most(self) -> int:
+        """Trials that it can make, at most."""
+        return self.trials if self.kind == "tpe" else math.prod(len(axis.choices) for axis in self.axes)
 
     def recipe_of(self, values: Mapping[str, Value], train_rows: int) -> Recipe:
         """The recipe of the trial with these settings. Raises ``SettingError`` for a value that its field cannot hold.
@@ -215,7 +221,7 @@ def _check_limits(plan: Plan) -> None:
 
 
 def _check_grid(plan: Plan, facts: DataFacts) -> None:
-    count = math.prod(len(axis.choices) for axis in plan.axes)
+    count = plan.most
     if count < 2:
         raise SettingError("One combination is nothing to compare.", where="--over", next_step="List more values.")
     if count > plan.trials:

@@ -37,7 +37,7 @@ def of_sweep(plan: Plan, facts: DataFacts, home: Path | None) -> SweepCost:
     costs = [of_trial(plan, values, facts, home) for values in plan.combinations()]
     lows = [cost.low_usd for cost in costs if cost is not None and cost.low_usd is not None]
     highs = [cost.high_usd for cost in costs if cost is not None and cost.high_usd is not None]
-    trials = plan.trials if plan.kind == "tpe" else len(costs)
+    trials = plan.most
     if len(highs) < len(costs) or len(lows) < len(costs):
         return SweepCost(None, None, trials, f"{trials} trials at most. What they cost is not known here.")
     low, high = (min(lows) * trials, max(highs) * trials) if plan.kind == "tpe" else (sum(lows), sum(highs))
