@@ -164,6 +164,8 @@ def _say(found: Standing, output: Output) -> None:
     """The table for a person, and which is best."""
     names = [axis.name for axis in found.plan.axes]
     shown = found.plan.aim.show
+    # Shown when the sweep is at rest: a trial that did not come to its end waits for the sweep to go on.
+    state = {"running": "unfinished"}
     rows = [
         (
             one.number,
