@@ -171,7 +171,7 @@ def _say(found: Standing, output: Output) -> None:
             one.number,
             *(spec_of(name).show(one.settings[name]) for name in names),
             shown(one.value),
-            one.state,
+            state.get(one.state, one.state),
             one.run_id,
             one.reason,
         )
