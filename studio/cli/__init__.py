@@ -49,6 +49,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("train", "train on a file or a sample data set", "training"),
     Verb("probe", "find the learning rate with three short runs", "sweeping"),
     Verb("sweep", "try several settings and see which are best", "sweeping"),
+    Verb("sweeps", "list the sweeps, or show one", "sweeping"),
     Verb("recipe", "list the cookbook's own recipes, or run one", "recipes"),
     Verb("runs", "list the runs", "training"),
     Verb("stop", "stop a run and keep what it has learned", "training"),

@@ -1,4 +1,4 @@
-"""``probe`` and ``sweep``: several runs that differ in a few settings, and which of them came out best.
+"""``probe``, ``sweep`` and ``sweeps``: several runs that differ in a few settings, and which of them came out best.
 
 Guarantees: what it may cost is said before anything starts, and ``--cost`` starts nothing; exit status 0 means that the sweep
 completed and a trial is best; Ctrl-C stops the sweep and keeps what its trials have learned.
@@ -49,6 +49,43 @@ def sweep_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keep-all", action="store_true", help="let trials go on that are clearly behind")
     _limits(parser)
+
+
+def sweeps_arguments(parser: argparse.ArgumentParser) -> None:
+    """``sweeps [SWEEP]``."""
+    parser.add_argument("sweep", nargs="?", metavar="SWEEP", help="show this one; without it all are listed")
+
+
+def sweeps(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
+    """List the sweeps, newest first, or show the trials of one."""
+    store = Store(settings.database)
+    try:
+        supervisor = Supervisor(settings, store)
+        supervisor.recover()
+        supervisor.close()
+        if asked.sweep is not None:
+            row = store.sweeps.get(asked.sweep, settings.owner)
+            found = standing.read(settings, store, row)
+            output.result(document(row.id, store.jobs.get(row.id), found))
+            _say(found, output)
+            return 0
+        known = [(row, store.jobs.get(row.id)) for row in store.sweeps.all(settings.owner)]
+    finally:
+        store.close()
+    output.result(
+        [
+            {"sweep_id": row.id, "name": row.name, "status": job.status, "done": job.done, "total": job.total}
+            | {"reason": job.reason, "created_at": row.created_at}
+            for row, job in known
+        ]
+    )
+    output.table(
+        ["sweep", "name", "state"],
+        [(row.id, row.name, f"{job.status}, {job.done} of {job.total} trials") for row, job in known],
+    )
+    if not known:
+        output.say("No sweeps yet. Start one: tuning-fork probe --sample support_tickets")
+    return 0
 
 
 def _limits(parser: argparse.ArgumentParser) -> None:
@@ -164,7 +201,7 @@ def _say(found: Standing, output: Output) -> None:
     """The table for a person, and which is best."""
     names = [axis.name for axis in found.plan.axes]
     shown = found.plan.aim.show
-    # Shown when the sweep is at rest: a trial that did not come to its end waits for the sweep to go on.
+    # It is at work, or waits for the sweep to go on.
     state = {"running": "unfinished"}
     rows = [
         (

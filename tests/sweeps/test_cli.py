@@ -45,3 +45,10 @@ def test_a_sweep_without_a_finished_trial_is_no_success(house, capsys, monkeypat
     shown = json.loads(capsys.readouterr().out)
     assert (shown["status"], shown["best"], shown["trials"]) == ("stopped", None, [])
     assert "nothing to choose" in shown["sentence"]
+    home = ("--json", "--home", str(house.settings.home))
+    assert main(["sweeps", *home]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["sweep_id"], listed["status"]) == (sweep.id, "stopped")
+    assert main(["sweeps", sweep.id, *home]) == 0
+    assert json.loads(capsys.readouterr().out) == shown
+    assert main(["sweeps", "swp-000000", *home]) == 1
