@@ -79,6 +79,18 @@ def test_a_run_is_repeated_from_its_recipe_file(home: Path, pairs: Path, capsys:
     assert Recipe.from_json(runs(home)[2].recipe_json).dpo_beta == 0.2
 
 
+def test_a_recipe_of_the_cookbook_is_not_said_to_leave_a_recipe_file(home: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["recipe", "shorter", "--max-steps", "1", "--home", str(home)]) == 0
+    said = capsys.readouterr().out
+    assert "Completed" in said
+    assert "recipe.yaml" not in said
+    assert "tuning-fork compare" not in said
+    assert main(["recipe", "shorter", "--max-steps", "1", "--json", "--home", str(home)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["status"] == "completed"
+    assert not {"recipe", "recipe_file"} & set(result)
+
+
 def test_a_sample_brings_its_method(home: Path):
     assert train(home, "--sample", "concise") == 0
     run = runs(home)[0]

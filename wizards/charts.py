@@ -245,12 +245,23 @@ _TEACHER: Final = Chart(
     (Line("teacher_kl", "While it practises"), Line("validation_teacher_kl", "On questions it never practises", "check")),
     "lower",
 )
-_MATCH: Final = Chart(
-    "match",
+_FORM: Final = Chart(
+    "form",
     "Answers in the form that the teacher gives",
     "In form",
     "format match",
-    "Asked without the long prompt, how many of its answers look like the prompted teacher's.",
+    "Asked without the long prompt, how many of its answers have the marks, brackets and line breaks of the prompted "
+    "teacher's. The words between them may differ.",
+    (Line("validation_layout", "On questions it never trains on", "check"),),
+    "higher",
+    "percent",
+)
+_WORD_FOR_WORD: Final = Chart(
+    "word-for-word",
+    "Answers that are the teacher's word for word",
+    "Word for word",
+    "exact match",
+    "Asked without the long prompt, how many of its answers are the very text that the prompted teacher gave.",
     (Line("validation_match", "On questions it never trains on", "check"),),
     "higher",
     "percent",
@@ -268,7 +279,8 @@ CHARTS: Final[Mapping[str, tuple[Chart, ...]]] = {
             "How far its guesses are from the teacher's answers",
             "The teacher answered with the long prompt; the student learns to say the same without it.",
         ),
-        _MATCH,
+        _FORM,
+        _WORD_FOR_WORD,
     ),
     "on_policy": (_TEACHER, _LENGTH, _CUT, _VARIETY),
 }

@@ -16,7 +16,7 @@ import gradio as gr
 
 from studio.errors import NotFoundError
 from studio.recipe import Recipe
-from studio.runs import files, progress
+from studio.runs import cookbook_recipes, files, progress
 from studio.runs.diagnosis import Level
 from studio.runs.progress import Progress
 from studio.runs.supervisor import can_resume, can_stop
@@ -114,8 +114,10 @@ _HEADINGS: Final[dict[JobStatus, str]] = {
 }
 
 
-def screen(run: RunRow, job: Job, now: Progress, place: Place, view: View | None = None) -> Screen:
-    """The step for this run as it stands."""
+def screen(
+    run: RunRow, job: Job, now: Progress, place: Place, view: View | None = None, *, of_cookbook: bool = False
+) -> Screen:
+    """The step for this run as it stands. One of the cookbook's recipes has nothing held out that it could be compared on."""
     recipe = Recipe.from_json(run.recipe_json)
     distillation = recipe.distillation if recipe.method == "distill" else ""
     found = charts.of(now, distillation)
@@ -128,7 +130,7 @@ def screen(run: RunRow, job: Job, now: Progress, place: Place, view: View | None
         pill=words,
         state=state,
         heading=_HEADINGS[job.status],
-        lead=_lead(job, now),
+        lead=_lead(job, now, of_cookbook=of_cookbook),
         reason=job.reason,
         next_step=job.next_step,
         gauges=gauges.of(job, now, main, bill, _phase(job)),
@@ -138,11 +140,11 @@ def screen(run: RunRow, job: Job, now: Progress, place: Place, view: View | None
         progress=now,
         can_stop=can_stop(job),
         can_resume=can_resume(job),
-        can_compare=job.ended and bool(run.sampler_path),
+        can_compare=job.ended and bool(run.sampler_path) and not of_cookbook,
     )
 
 
-def _lead(job: Job, now: Progress) -> str:
+def _lead(job: Job, now: Progress, *, of_cookbook: bool) -> str:
     match job.status:
         case "queued":
             return "Another run is training. Yours starts by itself; you can close this page."
@@ -159,7 +161,8 @@ def _lead(job: Job, now: Progress) -> str:
         case "stopping":
             return "It finishes the step it is on, saves, and ends."
         case "completed":
-            return f"{_NOT_ENOUGH.get(now.method, _NOT_ENOUGH['sl'])} Next: compare it with the model it started from."
+            what = _NOT_ENOUGH.get(now.method, _NOT_ENOUGH["sl"])
+            return what if of_cookbook else f"{what} Next: compare it with the model it started from."
         case _:
             return ""
 
@@ -348,7 +351,9 @@ def build(ctx: Context) -> StepParts:
         except NotFoundError:
             return (missing(visit.draft.run), gr.update(value=None, visible=False), "", "", "")
         folder, view = files.folder_of(ctx.settings, job), View.from_text(visit.draft.view)
-        now = screen(run, job, progress.read(folder, job), ctx.settings.place, view)
+        now = screen(
+            run, job, progress.read(folder, job), ctx.settings.place, view, of_cookbook=cookbook_recipes.is_of_cookbook(folder)
+        )
         now = replace(now, tried=rollouts.read(folder, view))
         seen, drawn = (*visit.seen.split("|"), "", "", "")[:3], now.drawn.split("|")
         figure = gr.skip() if seen[1] == drawn[1] else gr.update(value=curve.figure(now.curve), visible=now.has_curve)

@@ -28,6 +28,7 @@ from studio.recipe import Recipe
 from studio.rewards import to_json
 from studio.rewards.of_data import suggested
 from studio.runs import stages
+from studio.runs.cookbook_recipes import is_of_cookbook
 from studio.runs.launch import RECIPE, create_run
 from studio.runs.supervisor import Supervisor
 from studio.samples import Sample
@@ -240,6 +241,16 @@ def stay(settings: Settings, store: Store, run_id: str, output: Output) -> int:
         supervisor.close()
     run = store.runs.get(run_id, settings.owner)
     result: dict[str, Any] = json.loads(run.result_json)
+    # A recipe of the cookbook is not started from a recipe file, and has no held-out part to compare on.
+    ours = not is_of_cookbook(settings.runs / run.id)
+    settings_of = (
+        {
+            "recipe": Recipe.from_json(run.recipe_json).to_dict(),
+            "recipe_file": str(settings.runs / run.id / RECIPE),
+        }
+        if ours
+        else {}
+    )
     output.result(
         {
             "run_id": run_id,
@@ -248,14 +259,14 @@ def stay(settings: Settings, store: Store, run_id: str, output: Output) -> int:
             "metrics": result,
             "checkpoint": run.sampler_path or run.checkpoint_path,
             "reason": job.reason,
-            "recipe": Recipe.from_json(run.recipe_json).to_dict(),
-            "recipe_file": str(settings.runs / run.id / RECIPE),
         }
+        | settings_of
     )
     if job.status == "completed":
         output.say(f"Completed: {result.get('steps')} steps. {' '.join(_numbers(result))}".rstrip())
-        output.say(f"Its recipe: {settings.runs / run.id / RECIPE}")
-        output.say(f"Next: tuning-fork compare {run_id}")
+        if ours:
+            output.say(f"Its recipe: {settings.runs / run.id / RECIPE}")
+            output.say(f"Next: tuning-fork compare {run_id}")
         return 0
     if output.as_json:
         return 1

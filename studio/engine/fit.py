@@ -37,10 +37,19 @@ def free_bytes(device: torch.device) -> int:
     free = int(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):  # no such group, or one without a limit
         limit, used = (int((_GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        free = min(free, max(0, limit - used))
+        free = min(free, max(0, limit - max(0, used - _cached(_GROUP / "memory.stat"))))
     if device.type == "mps":
         free = min(free, int(torch.mps.recommended_max_memory()) - int(torch.mps.driver_allocated_memory()))
     return free
+
+
+def _cached(stat: Path) -> int:
+    """Bytes of files that a container keeps in memory and gives up when they are needed; 0 where nothing says so."""
+    try:
+        fields = (line.split() for line in stat.read_text().splitlines())
+        return sum(int(count) for name, count in fields if name in ("inactive_file", "active_file"))
+    except (OSError, ValueError):
+        return 0
 
 
 def require_room(name: str, config: Any, device: torch.device, dtype: torch.dtype) -> None:  # noqa: ANN401  a configuration

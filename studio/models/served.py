@@ -1,7 +1,8 @@
 """Which models a server serves, as it says itself, kept so that nobody has to wait for it, and read together with our own list.
 
-Guarantees: what a server says of itself wins over our file; a model that it serves and we know nothing of is named and not
-offered; without an answer on file our own list stands, and says so. Only ``ask`` touches the network.
+Guarantees: an answer on file of the server in use wins over our own list; a model that we know nothing of is never offered;
+without an answer on file our own list stands. Only ``ask`` touches the network. Nothing in the studio calls
+it yet: until then every place has our own list.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ _HOLDS: Final[Mapping[TrainingType, str]] = {
     "DPO": "pairs of a better and a worse answer",
     "RL": "questions with a right answer or a score",
 }
+#: Being right on both of two held-out pairs is not yet clearly better than chance (``runs.judge.require_clear``).
+_LEAST_FOR_A_JUDGE: Final = 3
 #: Fewer answers than this to a question seldom differ.
 _FEW_ANSWERS: Final = 4
 _INSTEAD: Final[Mapping[TrainingType, str]] = {
@@ -71,6 +73,12 @@ def validate(recipe: Recipe, facts: DataFacts | None = None) -> tuple[FieldProbl
         problems.append(FieldProblem("method", f"{unfit.what} {unfit.next_step}"))
     if facts is not None and "batch_size" not in bad:
         problems += _batch_problems(recipe, facts)
+    if not bad & {"kl_coef", "kl_limit", "eval_every"}:
+        problems += _limit_problems(recipe, facts)
+    if facts is not None and recipe.method == "rlhf" and facts.validation_rows < _LEAST_FOR_A_JUDGE:
+        message = f"A judge is examined on held-out pairs. It takes {_LEAST_FOR_A_JUDGE} at least and you have"
+        cure = "Split the data again with more rows for validation, or choose preference training (DPO)."
+        problems.append(FieldProblem("judge", f"{message} {facts.validation_rows}. {cure}"))
     problems += [problem for problem in sources.problems(recipe, facts) if problem.field not in bad]
     return tuple(problems)
 
@@ -176,10 +184,25 @@ def _model_problems(recipe: Recipe, bad: set[str]) -> list[FieldProblem]:
 
 
 def _too_long(name: str, value: int, model: Model) -> list[FieldProblem]:
-    if value <= model.context:
+    """A whole example may fill the context; an answer must leave room for its question."""
+    answer = name == "max_tokens"
+    most = model.context - 1 if answer else model.context
+    if value <= most:
         return []
-    message = f"{model.label} reads at most {model.context:,} tokens. Choose {model.context:,} or fewer."
-    return [FieldProblem(name, message)]
+    reads = f"{model.label} reads at most {model.context:,} tokens"
+    room = ", and the question must fit in beside its answer" if answer else ""
+    return [FieldProblem(name, f"{reads}{room}. Choose {most:,} or fewer.")]
+
+
+def _limit_problems(recipe: Recipe, facts: DataFacts | None) -> list[FieldProblem]:
+    """A limit on a distance that nobody measures on the way: neither the penalty in each step, nor the checks."""
+    checked = recipe.eval_every and (facts is None or facts.validation_rows)
+    if recipe.kl_limit is None or recipe.kl_coef or checked:
+        return []
+    message = (
+        "Without a KL coefficient the distance is only known from checks on validation rows, and there are none on the way."
+    )
+    return [FieldProblem("kl_limit", f"{message} Choose a KL coefficient above 0 or regular checks, or leave the limit empty.")]
 
 
 def _batch_problems(recipe: Recipe, facts: DataFacts) -> list[FieldProblem]:

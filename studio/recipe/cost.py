@@ -136,7 +136,7 @@ def _tokens(recipe: Recipe, facts: DataFacts, model: Model, end: int) -> TokenCo
         return None
     whole = min(mean, recipe.max_length) if recipe.method in ("sl", "dpo") else mean
     steps = recipe.steps(facts.train_rows)
-    checks = math.ceil(steps / recipe.eval_every) + 1 if recipe.eval_every else min(1, facts.validation_rows)
+    checks = _checks(recipe, steps)
     match recipe.method:
         case "sl":
             return _supervised(steps * recipe.batch_size, whole, checks, facts)
@@ -147,6 +147,11 @@ def _tokens(recipe: Recipe, facts: DataFacts, model: Model, end: int) -> TokenCo
             return _supervised(steps * recipe.batch_size, sum(lengths), checks, facts)
         case _:
             return _practice(recipe, facts, model, end, steps, checks) + _before_practice(recipe, facts, mean, model)
+
+
+def _checks(recipe: Recipe, steps: int) -> int:
+    """Checks of a stage on held-out rows: before its first step, as often as the recipe says, and of its end result."""
+    return math.ceil(steps / recipe.eval_every) + 1 if recipe.eval_every else 2
 
 
 def _supervised(examples: int, whole: float, checks: int, facts: DataFacts) -> TokenCounts:
@@ -190,21 +195,30 @@ def _practice(recipe: Recipe, facts: DataFacts, model: Model, end: int, steps: i
     counts = TokenCounts(round(prefill), round((answers + held_out) * answer), round(learned * (question + answer)))
     if recipe.method != "rlhf":
         return counts
-    judged = answers * (recipe.group_size - 1) * (question + 2 * answer + _COMPARISON_MARKS)
-    verdicts = answers * (recipe.group_size - 1) * _VERDICT
-    return counts + TokenCounts(prefill=round(judged), sample=verdicts)
+    # Every answer of a group is compared with every other one in both orders, a held-out one with the start's in both.
+    started = min(facts.validation_rows, MOST_ANSWERED)
+    compared = answers * (recipe.group_size - 1) + 2 * held_out
+    judged = compared * (question + 2 * answer + _COMPARISON_MARKS) + started * question
+    return counts + TokenCounts(prefill=round(judged), sample=compared * _VERDICT + round(started * answer))
 
 
 def _before_practice(recipe: Recipe, facts: DataFacts, mean: float, model: Model) -> TokenCounts:
-    """The earlier stages of RLHF: the warm start on the better answers, and the judge on both, read together."""
+    """The earlier stages of RLHF: the warm start on the better answers, and the judge on both, read together.
+
+    The judge learns from each pair in both orders, and is examined in both; one of an earlier run is examined once.
+    """
     if recipe.method != "rlhf":
         return TokenCounts()
-    rows = facts.train_rows
-    warm = rows // recipe.batch_size * recipe.batch_size * recipe.warm_start_epochs
-    judge = 0 if recipe.judge else rows // recipe.judge_batch_size * recipe.judge_batch_size * recipe.judge_epochs
+    per_pass = facts.train_rows // recipe.judge_batch_size
+    steps = 0 if recipe.judge else per_pass * recipe.judge_epochs
+    exams = 1 if recipe.judge else _checks(recipe, steps)
     question = facts.prompt_tokens(model) or 0.0
     both = 2 * mean - min(question, mean) + _COMPARISON_MARKS
-    return TokenCounts(train=round(warm * mean + judge * both))
+    asked = 2 * exams * min(facts.validation_rows, MOST_READ)
+    warm_checks = _checks(recipe, per_pass * recipe.warm_start_epochs) if recipe.warm_start_epochs else 0
+    warm = _supervised(per_pass * recipe.judge_batch_size * recipe.warm_start_epochs, mean, warm_checks, facts)
+    learned = 2 * steps * recipe.judge_batch_size
+    return warm + TokenCounts(round(asked * both), asked * _VERDICT, round(learned * both))
 
 
 def _taught(recipe: Recipe, facts: DataFacts, model: Model, end: int) -> TokenCounts:

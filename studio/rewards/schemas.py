@@ -8,6 +8,7 @@ check that did not end is a failure and never "does not fit".
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -85,6 +86,9 @@ def fault(text: str, value: object) -> str:
         first = next(iter(found.iter_errors(value)), None)
     except RecursionError:
         raise RewardError("The answer is nested too deeply to be checked.", where="schema") from None
+    except (ArithmeticError, ValueError):
+        # The schema's own numbers were checked when it was read.
+        return "the whole: it has a number that is too large"
     if first is None:
         return ""
     place = ".".join(str(step) for step in first.absolute_path)
@@ -127,6 +131,7 @@ class _WrittenOut:
         if banned := next((key for key in _FORBIDDEN if isinstance(entries.get(key), str | bool | dict)), None):
             raise _refused(f"{banned} is not supported here.", "Leave it out, or use $defs and $ref.")
         self._require_patterns(entries)
+        self._require_number(entries.get("multipleOf"))
         return {
             key: each if key in _LITERAL else self.value(each, inside) for key, each in entries.items() if key not in _HOLDERS
         }
@@ -138,6 +143,17 @@ class _WrittenOut:
         for pattern in patterns:
             if isinstance(pattern, str):
                 compiled(pattern)
+
+    def _require_number(self, step: object) -> None:
+        """A step that no number can be divided by is the schema's fault, too."""
+        if not isinstance(step, int | float):
+            return
+        try:
+            finite = math.isfinite(step)
+        except OverflowError:
+            finite = False
+        if not finite:
+            raise _refused("A multipleOf in it is too large.", "Write a smaller number.")
 
     def _target(self, name: str, inside: tuple[str, ...]) -> object:
         holder, _, rest = name.removeprefix("#/").partition("/")

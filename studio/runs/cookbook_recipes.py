@@ -164,6 +164,11 @@ def asked_of(folder: Path) -> tuple[CookbookRecipe, Mapping[str, str]] | None:
     return recipe(found["recipe"]), cast("dict[str, str]", found["settings"])
 
 
+def is_of_cookbook(folder: Path) -> bool:
+    """Whether the run in ``folder`` is of a recipe of the cookbook: it brings its own data, and nothing is held out of it."""
+    return (folder / _ASKED).is_file()
+
+
 def work(desk: Desk, run: RunRow) -> None:
     """Run the recipe in this process to its end. Raises ``StopAsked``, ``RunError``, and what its program raises."""
     found = asked_of(desk.folder)

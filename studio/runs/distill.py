@@ -179,9 +179,9 @@ def _on_policy(desk: Desk, link: Link, work: Work) -> Result:
     def group(question: envs.Question, step: int) -> envs.Practice:
         return envs.Practice(question, written, work.recipe.group_size, rl.keeper(work, step))
 
-    teacher = heldout.Reference("teacher_kl", lambda: asyncio.run(teaching.client_of(work)))
+    teacher = heldout.Reference("teacher_kl", lambda: asyncio.run(teaching.client_of(work)), teaches=True)
     checks = heldout.HeldOut(work, meter, len(known), asked, teacher) if known else None
-    attendant = Practice(desk, work, meter, checks, drops_flat=False, references=1)
+    attendant = Practice(desk, work, meter, checks, drops_flat=False, references=0, taught=True)
     data = envs.Ready(made=lambda: envs.Steps(work, rows, group))
     with attendant.noting():
         run_loop(desk, link, attendant, train_on_policy.main(_on_policy_config(work, attendant, data)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -33,7 +33,7 @@ from tinker_cookbook.rl.types import (
 from studio.data.splitting.stored import CONVERSATION_COLUMNS, turns_of
 from studio.data.types import Message
 from studio.errors import RunError
-from studio.models.rendering import CannotRender, Template, risky
+from studio.models.rendering import CannotRender, Template
 from studio.rewards import BatchScorer, Score, TaskRow
 from studio.runs import rollouts
 from studio.runs.rollouts import Answer, Group, Part
@@ -80,31 +80,57 @@ class Questions:
 
 
 def questions(work: Work, part: DataPart, written: Template) -> Questions:
-    """The questions of a part. Raises ``RunError`` when the model's format cannot hold some of them."""
+    """The questions of a part. Raises ``RunError`` when the model cannot be asked some of them, with room for an answer."""
     found = Questions(part.path, work.cache)
-    refused: list[CannotRender] = []
-    for question in found:
-        try:
-            if risky(question.turns):
-                written.prompt(question.turns)
-        except CannotRender as refusal:
-            refused.append(refusal)
-    if refused:
-        many = "1 question" if len(refused) == 1 else f"{len(refused):,} questions"
-        raise RunError(
-            f"{many} of this data set cannot be written for {written.model.label}. {refused[0].what}",
-            where="data",
-            next_step=refused[0].next_step or "Leave these rows out where the file is checked, or choose another model.",
-        )
+    _require_askable(found, work.recipe.max_tokens, written)
     return found
 
 
 def held_out(work: Work, written: Template) -> tuple[Question, ...]:
-    """The first held-out questions; their order is the split's."""
+    """The first held-out questions; their order is the split's. Raises as ``questions`` does, for these alone."""
     if not work.dataset.validation.rows:
         return ()
-    found = questions(work, work.dataset.validation, written)
-    return tuple(found[place] for place in range(min(len(found), MOST_HELD_OUT)))
+    rows = Questions(work.dataset.validation.path, work.cache)
+    found = tuple(rows[place] for place in range(min(len(rows), MOST_HELD_OUT)))
+    _require_askable(found, work.recipe.max_tokens, written)
+    return found
+
+
+def _require_askable(asked: Iterable[Question], answer: int, written: Template) -> None:
+    """Raise ``RunError`` unless the format holds every question, and the context each with ``answer`` tokens after it.
+
+    A server refuses the others when they are drawn: in the middle of a run, and at the same step each time it goes on.
+    """
+    model = written.model
+    refused: list[CannotRender] = []
+    too_long: list[int] = []
+    for question in asked:
+        try:
+            tokens = written.prompt(question.turns).length
+        except CannotRender as refusal:
+            refused.append(refusal)
+            continue
+        if tokens + answer > model.context:
+            too_long.append(tokens)
+    if refused:
+        raise RunError(
+            f"{_count(refused)} of this data set cannot be written for {model.label}. {refused[0].what}",
+            where="data",
+            next_step=refused[0].next_step or "Leave these rows out where the file is checked, or choose another model.",
+        )
+    if too_long:
+        room = model.context - max(too_long)
+        shorter = f"Start a new run with answers of at most {room:,} tokens, or" if room > 0 else "Start a new run"
+        raise RunError(
+            f"{_count(too_long)} of this data set cannot be answered by {model.label}. The longest has {max(too_long):,} "
+            f"tokens and an answer may have {answer:,}; together they must fit {model.context:,}.",
+            where="data",
+            next_step=f"{shorter} without these rows, or with a model that reads more.",
+        )
+
+
+def _count(found: Sequence[object]) -> str:
+    return "1 question" if len(found) == 1 else f"{len(found):,} questions"
 
 
 class Answering(Env):

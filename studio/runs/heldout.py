@@ -69,15 +69,19 @@ class HeldOut:
             numbers[f"{VALIDATION}/reward"] = found.reward
         if self._reference is not None:
             numbers[f"{VALIDATION}/{self._reference.name}"] = await self._reference.distance(groups)
-            self.tokens += self._reference.tokens
+            if self._reference.teaches:
+                self._meter.count_teacher("prefill", self._reference.tokens)
+            else:
+                self.tokens += self._reference.tokens
         return numbers
 
 
 class Reference:
-    """Other weights that judge the same tokens: the start (``kl``), or a teacher (``teacher_kl``)."""
+    """Other weights that judge the same tokens: the start (``kl``), or a teacher (``teacher_kl``, which ``teaches``)."""
 
-    def __init__(self, name: str, client: Callable[[], tinker.SamplingClient]) -> None:
+    def __init__(self, name: str, client: Callable[[], tinker.SamplingClient], *, teaches: bool = False) -> None:
         self.name = name
+        self.teaches = teaches
         self._make = client
         self._client: tinker.SamplingClient | None = None
         self.tokens = 0

@@ -6,15 +6,19 @@ estimate used (``studio.recipe.cost``); where none is known nothing is guessed, 
 
 from __future__ import annotations
 
+import json
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from studio.recipe.cost import TokenCounts, spent
 from studio.runs import files
 from studio.runs.desk import StopAsked
 from studio.runs.metrics import (
+    AT,
+    LIFE,
     TOKENS_PREFILL,
     TOKENS_SAMPLE,
     TOKENS_TEACHER_PREFILL,
@@ -79,17 +83,35 @@ class Meter:
         """Note tokens that the loop itself does not report: validation, reference, references of a penalty. From any thread."""
         self._pending[kind] += tokens
 
+    def count_teacher(self, kind: Literal["prefill", "sample"], tokens: int) -> None:
+        """Note tokens of the teacher, at its own price where it is another model than the student. From any thread."""
+        teacher = self._work.teacher
+        if teacher is None or teacher.name == self._work.model.name:
+            self.count(kind, tokens)
+        else:
+            self.count("teacher_prefill" if kind == "prefill" else "teacher_sample", tokens)
+
     def take(self) -> dict[str, float]:
         """What was counted since the last call, by the names that belong into a line of the metrics."""
         pending, self._pending = self._pending, Counter()
         return {_NAMES[kind]: float(tokens) for kind, tokens in pending.items() if tokens}
 
+    def write(self) -> None:
+        """Append what was counted to the stage's metrics now: work beside the steps, which a stop must not forget.
+
+        Raises ``OSError``.
+        """
+        if counted := self.take():
+            line = {"step": self._work.begun_at, **counted, AT: time.time(), LIFE: 0.0}
+            with (self._work.folder / files.METRICS).open("a", encoding="utf-8") as metrics:
+                metrics.write(json.dumps(line) + "\n")
+
     @property
     def counts(self) -> dict[TokenKind, int]:
-        """Tokens of the whole run so far, as far as they are in the metrics."""
+        """Tokens of the whole run so far: those in the metrics, and those that wait for the next line."""
         for reader in self._readers:
             reader.read()
-        return counts_of(self._readers)
+        return {kind: tokens + self._pending.get(kind, 0) for kind, tokens in counts_of(self._readers).items()}
 
     @property
     def cost(self) -> float | None:

@@ -48,19 +48,29 @@ class DriftReached(StopAsked):
 class Practice(Attendant):
     """The attendant of a loop that samples its own answers.
 
-    ``drops_flat``: groups without signal are not trained on. ``references``: other models that read every trained answer.
+    ``drops_flat``: groups without signal are not trained on. ``references``: how often weights as they were at the start read
+    every trained answer. ``taught``: the teacher reads it once.
     """
 
     #: The loops write the line of a step before they call for the next one.
     ends_at_once = True
 
     def __init__(
-        self, desk: Desk, work: Work, meter: Meter, held_out: HeldOut | None, *, drops_flat: bool, references: int
+        self,
+        desk: Desk,
+        work: Work,
+        meter: Meter,
+        held_out: HeldOut | None,
+        *,
+        drops_flat: bool,
+        references: int,
+        taught: bool = False,
     ) -> None:
         super().__init__(desk, work, meter, held_out)
         self._held_out = held_out
         self._drops_flat = drops_flat
         self._references = references
+        self._taught = taught
         self._training: tinker.TrainingClient | None = None
         self._sampling: tinker.SamplingClient | None = None
         self._before: dict[str, float] = {}
@@ -147,6 +157,8 @@ class Practice(Attendant):
             if not (self._drops_flat and group.flat):
                 self.meter.count("train", whole)
                 self.meter.count("prefill", whole * self._references)
+                if self._taught:
+                    self.meter.count_teacher("prefill", whole)
 
     def _report(self, found: dict[str, float]) -> None:
         self._desk.phase(self._work.phase)

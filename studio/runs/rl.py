@@ -45,7 +45,7 @@ _LAST: Final = ("reward", "signal_share", "answer_tokens", "kl", "kl_step", "ent
 def train(desk: Desk, link: Link, work: Work) -> Result:
     """Do the rest of the steps, and return first and last numbers. Raises as ``Trainer.train`` says, and ``RewardError``."""
     meter = Meter(desk, work)
-    with scorer(work) as score:
+    with scorer(work, meter) as score:
         written = template(work.model, work.recipe.renderer)
         rows = envs.questions(work, work.dataset.train, written)
         known = envs.held_out(work, written)
@@ -127,10 +127,14 @@ def keeper(work: Work, step: int) -> Callable[[Group], None]:
 
 
 @contextmanager
-def scorer(work: Work) -> Generator[BatchScorer]:
-    """What scores answers, for as long as the block runs. Raises ``RewardError`` when it cannot."""
+def scorer(work: Work, meter: Meter) -> Generator[BatchScorer]:
+    """What scores answers, for as long as the block runs. What a judge reads counts. Raises ``RewardError`` when it cannot."""
     reward = rewards.parse(work.recipe.reward)
-    judge = RuleJudge(work.model, models.get, _answering(work)) if rewards.needs(reward).judge else None
+
+    def count(tokens: int) -> None:
+        meter.count("prefill", tokens)
+
+    judge = RuleJudge(work.model, models.get, _answering(work), count=count) if rewards.needs(reward).judge else None
     with rewards.batch_scorer(reward, judge=judge) as made:
         yield made
 

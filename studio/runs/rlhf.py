@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import tinker
 from tinker_cookbook import renderers
 from tinker_cookbook.completers import TinkerTokenCompleter
-from tinker_cookbook.preference.types import Comparison
+from tinker_cookbook.preference.types import Comparison, PreferenceModel
 from tinker_cookbook.rl.preference_envs import PairwisePreferenceGroupBuilder, TournamentPattern
 from tinker_cookbook.rl.rollouts import do_group_rollout
 from tinker_cookbook.rl.types import Env, Metrics, Trajectory
@@ -59,16 +59,7 @@ def train(desk: Desk, link: Link, work: Work) -> Result:
         return Against(known[place], written, count, keep, judge=asked, other=before[place])
 
     def group(question: Question, step: int) -> Judged:
-        return Judged(
-            convo_prefix=judge.said(question.turns),
-            policy_renderer=written.renderer,
-            tournament_pattern=TournamentPattern.ALL_PAIRS_BOTH_WAYS,
-            preference_model=asked,
-            num_envs=work.recipe.group_size,
-            question=question,
-            written=written,
-            keep=rl.keeper(work, step),
-        )
+        return _group(question, written, asked, work.recipe.group_size, rl.keeper(work, step))
 
     start = heldout.Reference("kl", lambda: heldout.start_client(work))
     checks = heldout.HeldOut(work, meter, len(known), against_start, start) if known else None
@@ -108,6 +99,24 @@ class Judged(PairwisePreferenceGroupBuilder):
         )
         self.keep(Group(self.question.row.prompt, answers, self.question.better, trajectory_group[0].transitions[0].ob.length))
         return found
+
+
+def _group(
+    question: Question, written: envs.Template, asked: PreferenceModel, size: int, keep: Callable[[Group], None]
+) -> Judged:
+    """``size`` answers to a question, every one compared with every other one in both orders."""
+    return Judged(
+        convo_prefix=judge.said(question.turns),
+        policy_renderer=written.renderer,
+        tournament_pattern=TournamentPattern.ALL_PAIRS_BOTH_WAYS,
+        preference_model=asked,
+        num_envs=size,
+        # The cookbook compares inside fours unless told, and would leave a fifth answer without any comparison.
+        matchup_group_size=size,
+        question=question,
+        written=written,
+        keep=keep,
+    )
 
 
 @dataclass(frozen=True)

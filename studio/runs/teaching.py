@@ -21,6 +21,7 @@ from studio.data.types import Message
 from studio.errors import RunError
 from studio.models import Model
 from studio.models.rendering import Template, template
+from studio.runs.desk import StopAsked
 
 if TYPE_CHECKING:
     from studio.runs.desk import Desk
@@ -59,13 +60,18 @@ class Teacher:
         self._prompt = prompt
         self._meter = meter
 
+    @property
+    def meter(self) -> Meter:
+        """What counts its tokens."""
+        return self._meter
+
     async def answer(self, turns: Sequence[Message], *, max_tokens: int, temperature: float, seed: int) -> Taught:
         """One answer to a question that comes without the prompt. Raises what the SDK raises."""
         asked = self._written.prompt(prompted(self._prompt, turns))
         limits = tinker.SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed, stop=self._written.stop)
         found = (await self._client.sample(prompt=asked, num_samples=1, sampling_params=limits)).sequences[0]
-        self._meter.count("prefill", asked.length)
-        self._meter.count("sample", len(found.tokens))
+        self._meter.count_teacher("prefill", asked.length)
+        self._meter.count_teacher("sample", len(found.tokens))
         message, ended = self._written.renderer.parse_response(found.tokens)
         return Taught(tuple(turns), renderers.get_text_content(message).strip(), not ended.is_clean)
 
@@ -95,17 +101,23 @@ async def ask_all(
 ) -> list[Taught]:
     """The teacher's answers to all questions of a part, in their order; those of an earlier process are not asked for again.
 
-    Raises ``RunError`` when most answers do not end within the recipe's limit.
+    Raises ``RunError`` when most answers do not end within the recipe's limit, and ``StopAsked`` when the budget is used up:
+    then nothing more is asked, and the answers under way are waited for, because they are paid for.
     """
     path = work.folder / ANSWERS
     known = _known(path, part)
     missing = [place for place in range(len(asked)) if place not in known]
-    gate, recipe = asyncio.Semaphore(_AT_ONCE), work.recipe
+    gate, recipe, meter = asyncio.Semaphore(_AT_ONCE), work.recipe, one.meter
+    ending: list[StopAsked] = []
     if path.is_file() and not path.read_bytes().endswith(b"\n"):
         path.write_bytes(path.read_bytes() + b"\n")  # a killed process left half a line
 
     async def ask(place: int) -> None:
         async with gate:
+            if not ending and (stop := meter.why_stop("Its teacher's answers so far are kept.")) is not None:
+                ending.append(stop)
+            if ending:
+                return
             found = await one.answer(
                 asked[place].turns, max_tokens=recipe.max_tokens, temperature=temperature, seed=recipe.seed + place
             )
@@ -116,7 +128,12 @@ async def ask_all(
         if len(known) % _TOLD_EVERY == 0 or len(known) == len(asked):
             desk.phase(f"asking the teacher ({len(known):,} of {len(asked):,})")
 
-    await asyncio.gather(*(ask(place) for place in missing))
+    try:
+        await asyncio.gather(*(ask(place) for place in missing))
+    finally:
+        meter.write()
+    if ending:
+        raise ending[0]
     answers = [Taught(asked[place].turns, known[place].answer, known[place].cut) for place in range(len(asked))]
     _require_ended(answers, recipe.max_tokens)
     return answers
@@ -144,16 +161,18 @@ def _as_record(turn: Message) -> Mapping[str, str]:
 
 def _known(path: Path, part: str) -> dict[int, Taught]:
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        # Not ``splitlines``: an answer may hold U+2028 or U+0085, which JSON leaves as they are.
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return {}
     found: dict[int, Taught] = {}
     for line in lines:
         try:
-            record = cast("dict[str, Any]", json.loads(line))
+            parsed = json.loads(line)
         except ValueError:
             continue  # half a line of a process that was killed: it is asked again
-        if record["part"] == part:
+        record = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
+        if record.get("part") == part:
             found[int(record["place"])] = Taught((), str(record["answer"]), bool(record["cut"]))
     return found
 

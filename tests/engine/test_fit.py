@@ -89,3 +89,14 @@ def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert fit.free_bytes(CPU) == 2_000_000
     (tmp_path / "memory.max").write_text("max\n")
     assert fit.free_bytes(CPU) > 2_000_000
+
+
+def test_files_that_a_container_keeps_in_memory_are_free_to_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_GROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("2900000\n")
+    stat = "anon 700000\nfile 2200000\nactive_anon 700000\nshmem 200000\ninactive_file 1500000\nactive_file 500000\n"
+    (tmp_path / "memory.stat").write_text(stat)
+    assert fit.free_bytes(CPU) == 2_100_000
+    (tmp_path / "memory.stat").write_text("inactive_file 9000000\n")
+    assert fit.free_bytes(CPU) == 3_000_000

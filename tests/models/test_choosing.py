@@ -1,4 +1,4 @@
-"""A server's own word wins over our list, advice names models that are there, and a search only compares."""
+"""A server's own word on file wins over our list, advice names models that are there, and a search only compares."""
 
 from __future__ import annotations
 

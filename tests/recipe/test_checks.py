@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio import recipe
+from studio import models, recipe
 from studio.recipe import DataFacts, PresetId, recommend
 
 FACTS = DataFacts(400, 60, 40, mean_chars=300, p95_chars=700, max_chars=1_500)
@@ -39,6 +39,37 @@ def test_what_a_recipe_names_must_be_a_name(change, field):
     assert at(field, recipe.validate(replace(chosen, **change), PAIRS))
     assert recipe.validate(replace(chosen, start_from="run-abc", judge="run-def"), PAIRS) == ()
     assert recipe.validate(replace(chosen, start_from="tinker://a/weights/final"), PAIRS) == ()
+
+
+def test_the_longest_answer_leaves_room_for_its_question():
+    chosen = recommend(TASKS, "nano", "rl", reward=EXACT).recipe
+    context = models.get("nano").context
+    (said,) = at("max_tokens", recipe.validate(replace(chosen, max_tokens=context), TASKS))
+    assert f"{context - 1:,} or fewer" in said
+    assert recipe.validate(replace(chosen, max_tokens=context - 1), TASKS) == ()
+    whole = recommend(FACTS, "nano").recipe
+    assert recipe.validate(replace(whole, max_length=context), FACTS) == ()
+
+
+@pytest.mark.parametrize("judge", ["", "run-def"])
+def test_nobody_can_examine_a_judge_on_fewer_than_three_pairs(judge):
+    chosen = replace(recommend(PAIRS, QWEN, "rlhf").recipe, judge=judge, eval_every=0)
+    for rows in range(3):
+        (said,) = at("judge", recipe.validate(chosen, replace(PAIRS, validation_rows=rows)))
+        assert f"you have {rows}." in said
+        assert "Split the data again" in said
+    assert recipe.validate(chosen, replace(PAIRS, validation_rows=3)) == ()
+    assert recipe.validate(chosen) == ()
+
+
+def test_a_limit_needs_somebody_who_measures_the_distance():
+    chosen = replace(recommend(TASKS, QWEN, "rl", reward=EXACT).recipe, kl_limit=0.5, kl_coef=0.0, eval_every=10)
+    unchecked, empty = replace(chosen, eval_every=0), replace(TASKS, validation_rows=0)
+    assert recipe.validate(chosen, TASKS) == recipe.validate(chosen) == ()
+    for one, facts in ((unchecked, TASKS), (unchecked, None), (chosen, empty)):
+        assert "KL coefficient above 0" in at("kl_limit", recipe.validate(one, facts))[0]
+        assert recipe.validate(replace(one, kl_coef=0.01), facts) == ()
+        assert recipe.validate(replace(one, kl_limit=None), facts) == ()
 
 
 def test_a_reward_needs_what_it_looks_for():

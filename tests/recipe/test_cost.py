@@ -70,6 +70,34 @@ def test_practice_is_a_range():
     assert held.high.prefill - cost.high.prefill == 320 * 8 * 165
 
 
+def test_a_judge_learns_and_is_examined_in_both_orders_and_compares_every_two_answers():
+    facts = replace(COUNTED, training="DPO")
+    chosen = replace(
+        recommend(facts, QWEN, "rlhf").recipe,
+        batch_size=32, group_size=5, epochs=1, eval_every=0, max_tokens=16, kl_coef=0.0, judge_batch_size=30, judge_epochs=2,
+        warm_start_epochs=0, drop_flat_groups="no", max_steps=None,
+    )  # fmt: skip
+    cost, again = estimate(chosen, facts, QWEN), estimate(replace(chosen, judge="run-a"), facts, QWEN)
+    warm = estimate(replace(chosen, warm_start_epochs=1), replace(facts, validation_rows=0), QWEN)
+    plain = estimate(chosen, replace(facts, validation_rows=0), QWEN)
+    assert cost is not None
+    assert again is not None
+    assert warm is not None
+    assert plain is not None
+    question = facts.prompt_tokens(QWEN)
+    both = 2 * 101 - question + 40
+    # 300 of the 320 pairs fill whole batches; 2 passes in 2 orders, and 40 held-out pairs before and after, in 2 orders.
+    assert cost.high.train - again.high.train == round(2 * 2 * 300 * both)
+    assert cost.high.prefill - again.high.prefill == pytest.approx((2 - 1) * 2 * 40 * both, abs=1)
+    assert warm.high.train - plain.high.train == 300 * 100
+    # Five answers to each of 320 questions, each against four others; each comparison gives one token.
+    compared = 320 * 5 * 4
+    assert plain.high.sample == 320 * 5 * 16 + compared
+    assert plain.high.prefill == pytest.approx(320 * 5 * question + compared * (question + 2 * 16 + 40), abs=1)
+    # Two checks of 40 questions in two orders, two exams of 40 pairs in two orders, and what the start answers.
+    assert cost.high.sample - plain.high.sample == 2 * 40 * (16 + 2) + 2 * 2 * 40 + 40 * 16
+
+
 @pytest.mark.parametrize("method", FOR)
 @pytest.mark.parametrize("kind", ["prompt", "on_policy"])
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

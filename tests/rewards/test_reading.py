@@ -97,6 +97,7 @@ def test_a_schema_may_be_a_mapping_or_text():
         ("kind: column\nrewards: {x: {kind: no}}", "kind", "no kind"),
         ("kind: json_schema\nschema: '{'", "schema", "no JSON"),
         ("kind: json_schema\nschema: {type: nothing}", "schema", "no JSON Schema"),
+        (f"kind: json_schema\nschema: {{multipleOf: 1{'0' * 400}}}", "schema", "too large"),
         ("kind: [", "line ", "no YAML"),
         ("kind: exact\nexpected: 2020-01-01", "reward", "quotes"),
         ("1: 2", "reward", "quotes"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 from tinker_cookbook.preference.types import Comparison
+from tinker_cookbook.rl.preference_envs import get_pairs_chunked
 
 from studio.errors import RunError
 from studio.recipe import Recipe
@@ -135,6 +137,14 @@ def test_an_answer_is_weighed_against_the_starts_in_both_orders():
     group = rlhf.Against(Question((), TaskRow("Why?")), None, 3, lambda group: None, judge=_LikesShort(), other="12345")
     scores = asyncio.run(group.scores([Said("123"), Said("1234567"), Said("12345")]))
     assert [score.value for score in scores] == [1.0, 0.0, 0.5]
+
+
+@pytest.mark.parametrize("size", [2, 4, 5, 9])
+def test_every_answer_of_a_group_is_compared_with_every_other_one(size):
+    written = SimpleNamespace(renderer=None)
+    group = rlhf._group(Question((), TaskRow("Why?")), written, _LikesShort(), size, lambda group: None)
+    pairs = get_pairs_chunked(group.num_envs, group.tournament_pattern, group.matchup_group_size)
+    assert sorted(pairs) == [(one, other) for one in range(size) for other in range(size) if one != other]
 
 
 def test_a_row_of_pairs_is_a_comparison_with_the_better_answer_first():

@@ -92,6 +92,16 @@ def test_a_finished_run_leads_on(world):
     assert "data-tick" not in page_of(now)
 
 
+def test_a_recipe_of_the_cookbook_is_not_compared_there_is_nothing_held_out(world):
+    run = world.run("completed", step=120)
+    with gr.Blocks():
+        parts = train.build(world.ctx)
+    visit = replace(world.visit(run=run.id), draft=Draft(run=run.id).at("train"))
+    assert "compare" in " ".join(str(part) for part in parts.show(visit)).lower()
+    (world.settings.runs / run.id / "cookbook.json").write_text('{"recipe": "shorter", "settings": {}}', "utf-8")
+    assert "compare" not in " ".join(str(part) for part in parts.show(visit)).lower()
+
+
 def test_hostile_names_reasons_and_log_lines_are_text(world):
     hostile = "<script>alert(1)</script> ${alert(2)} `${alert(3)}` {{7*7}}"
     run = world.run("failed", step=3, name=hostile, reason=hostile, next_step=hostile)

@@ -112,6 +112,12 @@ def test_every_chart_is_titled_explained_and_drawn_from_series_that_exist(kind):
         assert chart.term in curve.words(made)
 
 
+def test_answers_in_the_teachers_form_are_not_taken_for_answers_in_the_teachers_words():
+    drawn = {chart.term: [line.series for line in chart.lines] for chart in charts.CHARTS["prompt"]}
+    assert drawn["format match"] == ["validation_layout"]
+    assert drawn["exact match"] == ["validation_match"]
+
+
 def test_the_stage_at_work_decides_what_is_drawn_first(world):
     recipe = recipe_of("rlhf", warm_start_epochs=1)
     run = world.run("running", step=40, total=120, recipe=recipe)
