@@ -96,6 +96,11 @@ class Settings:
         """One folder per comparison id: the job's log."""
         return self.home / "comparisons"
 
+    @property
+    def sweeps(self) -> Path:
+        """One folder per sweep id: the job's log. Its trials are runs."""
+        return self.home / "sweeps"
+
     def with_home(self, home: Path | None) -> Self:
         """The same settings under another home folder; ``None`` changes nothing."""
         return self if home is None else replace(self, home=home.expanduser().resolve())

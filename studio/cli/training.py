@@ -49,6 +49,12 @@ _MEASURED: Final = (
 
 def train_arguments(parser: argparse.ArgumentParser) -> None:
     """``train FILE|--sample NAME [--method M] [--model NAME] [--recipe YAML] [--max-steps N] [--budget USD] [--set …]``."""
+    run_arguments(parser)
+    parser.add_argument("--name", default="", help="a name for the run")
+
+
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """What ``prepared`` reads: the data and the settings, shared by every verb that starts runs."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("file", type=Path, nargs="?", metavar="FILE", help="CSV, JSON, JSON lines or Parquet")
     source.add_argument("--sample", metavar="NAME", help="a sample data set instead of a file; `samples` lists them")
@@ -64,19 +70,13 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; repeat for several"
     )
-    parser.add_argument("--name", default="", help="a name for the run")
 
 
 def train(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     """Take the file in, recommend, start the run, and stay until it has ended."""
     store = Store(settings.database)
     try:
-        written = _written(asked)
-        sample = shipped.sample(asked.sample) if asked.sample is not None else None
-        method = asked.method or (written.method if written else sample.method if sample else "sl")
-        file = sample.file if sample is not None else asked.file
-        dataset_id, dataset = take_in(settings, store, file, reading_of(asked), method=method)
-        chosen = _with_settings(written or _recommended(dataset, method, asked, sample), asked)
+        dataset_id, dataset, chosen = prepared(asked, settings, store)
         run = create_run(settings, store, dataset_id=dataset_id, recipe=chosen, name=asked.name, owner=settings.owner)
         planned = stages.planned(chosen, dataset.train.rows)
         steps = ", then ".join(f"{one.total:,} steps ({one.stage.title.lower()})" for one in planned)
@@ -84,6 +84,19 @@ def train(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
         return stay(settings, store, run.id, output)
     finally:
         store.close()
+
+
+def prepared(asked: argparse.Namespace, settings: Settings, store: Store) -> tuple[str, Dataset, Recipe]:
+    """The data set that the command names, with its id, and the recipe that the command makes of it.
+
+    Raises ``DataError`` for data that cannot be used and ``SettingError`` for settings that cannot work.
+    """
+    written = _written(asked)
+    sample = shipped.sample(asked.sample) if asked.sample is not None else None
+    method = asked.method or (written.method if written else sample.method if sample else "sl")
+    file = sample.file if sample is not None else asked.file
+    dataset_id, dataset = take_in(settings, store, file, reading_of(asked), method=method)
+    return dataset_id, dataset, _with_settings(written or _recommended(dataset, method, asked, sample), asked)
 
 
 def runs_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +134,7 @@ def runs(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
 
 def stop_arguments(parser: argparse.ArgumentParser) -> None:
     """``RUN``."""
-    parser.add_argument("run", metavar="RUN", help="id of the run; `runs` lists them")
+    parser.add_argument("run", metavar="RUN", help="id of the run (`runs` lists them) or of a sweep")
 
 
 def resume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,14 +146,15 @@ def stop(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     """Ask a run to save and end, and wait until it has."""
     store = Store(settings.database)
     try:
-        run = store.runs.get(asked.run, settings.owner)
+        run_id = _owned(store, asked.run, settings.owner)
         supervisor = Supervisor(settings, store)
-        supervisor.stop(run.id)
-        job = _until_rest(store, supervisor, run.id)
+        supervisor.stop(run_id)
+        job = until_rest(store, supervisor, run_id)
         supervisor.close()
     finally:
         store.close()
-    output.result({"run_id": run.id, "status": job.status, "steps": job.done})
+    done = "trials" if job.kind == "sweep" else "steps"
+    output.result({f"{'sweep' if job.kind == 'sweep' else 'run'}_id": run_id, "status": job.status, done: job.done})
     output.say(f"{job.status}. {job.reason} {job.next_step}".strip())
     return 0 if job.status in ("stopped", "completed") else 1
 
@@ -149,14 +163,24 @@ def resume(asked: argparse.Namespace, settings: Settings, output: Output) -> int
     """Continue a run from its last checkpoint to the same final step, and stay until it has ended."""
     store = Store(settings.database)
     try:
-        run = store.runs.get(asked.run, settings.owner)
+        run_id = _owned(store, asked.run, settings.owner)
         supervisor = Supervisor(settings, store)
         supervisor.recover()
-        supervisor.resume(run.id)
+        job = supervisor.resume(run_id)
         supervisor.close()
-        return stay(settings, store, run.id, output)
+        if job.kind == "sweep":
+            # Imported here: it stands on this module.
+            from studio.cli import sweeping
+
+            return sweeping.stay(settings, store, run_id, output)
+        return stay(settings, store, run_id, output)
     finally:
         store.close()
+
+
+def _owned(store: Store, name: str, owner: str) -> str:
+    """The id of this owner's run or sweep. Raises ``NotFoundError``."""
+    return store.sweeps.get(name, owner).id if name.startswith("swp-") else store.runs.get(name, owner).id
 
 
 def _written(asked: argparse.Namespace) -> Recipe | None:
@@ -212,7 +236,7 @@ def stay(settings: Settings, store: Store, run_id: str, output: Output) -> int:
         except KeyboardInterrupt:
             output.say("Stopping; the run saves what it has learned. Press Ctrl-C again to leave it to itself.")
             supervisor.stop(run_id)
-            job = _until_rest(store, supervisor, run_id)
+            job = until_rest(store, supervisor, run_id)
     finally:
         supervisor.close()
     run = store.runs.get(run_id, settings.owner)
@@ -263,7 +287,8 @@ def _watch(store: Store, supervisor: Supervisor, run_id: str) -> Job:
             time.sleep(_PAUSE)
 
 
-def _until_rest(store: Store, supervisor: Supervisor, job_id: str) -> Job:
+def until_rest(store: Store, supervisor: Supervisor, job_id: str) -> Job:
+    """The job once it has come to rest; looks after every job meanwhile."""
     while not (job := store.jobs.get(job_id)).ended:
         supervisor.tick()
         time.sleep(_PAUSE)

@@ -1,6 +1,7 @@
-"""How a person sets a job going again, in the words of the button that does it.
+"""How a person sets a job going again, in the words of the button or command that does it.
 
-Guarantees: says what the page of this kind of job says, so that a next step never names a button that is not there.
+Guarantees: says what the page of this kind of job says, so that a next step never names a button that is not there; a sweep is
+looked after from the terminal, so it names the command.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from typing import Final
 
 from studio.store import JobKind
 
-_AGAIN: Final[Mapping[JobKind, str]] = {"train": "choose Resume", "answers": "choose Ask again"}
+_AGAIN: Final[Mapping[JobKind, str]] = {
+    "train": "choose Resume",
+    "answers": "choose Ask again",
+    "sweep": "run `tuning-fork resume` with its id",
+}
 
 
 def again(kind: JobKind) -> str:

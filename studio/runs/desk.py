@@ -36,10 +36,11 @@ _TRIES: Final = 5
 class StopAsked(Exception):  # noqa: N818 - not an error: the person asked for it
     """The person asked the job to stop. ``kept`` says in one sentence what is saved.
 
-    ``reason`` says who or what asked, ``next_step`` what can be done now (empty: it can be continued).
+    ``reason`` says who or what asked (empty: whoever left the wish, or the person), ``next_step`` what can be done now (empty:
+    it can be continued).
     """
 
-    def __init__(self, kept: str = "", *, reason: str = "You stopped it.", next_step: str = "") -> None:
+    def __init__(self, kept: str = "", *, reason: str = "", next_step: str = "") -> None:
         super().__init__(kept)
         self.kept = kept
         self.reason = reason
@@ -164,7 +165,8 @@ def _done(desk: Desk, work: Callable[[Desk], None]) -> tuple[Ending, str, str]:
         desk.check()
         work(desk)
     except StopAsked as stop:
-        return "stopped", f"{stop.reason} {stop.kept}".strip(), stop.next_step or f"To continue, {repeat}."
+        who = stop.reason or files.why_stopped(desk.folder) or "You stopped it."
+        return "stopped", f"{who} {stop.kept}".strip(), stop.next_step or f"To continue, {repeat}."
     except StudioError as error:
         traceback.print_exc()
         where = f"{error.where}: " if error.where else ""

@@ -40,7 +40,7 @@ class Outcome:
 
 def folder_of(settings: Settings, job: Job) -> Path:
     """Where a job keeps its files; not created here. Raises ``NotFoundError`` when the id is not an id."""
-    root = settings.runs if job.kind == "train" else settings.comparisons
+    root = {"train": settings.runs, "answers": settings.comparisons, "sweep": settings.sweeps}[job.kind]
     return root / checked_id(job.id)
 
 
@@ -49,10 +49,22 @@ def home_of(folder: Path) -> Path:
     return folder.parent.parent
 
 
-def ask_to_stop(folder: Path) -> None:
-    """Leave the wish to stop. The time of the first wish is kept."""
+def ask_to_stop(folder: Path, why: str = "") -> None:
+    """Leave the wish to stop, and who wants it and why, as a sentence (empty: the person). The first wish is kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _STOP).open("a").close()
+    try:
+        with (folder / _STOP).open("x", encoding="utf-8") as wish:
+            wish.write(why)
+    except FileExistsError:
+        return
+
+
+def why_stopped(folder: Path) -> str:
+    """The sentence that came with the wish to stop; empty when it was the person's, or nobody's."""
+    try:
+        return (folder / _STOP).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def stop_asked_at(folder: Path) -> float | None:

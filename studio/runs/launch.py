@@ -32,9 +32,11 @@ def create_run(
     name: str,
     owner: str,
     ancestors: Sequence[str] = (),
+    run_id: str = "",
 ) -> RunRow:
     """A new run with a queued job of the same id; ``Supervisor.submit`` sets it going.
 
+    ``run_id`` is an id that was chosen before (``new_id("run")``), where somebody must know it first.
     ``ancestors`` are further runs that it knows the rows of, beside those that the recipe names.
 
     Raises ``SettingError`` with the name of the first field that cannot work, ``NotFoundError`` for a data set that is not this
@@ -50,7 +52,7 @@ def create_run(
     for model in sources.models_of(store, recipe, owner):
         _require_served(settings, model, recipe)
     _require_price(settings, recipe, named.teacher)
-    run_id = new_id("run")
+    run_id = run_id or new_id("run")
     folder = settings.runs / checked_id(run_id)
     try:
         sealed = seal.seal_run(settings, store, run_id, owner, dataset, (*sources.ancestors(recipe), *ancestors))

@@ -1,4 +1,4 @@
-"""Starts, watches, stops and resumes the processes of jobs, one training and one comparison at a time.
+"""Starts, watches, stops and resumes the processes of jobs, one training, one comparison and one sweep at a time.
 
 Guarantees: a job has at most one process, even when two studios share a home folder; a job whose process is gone is never shown
 as running for longer than a tick; ending or killing the studio ends no job; what a process said about its own end is believed
@@ -31,7 +31,7 @@ _TICK_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 20.0
 _RESUMABLE: Final[frozenset[JobStatus]] = frozenset({"stopped", "failed", "interrupted"})
 _STOPPABLE: Final[frozenset[JobStatus]] = frozenset({"queued", "starting", "running"})
-_MODULES: Final = {"train": "studio.runs.worker", "answers": "studio.compare.answers_job"}
+_MODULES: Final = {"train": "studio.runs.worker", "answers": "studio.compare.answers_job", "sweep": "studio.sweeps.job"}
 
 
 def can_resume(job: Job) -> bool:
@@ -75,16 +75,19 @@ class Supervisor:
         self.tick()
         return self._store.jobs.get(job_id)
 
-    def stop(self, job_id: str) -> Job:
-        """Ask a job to save and end; a queued one ends at once. A job at rest stays as it is. Raises ``NotFoundError``."""
+    def stop(self, job_id: str, why: str = "") -> Job:
+        """Ask a job to save and end; a queued one ends at once. A job at rest stays as it is. Raises ``NotFoundError``.
+
+        ``why`` is a sentence that the job's reason begins with; empty where it is the person who stops it.
+        """
         with self._lock:
             jobs = self._store.jobs
             job = jobs.get(job_id)
-            if jobs.move(job_id, "stopped", only_from=("queued",), reason="You stopped it before it started."):
+            if jobs.move(job_id, "stopped", only_from=("queued",), reason=why or "You stopped it before it started."):
                 return jobs.get(job_id)
             if job.status in _STOPPABLE:
-                files.ask_to_stop(self._folder(job))
-                jobs.move(job_id, "stopping", only_from=("starting", "running"), event="You asked it to stop.")
+                files.ask_to_stop(self._folder(job), why)
+                jobs.move(job_id, "stopping", only_from=("starting", "running"), event=why or "You asked it to stop.")
                 job = jobs.get(job_id)
                 if job.pid is not None and processes.life_of(job.pid, job.pid_started, job.id) == "alive":
                     processes.ask(job.pid)
@@ -218,7 +221,7 @@ class Supervisor:
             return
         next_step = _next_step(job, folder)
         if job.status == "stopping":
-            reason = "It was ended before it could save."
+            reason = f"{files.why_stopped(folder)} It was ended before it could save.".strip()
             self._store.jobs.move(job.id, "stopped", only_from=("stopping",), reason=reason, next_step=next_step)
             return
         reason = processes.describe_end(code)
@@ -248,6 +251,8 @@ class Supervisor:
 def _next_step(job: Job, folder: Path) -> str:
     if job.kind == "answers":
         return f"The answers that are there are kept. To get the rest, {again(job.kind)}."
+    if job.kind == "sweep":
+        return f"Its finished trials are kept. To go on with the rest, {again(job.kind)}."
     if files.has_checkpoint(folder):
         return "Choose Resume to continue from the last checkpoint."
     return "Choose Resume to start again. It had not saved a checkpoint yet."

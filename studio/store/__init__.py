@@ -1,4 +1,4 @@
-"""What must not be lost, in one SQLite file: jobs, data sets, runs, comparisons, sessions, votes.
+"""What must not be lost, in one SQLite file: jobs, data sets, runs, sweeps, comparisons, sessions, votes.
 
 The only room that imports sqlite3. Guarantees: migrations are applied by the constructor; a write is durable when the call
 returns; rows come back as frozen typed values; every row has an owner.
@@ -31,8 +31,12 @@ from studio.store.rows import (
     RunRow,
     SessionRow,
     Side,
+    SweepRow,
+    TrialRow,
+    TrialState,
     VoteRow,
 )
+from studio.store.sweeps import Sweeps
 
 __all__ = [
     "CHOICES",
@@ -53,6 +57,9 @@ __all__ = [
     "SessionRow",
     "Side",
     "Store",
+    "SweepRow",
+    "TrialRow",
+    "TrialState",
     "VoteRow",
     "checked_id",
     "new_id",
@@ -70,6 +77,7 @@ class Store:
         self.jobs = Jobs(self._database)
         self.datasets = Datasets(self._database)
         self.runs = Runs(self._database)
+        self.sweeps = Sweeps(self._database)
         self.comparisons = Comparisons(self._database)
         self.ratings = Ratings(self._database)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-JobKind = Literal["train", "answers"]
+JobKind = Literal["train", "answers", "sweep"]
 JobStatus = Literal["queued", "starting", "running", "stopping", "stopped", "completed", "failed", "interrupted"]
+TrialState = Literal["running", "completed", "pruned", "failed", "stopped"]
 Arm = Literal["base", "tuned"]
 Side = Literal["left", "right"]
 Choice = Literal["left", "right", "tie", "both_bad", "skip"]
@@ -172,3 +173,30 @@ class VoteRow:
     choice: Choice
     unblinded: int
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """A search for settings; its job has the same id. ``note`` says why it ended before all trials were made."""
+
+    id: str
+    owner: str
+    name: str
+    dataset_id: str
+    plan_json: str
+    created_at: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One trial: the settings that were varied, the run that tried them, and the number that came out."""
+
+    sweep_id: str
+    number: int
+    owner: str
+    run_id: str
+    settings_json: str
+    state: TrialState
+    value: float | None
+    reason: str

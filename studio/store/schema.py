@@ -143,5 +143,64 @@ _SEAL: Final = """
 ALTER TABLE runs ADD COLUMN seal TEXT NOT NULL DEFAULT '';
 """
 
+# SQLite cannot change a CHECK, so the jobs move through a copy. Their children point at nothing for a moment: the keys are
+# checked when the transaction ends. The copy is read in the order of the rows, by which the queue breaks ties.
+_SWEEPS: Final = """
+PRAGMA defer_foreign_keys = ON;
+CREATE TABLE jobs_before AS SELECT * FROM jobs ORDER BY rowid;
+DROP TABLE jobs;
+CREATE TABLE jobs (
+  id          TEXT PRIMARY KEY,
+  owner       TEXT NOT NULL,
+  kind        TEXT NOT NULL CHECK (kind IN ('train', 'answers', 'sweep')),
+  status      TEXT NOT NULL CHECK (status IN
+                ('queued', 'starting', 'running', 'stopping', 'stopped', 'completed', 'failed', 'interrupted')),
+  phase       TEXT NOT NULL DEFAULT '',
+  reason      TEXT NOT NULL DEFAULT '',
+  next_step   TEXT NOT NULL DEFAULT '',
+  done        INTEGER NOT NULL DEFAULT 0,
+  total       INTEGER NOT NULL DEFAULT 0,
+  pid         INTEGER,
+  pid_started REAL,
+  created_at  REAL NOT NULL,
+  started_at  REAL,
+  ended_at    REAL
+) STRICT;
+INSERT INTO jobs (id, owner, kind, status, phase, reason, next_step, done, total,
+                  pid, pid_started, created_at, started_at, ended_at)
+  SELECT id, owner, kind, status, phase, reason, next_step, done, total, pid, pid_started, created_at, started_at, ended_at
+  FROM jobs_before ORDER BY rowid;
+DROP TABLE jobs_before;
+CREATE INDEX jobs_waiting ON jobs (status, created_at);
+
+CREATE TABLE sweeps (
+  id         TEXT PRIMARY KEY REFERENCES jobs (id),
+  owner      TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  dataset_id TEXT NOT NULL REFERENCES datasets (id),
+  plan_json  TEXT NOT NULL,
+  created_at REAL NOT NULL,
+  note       TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX sweeps_of_owner ON sweeps (owner, created_at);
+
+-- A trial is written down before its run is, so that a sweep that died in between makes that very run and no second one.
+CREATE TABLE sweep_trials (
+  sweep_id      TEXT NOT NULL REFERENCES sweeps (id),
+  number        INTEGER NOT NULL,
+  owner         TEXT NOT NULL,
+  run_id        TEXT NOT NULL UNIQUE,
+  settings_json TEXT NOT NULL,
+  state         TEXT NOT NULL CHECK (state IN ('running', 'completed', 'pruned', 'failed', 'stopped')),
+  value         REAL,
+  reason        TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (sweep_id, number)
+) STRICT, WITHOUT ROWID;
+"""
+
 #: (name, SQL script), applied once each, in order, inside a transaction.
-MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (("0001_first", _FIRST), ("0002_seal", _SEAL))
+MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
+    ("0001_first", _FIRST),
+    ("0002_seal", _SEAL),
+    ("0003_sweeps", _SWEEPS),
+)

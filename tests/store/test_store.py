@@ -161,3 +161,48 @@ def test_ids_are_safe_in_paths():
     for bad in ("../etc", "run-", "run-abc/def", "", "run-ABCDEFGH", "run-a b c d"):
         with pytest.raises(NotFoundError):
             checked_id(bad)
+
+
+def test_a_home_from_before_sweeps_keeps_its_jobs_and_what_points_at_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from studio.store import database, schema
+
+    path = tmp_path / "studio.sqlite3"
+    monkeypatch.setattr(database, "MIGRATIONS", schema.MIGRATIONS[:2])
+    old = Store(path)
+    first, second = a_run(old), a_run(old)
+    con = sqlite3.connect(path)
+    con.execute("UPDATE jobs SET created_at = 1")
+    con.commit()
+    con.close()
+    old.jobs.tell(first, "A line of its history.")
+    old.close()
+    monkeypatch.undo()
+    store = Store(path)
+    assert [job.id for job in store.jobs.waiting()] == [first, second]
+    assert [event.text for event in store.jobs.events(first)] == ["A line of its history."]
+    data = store.runs.get(first, "local").dataset_id
+    sweep = store.sweeps.add(owner="local", name="s", dataset_id=data, plan_json="{}")
+    assert store.jobs.get(sweep.id).kind == "sweep"
+    con = sqlite3.connect(path)
+    con.execute("PRAGMA foreign_keys = ON")
+    assert con.execute("PRAGMA foreign_key_check").fetchall() == []
+    with pytest.raises(sqlite3.IntegrityError):
+        con.execute("INSERT INTO events (owner, job_id, at, text) VALUES ('local', 'run-nobody', 1, 'x')")
+    con.close()
+    store.close()
+
+
+def test_trials_are_numbered_and_keep_how_they_ended(store: Store):
+    data = store.runs.get(a_run(store), "local").dataset_id
+    sweep = store.sweeps.add(owner="local", name="s", dataset_id=data, plan_json="{}")
+    first, second = (store.sweeps.add_trial(sweep, '{"lora_rank": 8}') for _ in range(2))
+    store.sweeps.end_trial(first, "completed", 0.5)
+    store.sweeps.end_trial(second, "pruned", None, "behind")
+    assert [(one.number, one.state, one.value, one.reason) for one in store.sweeps.trials(sweep.id)] == [
+        (1, "completed", 0.5, ""),
+        (2, "pruned", None, "behind"),
+    ]
+    with pytest.raises(NotFoundError):
+        store.sweeps.get(sweep.id, "somebody else")
+    with pytest.raises(NotFoundError):
+        store.sweeps.note("swp-000000", "no")
