@@ -40,8 +40,12 @@ def test_a_job_runs_to_its_end_and_leaves_no_zombie(house, script):
     assert (job.done, job.total, job.pid, job.reason) == (3, 3, None, "")
     assert job.ended_at is not None
     children = psutil.Process().children()
-    supervisor.tick()
-    assert not [child for child in children if child.is_running() and child.status() == psutil.STATUS_ZOMBIE]
+
+    def zombies():
+        return [child for child in children if child.is_running() and child.status() == psutil.STATUS_ZOMBIE]
+
+    # It says that it is done a moment before it ends.
+    house.eventually(lambda: not zombies(), supervisor)
     assert [event.text for event in house.store.jobs.events(run)] == ["Its process is at work.", "completed"]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import gradio as gr
 import pytest
@@ -66,6 +67,39 @@ def test_an_act_returns_the_whole_frame(page, ctx):
     del ctx
     out = _call(page, goal, [None, "step=goal"], {"name": "go", "value": "goal"})
     assert any(isinstance(value, str) and "tf-dial" in value for value in out)
+
+
+def test_a_heartbeat_that_an_act_has_overtaken_draws_nothing(ctx):
+    while_it_looks = []
+
+    def slow(_):
+        panel = widgets.panel()
+
+        def show(visit):
+            if visit.seen == "beat":
+                [act() for act in while_it_looks]
+            return (tag("p", "as it was"),)
+
+        return StepParts((panel,), show, (Action(panel.pick, lambda visit, said: visit.draft),), (panel,))
+
+    page = shell.build(ctx, {step: slow if step == "goal" else _stub for step in STEPS})
+    tick = _listener(page, "tick")
+    pick = _listener(page, "pick", tick.targets[0][0])
+
+    def beat():
+        return _call(page, tick, [None, "step=goal"], {"name": "tick", "value": "beat"})
+
+    assert any("as it was" in str(value) for value in beat())
+
+    def act():
+        done = threading.Thread(target=lambda: _call(page, pick, [None, "step=goal"], {"name": "go", "value": ""}))
+        done.start()
+        done.join()
+
+    while_it_looks.append(act)
+    assert not any("as it was" in str(value) for value in beat())
+    while_it_looks.clear()
+    assert any("as it was" in str(value) for value in beat()), "the next one draws again"
 
 
 @pytest.mark.parametrize("step", STEPS)
