@@ -1,7 +1,7 @@
 """How a person sets a job going again, in the words of the button or command that does it.
 
-Guarantees: says what the page of this kind of job says, so that a next step never names a button that is not there; a sweep is
-looked after from the terminal, so it names the command.
+Guarantees: says what the page of this kind of job says, so that a next step never names a button that is not there; a sweep
+may have been started in the terminal, so it names the command too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from studio.store import JobKind
 _AGAIN: Final[Mapping[JobKind, str]] = {
     "train": "choose Resume",
     "answers": "choose Ask again",
-    "sweep": "run `tuning-fork resume` with its id",
+    "sweep": "choose Resume, or run `tuning-fork resume` with its id",
 }
 
 

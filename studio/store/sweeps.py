@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from studio.errors import NotFoundError
 from studio.store.database import Database, insert, update
-from studio.store.ids import new_id
+from studio.store.ids import checked_id, new_id
 from studio.store.jobs import new_job_values
 from studio.store.rows import SweepRow, TrialRow, TrialState
 
@@ -21,10 +21,17 @@ class Sweeps:
 
     database: Database
 
-    def add(self, *, owner: str, name: str, dataset_id: str, plan_json: str) -> SweepRow:
-        """A new sweep with a queued job of the same id."""
-        row = SweepRow(new_id("swp"), owner, name, dataset_id, plan_json, time.time(), "")
+    def add(self, *, owner: str, name: str, dataset_id: str, plan_json: str, sweep_id: str = "") -> SweepRow:
+        """A new sweep with a queued job of the same id. One that this owner has under ``sweep_id`` already is given back.
+
+        Raises ``StoreError`` for the id of somebody else's.
+        """
+        row = SweepRow(checked_id(sweep_id) if sweep_id else new_id("swp"), owner, name, dataset_id, plan_json, time.time(), "")
         with self.database.write() as con:
+            # Inside the transaction: two presses at once must not both find nothing.
+            known = self.database.one(SweepRow, "SELECT * FROM sweeps WHERE id = ? AND owner = ?", (row.id, owner))
+            if known is not None:
+                return known
             insert(con, "jobs", new_job_values(row.id, "sweep", owner))
             insert(con, "sweeps", asdict(row))
         return row

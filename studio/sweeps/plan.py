@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, cast
 
 from studio.errors import SettingError
-from studio.recipe import DataFacts, Recipe, Value, parse_field, spec_of, validate, with_field, with_max_steps
+from studio.recipe import DataFacts, FieldSpec, Recipe, Value, parse_field, spec_of, validate, with_field, with_max_steps
 
 Kind = Literal["grid", "tpe", "probe"]
 
@@ -63,6 +63,11 @@ class Axis:
         return self.low > 0 and (self.high / self.low >= _BY_FACTORS or self.name.endswith("learning_rate"))
 
     @property
+    def numbers(self) -> tuple[float, ...]:
+        """The ends as numbers; empty for a setting that is no number."""
+        return tuple(value for value in self.ends if isinstance(value, (int, float)))
+
+    @property
     def ends(self) -> tuple[Value, ...]:
         """Every choice, or the two ends of the range."""
         if self.choices:
@@ -92,7 +97,8 @@ class Aim:
 class Plan:
     """A sweep as it was asked for. ``trials`` and ``max_cost`` (US dollars) are hard limits; ``seed`` sets what TPE proposes.
 
-    ``recipe`` is what every trial shares; ``prune``: trials that are clearly behind are stopped.
+    ``recipe`` is what every trial shares, as it would be trained in full; ``steps`` cuts each trial short, 0 leaves them whole.
+    ``prune``: trials that are clearly behind are stopped.
     """
 
     kind: Kind
@@ -102,6 +108,7 @@ class Plan:
     max_cost: float | None = None
     prune: bool = True
     seed: int = 0
+    steps: int = 0
 
     def to_json(self) -> str:
         """JSON that ``from_json`` takes back."""
@@ -133,6 +140,8 @@ class Plan:
         found = self.recipe
         for name, value in values.items():
             found = with_field(found, name, spec_of(name).show(value))
+        if self.steps:
+            found = replace(with_max_steps(found, min(self.steps, found.max_steps or self.steps)), save_every=0)
         most = max(1, found.steps(train_rows) // _CHECKS)
         return replace(found, eval_every=min(found.eval_every or most, most))
 
@@ -238,11 +247,16 @@ def _check_grid(plan: Plan, facts: DataFacts) -> None:
 
 def probe(recipe: Recipe, steps: int = PROBE_STEPS, *, max_cost: float | None = None) -> Plan:
     """A learning-rate probe: three short runs at a third of the recipe's rate, at the rate itself, and at three times it."""
-    short = replace(with_max_steps(recipe, min(steps, recipe.max_steps or steps)), save_every=0)
+    with_max_steps(recipe, steps)  # refuses what is no number of steps
     limits = spec_of("learning_rate")
     rates = (float(f"{recipe.learning_rate * part:.3g}") for part in _PROBED)
     choices = tuple(dict.fromkeys(min(rate, limits.high) for rate in rates))
-    return Plan("probe", short, (Axis("learning_rate", choices),), len(_PROBED), max_cost, prune=False)
+    return Plan("probe", recipe, (Axis("learning_rate", choices),), len(_PROBED), max_cost, prune=False, steps=steps)
+
+
+def variable(recipe: Recipe) -> tuple[FieldSpec, ...]:
+    """The settings of this recipe that a sweep may vary, in the order in which people should meet them."""
+    return tuple(spec for spec in recipe.specs if spec.name not in _NOT_VARIED and spec.kind in ("whole", "number", "choice"))
 
 
 def same(one: Mapping[str, Value], others: Sequence[Mapping[str, Value]]) -> bool:

@@ -122,9 +122,8 @@ def _sentence(plan: Plan, ranked: Sequence[TrialView]) -> str:
 def _edge(plan: Plan, best: TrialView) -> str:
     """A hint where the best learning rate is the smallest or largest of those tried: a better one may lie beyond."""
     for axis in plan.axes:
-        numbers = [value for value in axis.ends if isinstance(value, (int, float))]
         value = best.settings[axis.name]
-        if axis.name == "learning_rate" and len(numbers) > 1 and value in (min(numbers), max(numbers)):
-            side = "larger" if value == max(numbers) else "smaller"
+        if axis.name == "learning_rate" and len(axis.numbers) > 1 and value in (min(axis.numbers), max(axis.numbers)):
+            side = "larger" if value == max(axis.numbers) else "smaller"
             return f"It is at the edge of what was tried: a {side} learning rate may be better still."
     return ""

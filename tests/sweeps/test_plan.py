@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from studio.errors import SettingError
+from studio.errors import SettingError, StoreError
 from studio.recipe import facts_of, with_field
 from studio.sweeps import price
 from studio.sweeps.launch import create_sweep
-from studio.sweeps.plan import Axis, Plan, aim_of, check, parse_axis, probe
+from studio.sweeps.plan import Axis, Plan, aim_of, check, parse_axis, probe, variable
 
 
 def test_a_plan_survives_json(house):
@@ -96,10 +96,39 @@ def test_a_probe_is_three_short_runs_around_the_recommended_rate(house):
     recipe = with_field(house.recipe, "max_steps", "none")
     plan = probe(recipe, 10)
     assert plan.axes == (Axis("learning_rate", (0.00133, 0.004, 0.012)),)
+    assert plan.recipe == recipe, "what it would be trained with in the end is not cut short"
     made = [plan.recipe_of(values, house.dataset.train.rows) for values in plan.combinations()]
     assert [one.max_steps for one in made] == [10, 10, 10]
     assert all(0 < one.eval_every <= 2 and one.save_every == 0 for one in made)
     check(plan, facts_of(house.dataset))
+
+
+def test_a_start_that_is_asked_for_twice_is_one_sweep(house):
+    plan = Plan("grid", house.recipe, (Axis("lora_rank", (8, 16)),))
+    given = {"dataset_id": house.dataset_id, "plan": plan, "name": "", "sweep_id": "swp-abcdef123456"}
+    first, second = (create_sweep(house.settings, house.store, owner="local", **given) for _ in range(2))
+    assert first == second
+    assert house.store.sweeps.all("local") == (first,)
+    with pytest.raises(StoreError):
+        house.store.sweeps.add(owner="bob", name="", dataset_id=house.dataset_id, plan_json="{}", sweep_id=first.id)
+    assert house.store.sweeps.all("bob") == ()
+
+
+def test_a_search_among_very_many_combinations_has_a_price_at_once(house):
+    values = tuple(range(1, 200))
+    axes = (Axis("lora_rank", values), Axis("batch_size", values[:10]), Axis("epochs", values), Axis("seed", values))
+    found = price.of_sweep(Plan("tpe", house.recipe, axes, 8), facts_of(house.dataset), None)
+    assert (found.trials, found.high_usd) == (8, 0.0)
+    assert found.minutes
+    one = price.of_sweep(Plan("grid", house.recipe, (Axis("epochs", (1, 2)),)), facts_of(house.dataset), None)
+    assert 0 < one.minutes < found.minutes
+
+
+def test_only_settings_that_leave_the_number_its_meaning_are_offered(house):
+    names = [spec.name for spec in variable(house.recipe)]
+    assert names[0] == "learning_rate"
+    assert {"lora_rank", "batch_size", "epochs", "lr_schedule"} <= set(names)
+    assert not {"max_length", "model", "max_steps", "start_from", "dpo_beta"} & set(names)
 
 
 def test_the_cost_is_that_of_all_trials_and_a_limit_leaves_room_for_two(house):
