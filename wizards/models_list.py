@@ -1,4 +1,4 @@
-"""The list of models: where to start, a search, a filter, and what is known of each.
+"""The list of models: where to start, a search, a filter, and what is known of each. Settings and the page of models share it.
 
 Guarantees: pure; a price comes with its day and source or is said to be unknown; what is searched for is only compared, never
 run; the model in use is always on the list.
@@ -6,70 +6,88 @@ run; the model in use is always on the list.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final, Self, cast
 
-from studio.models import Kind, Model
+from studio import models
+from studio.models import ARCHITECTURES, KINDS, SIZES, Aim, Architecture, Kind, Model, Size, Start
 from studio.models.prices import Price
 from wizards import forms, widgets
 from wizards.widgets import Html, tag
 
 Prices = Mapping[str, Price | None]
 
-_KINDS: Final[dict[Kind, str]] = {
-    "instruct": "follows instructions",
-    "hybrid": "can think aloud, or not",
-    "reasoning": "always thinks aloud",
-    "base": "only continues text",
+#: What each piece of advice is for.
+AIMS: Final[Mapping[Aim, str]] = {
+    "prototyping": "To try things out",
+    "quality": "For the best answers",
+    "speed": "For speed and price",
 }
-_BUILT: Final = {"dense": "dense", "moe": "mixture of experts"}
+_FILTERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "kind": cast("Mapping[str, str]", KINDS),
+    "architecture": cast("Mapping[str, str]", ARCHITECTURES),
+    "size": cast("Mapping[str, str]", SIZES),
+}
 #: With fewer models than this there is nothing to search.
 _FEW: Final = 4
+_LONGEST: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What somebody looks for: words in the name, and a kind. Empty means any."""
+    """What somebody looks for: words, and a kind, build or size. Empty means any."""
 
     text: str = ""
     kind: str = ""
+    architecture: str = ""
+    size: str = ""
 
     def looking(self, name: str, value: str) -> Self:
-        """After an edit of ``models-text`` or ``models-kind``; anything else changes nothing."""
+        """After an edit of ``models-text`` or one of the filters, such as ``models-kind``; anything else changes nothing."""
         if name == "models-text":
-            return replace(self, text=" ".join(value.split())[:60])
-        if name == "models-kind":
-            return replace(self, kind=value if value in _KINDS else "")
-        return self
+            return replace(self, text=" ".join(value.split())[:_LONGEST])
+        one = name.removeprefix("models-")
+        return replace(self, **{one: value if value in _FILTERS[one] else ""}) if one in _FILTERS else self
 
     def to_text(self) -> str:
         """For the address; empty while nothing is sought."""
-        return f"{self.kind}:{self.text}" if self.kind or self.text else ""
+        chosen = ".".join(each for each in (self.kind, self.architecture, self.size) if each)
+        return f"{chosen}:{self.text}" if chosen or self.text else ""
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """What ``to_text`` wrote; any other text seeks nothing that is there."""
-        kind, _, words = text.partition(":")
-        return cls().looking("models-kind", kind).looking("models-text", words)
+        chosen, _, words = text.partition(":")
+        found = cls().looking("models-text", words)
+        for each in chosen.split("."):
+            for name, known in _FILTERS.items():
+                if each in known:
+                    found = found.looking(f"models-{name}", each)
+        return found
 
-    def fits(self, model: Model) -> bool:
-        """Whether every word stands in what the list says of the model, and the kind is the one sought."""
-        said = (model.name, model.label, model.family, model.kind, model.size, _KINDS[model.kind], _BUILT[model.architecture])
-        told = " ".join(said).lower()
-        return (not self.kind or model.kind == self.kind) and all(word in told for word in self.text.lower().split())
+    def among(self, offered: Sequence[Model]) -> tuple[Model, ...]:
+        """Those that are sought, in their order."""
+        return models.search(
+            offered,
+            self.text,
+            kind=cast("Kind", self.kind) if self.kind else None,
+            architecture=cast("Architecture", self.architecture) if self.architecture else None,
+            size=cast("Size", self.size) if self.size else None,
+        )
 
 
-def html(models: Sequence[Model], chosen: str, sought: Sought, prices: Prices) -> Html:
+def html(offered: Sequence[Model], chosen: str, sought: Sought, prices: Prices) -> Html:
     """Search and filter, and the models that fit. ``prices`` is by name; a model without one has a price that is not known."""
-    found = [model for model in models if model.name == chosen or sought.fits(model)]
-    hits = sum(sought.fits(model) for model in models)
-    count = f"{hits:,} of {len(models):,} models fit." if hits != len(models) else ""
+    fit = sought.among(offered)
+    found = [model for model in offered if model.name == chosen or model in fit]
+    said = count(len(fit), len(offered)) if len(fit) != len(offered) else ""
     return tag(
         "div",
-        _advice(models, chosen) if len(models) >= _FEW else None,
-        _search(sought) if len(models) >= _FEW else None,
-        tag("p", count, cls="tf-remark", role="status") if count else None,
+        _advice(offered, chosen) if len(offered) >= _FEW else None,
+        search(sought) if len(offered) >= _FEW else None,
+        tag("p", said, cls="tf-remark", role="status") if said else None,
         tag(
             "ul",
             *(_model(model, model.name == chosen, prices.get(model.name)) for model in found),
@@ -80,41 +98,55 @@ def html(models: Sequence[Model], chosen: str, sought: Sought, prices: Prices) -
     )
 
 
-def advice(models: Sequence[Model]) -> tuple[tuple[str, Model, str], ...]:
-    """Where to start: what for, which model, and why. The catalogue lists the best one to start with first."""
-    able = [model for model in models if model.kind != "base"] or list(models)
-    best = max(able, key=lambda model: model.parameters)
-    quick = min(able, key=lambda model: model.active_parameters)
-    return (
-        ("To try things out", models[0], models[0].notes),
-        ("For the best answers", best, f"The largest one here that answers by itself: {best.size} parameters."),
-        ("For speed and price", quick, f"The fewest parameters at work on each token: {quick.size}."),
-    )
+def count(fit: int, of: int) -> str:
+    """How many of the models are those that are sought."""
+    return f"{fit:,} of {of:,} models fit."
 
 
-def _advice(models: Sequence[Model], chosen: str) -> Html:
-    return tag("ul", *(_start(*each, chosen) for each in advice(models)), cls="tf-advice", aria_label="Where to start")
+def _advice(offered: Sequence[Model], chosen: str) -> Html:
+    starts = models.start_here(offered)
+    return tag("ul", *(_start(each, chosen) for each in starts), cls="tf-advice", aria_label="Where to start")
 
 
-def _start(what_for: str, model: Model, why: str, chosen: str) -> Html:
+def _start(now: Start, chosen: str) -> Html:
+    model = now.model
     act = (
         tag("p", "In use", cls="tf-remark")
         if model.name == chosen
         else widgets.button(f"Start with {model.label}", "model", value=model.name, kind="quiet")
     )
-    return tag("li", tag("h3", what_for), tag("p", tag("strong", model.label)), tag("p", why, cls="tf-remark"), act)
+    return advised(now, act)
 
 
-def _search(sought: Sought) -> Html:
-    kinds = [("", "Any kind"), *((name, f"{name}: {words}") for name, words in _KINDS.items())]
+def advised(now: Start, act: Html) -> Html:
+    """One piece of advice with what can be done about it."""
+    why = tag("p", now.why, cls="tf-remark")
+    return tag("li", tag("h3", AIMS[now.aim]), tag("p", tag("strong", now.model.label)), why, act)
+
+
+def search(sought: Sought, *more: str) -> Html:
+    """The fields to look with: words and a kind, and ``more`` of the filters (``architecture``, ``size``)."""
     text = forms.text("tf-models-text", sought.text, kind="search", data_field="models-text")
-    kind = forms.choice("tf-models-kind", kinds, sought.kind, data_field="models-kind")
+    chosen = {"kind": sought.kind, "architecture": sought.architecture, "size": sought.size}
+    labels = {"kind": "Kind", "architecture": "Build", "size": "Size"}
     return tag(
         "div",
         forms.field("Search by name, family or size", text, ident="tf-models-text"),
-        forms.field("Kind", kind, ident="tf-models-kind"),
+        *(_filter(name, labels[name], chosen[name]) for name in ("kind", *more)),
         cls="tf-fields",
     )
+
+
+def _filter(name: str, label: str, value: str) -> Html:
+    options = [("", "Any"), *((each, f"{each}: {words}" if each != words else each) for each, words in _FILTERS[name].items())]
+    control = forms.choice(f"tf-models-{name}", options, value, data_field=f"models-{name}")
+    return forms.field(label, control, ident=f"tf-models-{name}")
+
+
+def day(date: str) -> str:
+    """A day (ISO) as people write it: "7 October 2026"."""
+    found = dt.date.fromisoformat(date)
+    return f"{found.day} {found:%B %Y}"
 
 
 def _paid(price: Price | None) -> str:
@@ -134,8 +166,8 @@ def _model(model: Model, chosen: bool, price: Price | None) -> Html:
         else widgets.button("Choose", "model", value=model.name, kind="secondary", phase="Reading your data for this model")
     )
     facts = (
-        f"{model.size} parameters, {_BUILT[model.architecture]}",
-        f"{model.kind}: {_KINDS[model.kind]}",
+        f"{model.size} parameters, {ARCHITECTURES[model.architecture]}",
+        f"{model.kind}: {KINDS[model.kind]}",
         f"reads {model.context:,} tokens",
         model.licence,
         _paid(price),

@@ -6,19 +6,24 @@ looked up on the network. Only ``register_with_cookbook`` touches the cookbook, 
 
 from __future__ import annotations
 
-from studio.models.choosing import Aim, Start, search, start_here
+from studio.models.choosing import ARCHITECTURES, KINDS, SIZES, Aim, Architecture, Size, Start, search, start_here
 from studio.models.cookbook import register_with_cookbook
 from studio.models.lineup import Family, Kind, Measured, MeasuredMethod, Model, catalogue, everything, get, nano_folder, nano_in
 from studio.models.prices import Price
 
 __all__ = [
+    "ARCHITECTURES",
+    "KINDS",
+    "SIZES",
     "Aim",
+    "Architecture",
     "Family",
     "Kind",
     "Measured",
     "MeasuredMethod",
     "Model",
     "Price",
+    "Size",
     "Start",
     "catalogue",
     "everything",

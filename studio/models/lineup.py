@@ -149,8 +149,8 @@ class Model:
 def catalogue(settings: Settings) -> tuple[Model, ...]:
     """The models that the place in ``settings`` can train, the best one to start with first.
 
-    An answer of the server about its models wins over our own list where one is on file; only ``served.ask`` puts it there, and
-    nothing in the studio calls that yet. Without one, those that hosted Tinker has retired stand last.
+    An answer of the server about its models (``served.ask``) wins over our own list where one is on file. Without one, those
+    that hosted Tinker has retired stand last.
     """
     if settings.place == "embedded":
         return tuple(model for model in everything() if model.local)

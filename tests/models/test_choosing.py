@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -76,6 +78,17 @@ def test_a_server_that_does_not_answer_leaves_our_list_and_says_why(place, monke
     assert served.kept(place) is None
 
 
+def test_a_server_that_never_answers_is_given_up_with_its_name_and_nothing_secret(place, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(served, "PATIENCE", 0.05)
+    monkeypatch.setattr(served, "_rows", lambda _: over.wait(30))
+    with pytest.raises(BackendError, match="did not answer within 0.05 seconds") as caught:
+        served.ask(replace(place, base_url="http://someone:tml-secret@gpu.example:8000/x?key=tml-secret"))
+    over.set()
+    assert caught.value.where == "gpu.example:8000"
+    assert "tml-secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"models": [{"name": "a"}], "asked_on": "", "base_url": null}'])
 def test_an_answer_that_cannot_be_read_counts_as_none(place, text):
     (place.home / "served-models.json").write_text(text, encoding="utf-8")
@@ -108,6 +121,16 @@ def test_there_is_a_place_to_start_for_every_aim():
     assert models.start_here(()) == ()
 
 
+def test_where_no_advice_is_on_the_list_sizes_decide_between_what_answers_by_itself():
+    served_here = [model for model in HOSTED if not model.start_here and not model.retired]
+    starts = {one.aim: one for one in models.start_here(served_here)}
+    able = [model for model in served_here if model.kind != "base"]
+    assert starts["quality"].model.parameters == max(model.parameters for model in able)
+    assert starts["speed"].model.active_parameters == min(model.active_parameters for model in able)
+    assert starts["quality"].model.size in starts["quality"].why
+    assert models.start_here([model for model in HOSTED if model.kind == "base"]) == ()
+
+
 @given(st.text(max_size=12))
 def test_a_search_finds_what_says_so_and_never_fails(text):
     for model in models.search(HOSTED, text):
@@ -119,5 +142,5 @@ def test_searches():
     assert {model.family for model in models.search(HOSTED, "llama")} == {"llama"}
     assert {model.architecture for model in models.search(HOSTED, "mixture experts")} == {"moe"}
     assert all(model.kind == "base" for model in models.search(HOSTED, kind="base"))
-    assert all(model.parameters <= 5e9 for model in models.search(HOSTED, most=5e9))
+    assert all(model.parameters <= 10e9 for model in models.search(HOSTED, size="small"))
     assert models.get("Qwen/Qwen3-30B-A3B-Instruct-2507").active_parameters == 3e9

@@ -201,14 +201,11 @@ def test_models_are_searched_and_filtered_and_the_one_in_use_stays(house):
 
 def test_where_to_start_is_said_for_three_wishes():
     served = hosted()
-    first, best, quick = models_list.advice(served)
-    assert first[1] == served[0]
-    able = [model for model in served if model.kind != "base"]
-    assert best[1].parameters == max(model.parameters for model in able)
-    assert quick[1].active_parameters == min(model.active_parameters for model in able)
-    page = models_list.html(served, first[1].name, Sought(), {})
-    assert f"Start with {best[1].label}" in page
-    assert f"Start with {first[1].label}" not in page
+    starts = {one.aim: one.model for one in models.start_here(served)}
+    assert set(starts) == set(models_list.AIMS)
+    page = models_list.html(served, starts["speed"].name, Sought(), {})
+    assert f"Start with {starts['quality'].label}" in page
+    assert page.count("In use") == 1 + list(starts.values()).count(starts["speed"])
 
 
 def test_a_price_comes_with_its_day_and_source_or_is_said_to_be_unknown(house):
@@ -230,7 +227,7 @@ def test_the_cost_is_said_before_the_start_and_a_budget_can_be_set(house):
     assert "once every setting is in order" in page_of(house.shown(wrong))
 
 
-@pytest.mark.parametrize("text", ["", "base:", "instruct:qwen 8b", ":30b"])
+@pytest.mark.parametrize("text", ["", "base:", "instruct:qwen 8b", ":30b", "hybrid.moe.medium:a3b"])
 def test_what_is_sought_survives_its_address(text):
     assert Sought.from_text(text).to_text() == text
 
