@@ -39,7 +39,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 test: $(VENV)/.installed-dev
-	@CHROMIUM="$$($(BIN)/python tests/find_browser.py)" && export CHROMIUM && $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@CHROMIUM="$$($(BIN)/python tests/find_browser.py)" && export CHROMIUM && $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

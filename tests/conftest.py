@@ -28,12 +28,8 @@ hypothesis.settings.load_profile("studio")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that drive a browser come last.
-
-    Playwright keeps an event loop running in this thread for as long as the browser is open, and no test could use
-    ``asyncio.run`` beside it.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    """Long files come first: workers take whole files, and a journey that begins last keeps one of them waiting alone."""
+    items.sort(key=lambda item: ("journeys" not in item.nodeid, item.get_closest_marker("browser") is None))
 
 
 FLAGS = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studio import data
@@ -17,6 +17,7 @@ from studio.data.staging import fixes
 from studio.data.staging.stage import STAGE, rows_of
 from studio.errors import DataError
 from tests.data.conftest import inspected
+from tests.effort import tries
 
 PIECES = [
     *("mail jane@corp.com", "call +1 415 555 0134", "4111 1111 1111 1111", "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD"),
@@ -260,7 +261,7 @@ def fresh(scratch: Path) -> Path:
     return scratch / str(len(list(scratch.iterdir())))
 
 
-@settings(deadline=None, max_examples=12)
+@tries(5)
 @given(rows=st.one_of(ROWS, CHATS), fix=st.sampled_from(TEXT_FIXES))
 def test_twice_is_once(scratch, rows, fix):
     once = read(fresh(scratch), rows, fix)
@@ -268,7 +269,7 @@ def test_twice_is_once(scratch, rows, fix):
     assert staged(once) == staged(twice)
 
 
-@settings(deadline=None, max_examples=12)
+@tries(5)
 @given(rows=st.one_of(ROWS, CHATS), wanted=st.lists(st.sampled_from(ALL), unique=True, max_size=3), last=st.sampled_from(ALL))
 def test_undo_gives_exactly_what_was_there(scratch, rows, wanted, last):
     folder = fresh(scratch)

@@ -12,13 +12,14 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studio import data
 from studio.data.db import connect, literal
 from studio.data.staging.stage import rows_of
 from studio.errors import DataError, NotFoundError, StoreError
+from tests.effort import tries
 
 HOSTILE = [
     *(
@@ -90,7 +91,7 @@ def read(content: str, name: str) -> tuple[data.Inspection, list[tuple[str, str]
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@tries(20)
 @given(
     rows=rows,
     delimiter=st.sampled_from(",;\t|"),
@@ -111,7 +112,7 @@ def test_csv_gives_back_every_text(rows, delimiter, end, quoting, swap):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@tries(20)
 @given(rows=rows, ascii_only=st.booleans(), packing=st.sampled_from(["lines", "array", "pretty", "wrapped", "glued"]))
 def test_json_gives_back_every_text(rows, ascii_only, packing):
     objects = [{"prompt": ask, "completion": answer, 'x" FROM (SELECT 1)); --': None} for ask, answer in rows]
@@ -128,7 +129,7 @@ def test_json_gives_back_every_text(rows, ascii_only, packing):
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None)
+@tries(30)
 @given(
     st.one_of(
         st.binary(max_size=300),

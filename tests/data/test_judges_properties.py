@@ -12,12 +12,13 @@ import unicodedata
 from itertools import compress
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from studio.data.shape import recognise
 from tests.data.awkward import CASES
 from tests.data.judging import ruled
+from tests.effort import tries
 
 # Which unassigned letters are visible depends on the version of Unicode; those are left out.
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cn"], exclude_characters="\x00"), max_size=40)
@@ -32,7 +33,7 @@ JSON_CASES = [
 ]
 # Words inside a name are told apart by their capitals: then the case does matter.
 SPELLABLE = [case for case in JSON_CASES if case.name != "camel_case"]
-few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+few = tries(10, suppress_health_check=[HealthCheck.too_slow])
 
 
 def shows(text: str) -> bool:

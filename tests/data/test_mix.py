@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studio import data
 from studio.data import Dataset, Ingredient, Inspection, SplitPlan
 from studio.errors import DataError, NotFoundError
+from tests.effort import tries
 
 PARTS = ("train", "validation", "test")
 PLAN = SplitPlan("even", 50, 25, 25)
@@ -280,7 +281,7 @@ words = st.text("abcd", min_size=1, max_size=3)
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@tries(6)
 @given(
     first=st.sets(words, min_size=12, max_size=50),
     second=st.sets(words, min_size=12, max_size=50),

@@ -9,11 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studio import data
 from studio.errors import DataError, NotFoundError, StoreError
+from tests.effort import tries
 
 PARTS = ("train", "validation", "test")
 
@@ -58,7 +59,7 @@ pairs = st.lists(st.tuples(spaced, words), min_size=3, max_size=60).filter(
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@tries(10)
 @given(
     pairs=pairs,
     seed=st.randoms(use_true_random=False),
@@ -82,7 +83,7 @@ def test_invariants(pairs, seed, plan):
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@tries(8)
 @given(old=st.sets(words, min_size=40, max_size=120), new=st.sets(words, max_size=60))
 def test_added_rows_move_no_old_one(old, new):
     plan = data.SplitPlan("thirds", 40, 30, 30)

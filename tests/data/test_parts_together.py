@@ -12,12 +12,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studio import data
 from studio.data.splitting.links import tie
 from studio.errors import DataError, StoreError
+from tests.effort import tries
 
 PARTS = ("train", "validation", "test")
 PLAN = data.SplitPlan("even", 40, 30, 30)
@@ -229,7 +230,7 @@ def tied(edges: Iterable[tuple[int, int]]) -> dict[int, int]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@tries(20)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 25)), min_size=1, max_size=60))
 def test_ties_reach_as_far_as_they_go(edges):
     expected = components(edges)
@@ -273,7 +274,7 @@ def linked(rows: list[dict], group: bool) -> Callable[[dict], int]:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@tries(10)
 @given(rows=st.lists(row, min_size=30, max_size=90), group=st.booleans(), seed=st.randoms(use_true_random=False))
 def test_nothing_leaks_and_the_order_is_nothing(rows, group, seed):
     plan = replace(PLAN, group="user" if group else "")
@@ -296,7 +297,7 @@ def test_nothing_leaks_and_the_order_is_nothing(rows, group, seed):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@tries(10)
 @given(old=st.lists(row, min_size=40, max_size=90), new=st.lists(row, max_size=60), group=st.booleans())
 def test_rows_that_share_nothing_move_nothing(old, new, group):
     """Exactly what ``assign`` promises: only a component that a new row joins may move, and then only as a whole."""

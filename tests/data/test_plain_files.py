@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studio import data
@@ -19,6 +19,7 @@ from studio.data.reading import plain
 from studio.data.reading.read import tables
 from studio.data.sources.packing import packing_of
 from studio.data.sources.source import survey
+from tests.effort import tries
 
 EVERYTHING = (
     "row_id, line, reason, detail, raw, system, prompt, completion, x0, row_key, prompt_key, lp, lc, converted, repaired"
@@ -129,7 +130,7 @@ ENDS = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@tries(10)
 @given(st.lists(st.sampled_from(ODD), max_size=12), st.integers(0, 3), st.sampled_from(ENDS))
 def test_odd_lines_of_json_are_judged_alike_either_way(odd, blank, end):
     lines = [*as_jsonl(many(30)).splitlines(), *odd, *([b""] * blank)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from studio import data
@@ -20,6 +20,7 @@ from studio.data.db import connect
 from studio.data.sources.packing import packing_of, records_of
 from studio.data.sources.source import survey
 from studio.data.staging.stage import rows_of
+from tests.effort import tries
 
 # Every text but half characters and control characters, many of which make a file no text.
 LETTERS = st.characters(exclude_categories=("Cs", "Cn", "Cc"))
@@ -47,7 +48,7 @@ AWKWARD = [
 TEXTS = st.lists(st.sampled_from(AWKWARD) | st.text(LETTERS, max_size=6), max_size=5).map("".join)
 # A visible letter in front makes a row usable; all that follows must survive.
 ROWS = st.lists(st.tuples(TEXTS.map("Q".__add__), TEXTS.map("A".__add__)), min_size=1, max_size=10)
-SLOWLY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOWLY = tries(10, suppress_health_check=[HealthCheck.too_slow])
 
 pytestmark = pytest.mark.slow
 
