@@ -1,7 +1,8 @@
 """One base model in memory and the LoRA adapters that share it.
 
-Guarantees: the base weights never change; an adapter that is not in use costs only its own parameters; ``use`` decides which
-adapter takes part in the next forward pass, and nothing else does. Not thread-safe: only the compute thread touches it.
+Guarantees: the base weights never change; an adapter that is not in use costs only its own parameters; ``train`` and ``serve``
+decide which adapters take part in the next forward pass, and nothing else does. Not thread-safe: only the compute thread
+touches it.
 
 How a seed becomes weights, so that a plain PyTorch + PEFT loop can start from the same place::
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import secrets
 import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from urllib.request import getproxies
 import torch
 from huggingface_hub.constants import ENDPOINT as HF_ENDPOINT
 from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -41,6 +42,7 @@ from transformers.cache_utils import DynamicLayer
 from studio.engine.decoding import adopt
 from studio.engine.fingerprint import fingerprint
 from studio.engine.fit import require_room
+from studio.engine.mixing import Mixer, keeps_rows
 from studio.engine.refusals import RefusalError, unsupported
 from studio.engine.specs import BaseSpec
 from studio.errors import EngineError
@@ -92,6 +94,7 @@ class Base:
         self.model: Any = model.to(self.device).eval().requires_grad_(requires_grad=False)
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._layers: list[Any] = []
+        self._mixer = Mixer()
         self._current: str | None = None
         self._count = 0
         config = self.model.config
@@ -106,6 +109,8 @@ class Base:
         self.shares_beginnings = all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
         #: Whether every layer takes a mask that the sampler made.
         self.decodes_leanly = self.shares_beginnings and adopt(self.model)
+        #: Whether rows of several adapters can be computed in one pass, joining and leaving as they like.
+        self.mixes = self.shares_beginnings and keeps_rows(self.model, self.vocabulary)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -144,7 +149,7 @@ class Base:
             )  # PEFT warns about tied heads; the head's adapter is never merged into the base here
             torch.manual_seed(secrets.randbits(63) if seed is None else seed)
             inject_adapter_in_model(config, self.model, adapter_name=key)
-        self._layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
+        self._layers = [module for module in self.model.modules() if isinstance(module, LoraLayer)]
         parameters = {
             portable: parameter
             for name, parameter in self.model.named_parameters()
@@ -152,8 +157,9 @@ class Base:
         }
         for parameter in parameters.values():
             parameter.data = parameter.data.float()
+        self._mixer.attach(self._layers, key)
         self._current = None
-        self.use(None)
+        self.serve([None])
         return Adapter(key=key, shape=shape, parameters=parameters)
 
     def restore(self, shape: Shape, tensors: Mapping[str, torch.Tensor]) -> Adapter:
@@ -178,22 +184,32 @@ class Base:
     def drop(self, adapter: Adapter) -> None:
         """Detach an adapter and free its memory."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PEFT says that it picks another active adapter; ``use`` decides that here
+            warnings.simplefilter("ignore")  # PEFT says that it picks another active adapter; that is decided here
             for layer in self._layers:
                 layer.delete_adapter(adapter.key)
+        self._mixer.detach(adapter.key)
         self.model.peft_config.pop(adapter.key, None)
         self._current = None
-        self.use(None)
+        self.serve([None])
 
-    def use(self, adapter: Adapter | None, *, train: bool = False) -> None:
-        """Let this adapter, or only the base, answer the next forward pass; with ``train`` its parameters collect gradients."""
-        key = "" if adapter is None else f"{adapter.key}{'!' if train else ''}"
-        if key == self._current:
-            return
-        names = [] if adapter is None else [adapter.key]
-        for layer in self._layers:
-            layer.set_adapter(names, inference_mode=not train)
-        self._current = key
+    def train(self, adapter: Adapter, *, gradients: bool = True) -> None:
+        """Let this adapter answer the next passes as PEFT computes it; with ``gradients`` its parameters collect them."""
+        self._mixer.serve([])
+        self._activate(f"{adapter.key}{'!' if gradients else ''}", [adapter.key], gradients=gradients)
+
+    def serve(self, adapters: Sequence[Adapter | None]) -> None:
+        """Let row i of the next passes be answered by ``adapters[i]``, or by the base alone where that is ``None``.
+
+        Without gradients. A single adapter, or ``None``, answers for any number of rows.
+        """
+        self._activate("", [], gradients=False)
+        self._mixer.serve(["" if adapter is None else adapter.key for adapter in adapters])
+
+    def _activate(self, state: str, names: list[str], *, gradients: bool) -> None:
+        if state != self._current:
+            for layer in self._layers:
+                layer.set_adapter(names, inference_mode=not gradients)
+            self._current = state
 
 
 def _load(spec: BaseSpec, device: torch.device) -> PreTrainedModel:

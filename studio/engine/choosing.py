@@ -105,11 +105,15 @@ def _invert(weights: torch.Tensor, draws: Sequence[float]) -> torch.Tensor:
     block = _first_above(sums, wanted)
     before = torch.where(block > 0, sums.gather(1, (block - 1).clamp(min=0)), 0.0)
     inside = blocks.gather(1, block[:, :, None].expand(-1, -1, _BLOCK))[:, 0].to(exact).cumsum(dim=-1)
-    return (block * _BLOCK + _first_above(inside, wanted - before))[:, 0]
+    return (block * _BLOCK + _first_above(inside, wanted - before)).clamp_(max=weights.shape[1] - 1)[:, 0]
 
 
 def _first_above(cumulated: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """The first place ``(B, 1)`` whose cumulated weight passes ``wanted`` ``(B, 1)``: never one without weight of its own."""
+    """The first place ``(B, 1)`` whose cumulated weight passes ``wanted`` ``(B, 1)``: never one without weight of its own.
+
+    Where the weights are not numbers it is the last place: a row's neighbours must not suffer from it.
+    """
     # Rounding may put the draw at or past the end of all mass.
     below = torch.nextafter(cumulated[:, -1:], torch.zeros((), dtype=cumulated.dtype, device=cumulated.device))
-    return torch.searchsorted(cumulated, torch.minimum(wanted, below).clamp(min=0), right=True)
+    found = torch.searchsorted(cumulated, torch.minimum(wanted, below).clamp(min=0), right=True)
+    return found.clamp_(max=cumulated.shape[1] - 1)

@@ -1,12 +1,15 @@
-"""Batched generation with one adapter: prefill, decode step by step, let rows join and leave.
+"""Batched generation, each row with its own adapter: prefill, decode step by step, let rows join and leave.
 
 Guarantees: a greedy row gives the tokens that ``model.generate`` gives; a seeded row gives the same tokens whatever it is
-batched with, up to float32 rounding of the logits; a row leaves the batch when it is done and takes its memory along. Rows are
-padded on the left, so that the newest tokens of all rows stand in one column and batches can be joined.
+batched with, rows of other adapters included, up to float32 rounding of the logits; a row whose numbers are not finite fails
+alone; a row leaves the batch when it is done and takes its memory along. Rows are padded on the left, so that the newest tokens
+of all rows stand in one column and batches can be joined; rows of one adapter stand side by side, so that they are computed
+together.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +19,7 @@ import torch
 from transformers import DynamicCache
 
 from studio.engine import scoring
-from studio.engine.base import Base
+from studio.engine.base import Adapter, Base
 from studio.engine.choosing import Choice, Chooser
 from studio.engine.decoding import roomy_cache
 from studio.engine.prefixes import Family, families
@@ -27,6 +30,7 @@ from studio.engine.refusals import RefusalError
 _SCORE_ROWS = 4096
 #: A batch is compacted when this share of its rows is done: copying the cache for each single row would cost more.
 _COMPACT_SHARE = 0.25
+_NOT_FINITE = "Its training went wrong: use an earlier checkpoint, or train again with a lower learning rate."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,17 +57,33 @@ class SampleRequest:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A request in flight. ``deliver`` is called once, on the compute thread, with the result."""
+    """A request in flight, answered by ``adapter``, or by the base alone.
+
+    ``deliver`` is called at most once, on the compute thread, with the result; otherwise ``failed`` says why not.
+    """
 
     request: SampleRequest
     deliver: Callable[[Sampled], None]
+    adapter: Adapter | None = None
     cancelled: bool = False
+    failed: Exception | None = None
     rows: list[Row] = field(default_factory=list["Row"])
     scored: tuple[Floats | None, TopK | None] = (None, None)
 
+    @property
+    def done(self) -> bool:
+        """Whether every sequence is complete or given up."""
+        return bool(self.rows) and all(row.done for row in self.rows)
+
+    def stop(self, error: Exception) -> None:
+        """Give up all sequences."""
+        self.failed = error
+        for row in self.rows:
+            row.done = True
+
     def finish_if_done(self) -> None:
         """Deliver when the last sequence is complete."""
-        if all(row.done for row in self.rows):
+        if self.done and self.failed is None:
             scored, topk = self.scored
             self.deliver(
                 Sampled(tuple(row.sequence() for row in self.rows), scored if self.request.prompt_logprobs else None, topk)
@@ -91,7 +111,7 @@ class Row:
 
 
 class Generation:
-    """Rows that share a cache and are decoded together with the adapter that is active when ``advance`` is called."""
+    """Rows that share a cache and are decoded together, each with the adapter of its ticket."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
@@ -115,6 +135,7 @@ class Generation:
     @torch.inference_mode()
     def admit(self, tickets: Sequence[Ticket]) -> None:
         """Prefill these requests, score their prompts, draw their first tokens, and let them join the batch."""
+        tickets = sorted(tickets, key=_whose)
         for ticket in tickets:
             ticket.rows = [Row(ticket, _stream(ticket.request.seed, index)) for index in range(ticket.request.samples)]
         if brief := [ticket for ticket in tickets if ticket.request.max_tokens == 1]:
@@ -126,32 +147,50 @@ class Generation:
         """Requests of one token, which mostly want to know how likely their prompt is: nothing of them needs to be kept."""
         base = self._base
         prompts = [ticket.request.prompt for ticket in tickets]
-        found = families(prompts) if base.shares_beginnings else [Family((index,), 0) for index in range(len(prompts))]
-        for part in scoring.plan(prompts, found):
+        for part in scoring.plan(prompts, self._families(tickets)):
+            part.sort(key=lambda family: family.members[0])  # as the tickets stand: sorted by adapter
             members = [member for family in part for member in family.members]
-            states, rows = scoring.states(base, [prompts[member] for member in members], part)
+            adapters = [tickets[member].adapter for member in members]
+            states, rows = scoring.states(base, [prompts[member] for member in members], part, adapters)
             places = [torch.from_numpy(where).to(base.device) for where in rows]
             for member, place in zip(members, places, strict=True):
                 if (request := tickets[member].request).scores_prompt:
+                    base.serve([tickets[member].adapter])
                     ids = torch.from_numpy(request.prompt).to(base.device)
                     tickets[member].scored = self._score(states[place], ids, request)
             last = torch.stack([place[-1] for member, place in zip(members, places, strict=True) for _ in tickets[member].rows])
             fresh = Generation(base)
             fresh._rows = [row for member in members for row in tickets[member].rows]
+            fresh._serve()
             fresh._choose(self._head(states[last]))
+
+    def _families(self, tickets: Sequence[Ticket]) -> list[Family]:
+        """Requests with a common beginning and the same adapter: what another one makes of it is something else."""
+        if not self._base.shares_beginnings:
+            return [Family((index,), 0) for index in range(len(tickets))]
+        groups: dict[str, list[int]] = {}
+        for index, ticket in enumerate(tickets):
+            groups.setdefault(_whose(ticket), []).append(index)
+        return [
+            Family(tuple(group[member] for member in family.members), family.shared)
+            for group in groups.values()
+            for family in families([tickets[index].request.prompt for index in group])
+        ]
 
     def _begin(self, tickets: Sequence[Ticket]) -> None:
         """Requests that go on: their prompts are cached."""
-        # Equal prompts are computed once, whoever asks: the samples of one group often come as requests of their own.
-        unique: dict[bytes, int] = {}
-        owner = [unique.setdefault(ticket.request.prompt.tobytes(), len(unique)) for ticket in tickets]
-        prompts = [tickets[owner.index(index)].request.prompt for index in range(len(unique))]
-        ids, mask = _pad_left(prompts, self._base.device)
+        # Equal prompts for one adapter are computed once: the samples of one group often come as requests of their own.
+        unique: dict[tuple[str, bytes], int] = {}
+        owner = [unique.setdefault((_whose(ticket), ticket.request.prompt.tobytes()), len(unique)) for ticket in tickets]
+        first = [tickets[owner.index(index)] for index in range(len(unique))]
+        ids, mask = _pad_left([ticket.request.prompt for ticket in first], self._base.device)
         positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
         cache = self._new_cache()
         scored = [index for index, ticket in enumerate(tickets) if ticket.request.scores_prompt]
+        self._base.serve([ticket.adapter for ticket in first])
         hidden, last = self._prefill(ids, mask, positions, cache, every=bool(scored))
         for index in scored:
+            self._base.serve([tickets[index].adapter])
             tickets[index].scored = self._score(hidden[owner[index]], ids[owner[index]], tickets[index].request)
         rows = [row for ticket in tickets for row in ticket.rows]
         whose = [owner[index] for index, ticket in enumerate(tickets) for _ in ticket.rows]
@@ -164,6 +203,10 @@ class Generation:
         fresh._choose(last)
         if fresh._rows:
             self._join(fresh)
+
+    def _serve(self) -> None:
+        """Each row's adapter answers the next pass; a row that is done may have lost its own."""
+        self._base.serve([None if row.done else row.ticket.adapter for row in self._rows])
 
     def _head(self, states: torch.Tensor) -> torch.Tensor:
         """Logits of hidden states, or the logits that an unusual head has already made of them."""
@@ -178,6 +221,7 @@ class Generation:
         """One token for every row."""
         self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
         self._positions = self._positions + 1
+        self._serve()
         output = self._base.model(
             input_ids=self._next[:, None],
             attention_mask=self._additive_mask() if self._base.decodes_leanly else self._mask,
@@ -246,6 +290,9 @@ class Generation:
         for index, (row, token, value) in enumerate(zip(self._rows, self._next.tolist(), logp.tolist(), strict=True)):
             if row.done:
                 continue
+            if not math.isfinite(value):
+                row.ticket.stop(RefusalError("The model gives no finite numbers.", next_step=_NOT_FINITE))
+                continue
             row.tokens.append(token)
             row.logprobs.append(value)
             k = row.ticket.request.topk_sample
@@ -274,20 +321,24 @@ class Generation:
         if not done or (done < len(self._rows) and done < max(1, _COMPACT_SHARE * len(self._rows))):
             return
         left = [index for index, row in enumerate(self._rows) if not row.done]
-        self._rows = [self._rows[index] for index in left]
-        self._chooser = None
         if not left:
-            self._cache = None
+            self.abandon()
             return
-        index = torch.tensor(left, device=self._mask.device)
-        self._mask, self._positions, self._next = self._mask[index], self._positions[index], self._next[index]
-        self._cache.batch_select_indices(index)
+        self._select(left)
         # What only the rows that left were wide enough to need.
         blank = int(self._mask.argmax(dim=-1).min()) if self.joinable else 0
         if blank:
             self._mask = self._mask[:, blank:]
             for layer in self._cache.layers:
                 layer.keys, layer.values = layer.keys[:, :, blank:], layer.values[:, :, blank:]
+
+    def _select(self, places: Sequence[int]) -> None:
+        """Keep the rows at these places, in this order."""
+        self._rows = [self._rows[place] for place in places]
+        self._chooser = None
+        index = torch.tensor(places, device=self._mask.device)
+        self._mask, self._positions, self._next = self._mask[index], self._positions[index], self._next[index]
+        self._cache.batch_select_indices(index)
 
     def _join(self, other: Generation) -> None:
         """Take over another batch's rows, padding the shorter cache on the left."""
@@ -306,6 +357,9 @@ class Generation:
         self._positions = torch.cat([self._positions, other._positions])
         self._next = torch.cat([self._next, other._next])
         self._chooser = None
+        order = sorted(range(len(self._rows)), key=lambda place: _whose(self._rows[place].ticket))
+        if order != list(range(len(order))):
+            self._select(order)
 
     def _widen(self, width: int) -> None:
         """Pad mask and cache on the left, so that the rows are this many columns wide."""
@@ -340,6 +394,11 @@ def check(request: SampleRequest, base: Base) -> None:
         raise RefusalError("The number of top tokens to report is not between 0 and 1000.")
     if request.prompt_last is not None and not 1 <= request.prompt_last <= max(1, request.prompt.size - 1):
         raise RefusalError("prompt_logprobs_last_n is not between 1 and the length of the prompt less one.")
+
+
+def _whose(ticket: Ticket) -> str:
+    """The key of a request's adapter; empty for the base alone."""
+    return "" if ticket.adapter is None else ticket.adapter.key
 
 
 def _stream(seed: int | None, index: int) -> np.random.Generator:

@@ -2,7 +2,10 @@
 
 Guarantees: training operations run one at a time in the order in which they were submitted; between any two of them the
 sampling batches move on, so training never holds back sampling for longer than one operation; sampling requests that arrive
-together are answered together, grouped by the weights they ask for; an error in one piece of work never stops the thread.
+together are answered together, whatever adapters of a base they ask for; an error in one piece of work never stops the thread,
+and weights that cannot be had fail only the requests for them.
+
+A model that cannot compute several adapters in one pass (``Base.mixes``) gets a batch for each instead, and they take turns.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -32,7 +35,7 @@ STEPS: Final = 8
 
 
 class Weights(Protocol):
-    """Where a sampling request's weights come from; resolved on the compute thread, when the batch is formed."""
+    """Where a sampling request's weights come from; hashable, resolved on the compute thread while a batch needs them."""
 
     @property
     def base(self) -> Base:
@@ -55,9 +58,9 @@ class Pending:
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """The running batch of one set of weights."""
+    """The running batch of one base, or of one set of weights where a base cannot mix them."""
 
-    weights: Weights
+    base: Base
     generation: Generation
     waiting: deque[Pending] = field(default_factory=deque[Pending])
     flying: list[Pending] = field(default_factory=list[Pending])
@@ -71,7 +74,7 @@ class Scheduler:
         self._work: deque[Callable[[], None]] = deque()
         self._arrivals: deque[Pending] = deque()
         self._last_arrival = 0.0
-        self._lanes: dict[Weights, _Lane] = {}
+        self._lanes: dict[Base | Weights, _Lane] = {}
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
 
@@ -101,8 +104,8 @@ class Scheduler:
 
     @property
     def in_use(self) -> frozenset[Weights]:
-        """Weights that a batch is running with; call it on the compute thread."""
-        return frozenset(self._lanes)
+        """Weights that a batch runs with or that are asked for; call it on the compute thread."""
+        return frozenset(pending.weights for lane in self._lanes.values() for pending in (*lane.flying, *lane.waiting))
 
     def _run(self) -> None:
         while self._wait():
@@ -133,18 +136,20 @@ class Scheduler:
     def _sort_arrivals(self) -> None:
         while self._arrivals:
             pending = self._arrivals.popleft()
-            lane = self._lanes.get(pending.weights)
-            if lane is None:
-                lane = self._lanes[pending.weights] = _Lane(pending.weights, Generation(pending.weights.base))
+            base = pending.weights.base
+            key = base if base.mixes else pending.weights
+            lane = self._lanes.setdefault(key, _Lane(base, Generation(base)))
             lane.waiting.append(pending)
 
     def _move(self, lane: _Lane) -> None:
-        """Admit what fits and decode a few steps; the lane disappears when nothing is left in it."""
+        """Admit what fits and decode a few steps."""
         try:
-            lane.weights.base.use(lane.weights.adapter())
+            self._find_weights(lane.flying)
             for _ in range(STEPS):
                 while lane.waiting and (batch := self._next_batch(lane)):
-                    lane.generation.admit([pending.ticket for pending in batch])
+                    lane.flying.extend(batch)
+                    if found := self._find_weights(batch):
+                        lane.generation.admit([pending.ticket for pending in found])
                 if not lane.generation.rows:
                     break
                 lane.generation.advance()
@@ -152,39 +157,63 @@ class Scheduler:
                     break
         except Exception as error:  # noqa: BLE001  whatever went wrong belongs to these requests; the thread has to live on
             self._give_up(lane, error)
-        lane.flying = [pending for pending in lane.flying if not all(row.done for row in pending.ticket.rows)]
+        for pending in lane.flying:
+            if pending.ticket.failed is not None:
+                pending.fail(pending.ticket.failed)
+        lane.flying = [pending for pending in lane.flying if pending.ticket.failed is None and not pending.ticket.done]
         if not lane.waiting and not lane.generation.rows:
-            del self._lanes[lane.weights]
+            self._lanes = {key: other for key, other in self._lanes.items() if other is not lane}
+
+    def _find_weights(self, flying: Sequence[Pending]) -> list[Pending]:
+        """Give each request the adapter that it asks for. Returns those that have theirs; the others fail.
+
+        Asked before every few steps, because a session that ends takes weights along that a batch may be running with.
+        """
+        found: dict[Weights, Adapter | Exception | None] = {}
+        for pending in flying:
+            if pending.weights not in found:
+                try:
+                    found[pending.weights] = pending.weights.adapter()
+                except Exception as error:  # noqa: BLE001  it belongs to the requests for these weights
+                    found[pending.weights] = error
+            adapter = found[pending.weights]
+            if isinstance(adapter, Exception):
+                pending.ticket.adapter = None
+                pending.ticket.stop(adapter)
+            else:
+                pending.ticket.adapter = adapter
+        return [pending for pending in flying if pending.ticket.failed is None]
 
     def _next_batch(self, lane: _Lane) -> list[Pending]:
         """Waiting requests that are prefilled together: of similar length, within the row and token limits."""
-        room = MAX_ROWS - lane.generation.rows
         if lane.generation.rows and not lane.generation.joinable:
             return []
-        waiting = sorted(lane.waiting, key=lambda pending: pending.ticket.request.prompt.size)
+        rows: Counter[Weights] = Counter()
+        for pending in lane.flying:
+            rows[pending.weights] += sum(not row.done for row in pending.ticket.rows)
         batch: list[Pending] = []
-        rows = 0
-        for pending in waiting:
-            request = pending.ticket.request
+        full: set[Weights] = set()
+        left: deque[Pending] = deque()
+        for pending in sorted(lane.waiting, key=lambda pending: pending.ticket.request.prompt.size):
+            request, weights = pending.ticket.request, pending.weights
             if pending.ticket.cancelled:
-                lane.waiting.remove(pending)
                 continue
-            padded = request.prompt.size * (len(batch) + 1)
-            alone = not batch and not lane.generation.rows
-            if not alone and (rows + request.samples > room or padded > PREFILL_TOKENS):
-                break
+            # One request alone may be larger than either limit.
+            if rows[weights] and rows[weights] + request.samples > MAX_ROWS:
+                full.add(weights)
+            if weights in full or (batch and request.prompt.size * (len(batch) + 1) > PREFILL_TOKENS):
+                left.append(pending)
+                continue
             batch.append(pending)
-            rows += request.samples
-        taken = set(map(id, batch))
-        lane.waiting = deque(pending for pending in lane.waiting if id(pending) not in taken)
-        lane.flying.extend(batch)
+            rows[weights] += request.samples
+        lane.waiting = left
         return batch
 
     def _give_up(self, lane: _Lane, error: Exception) -> None:
         lane.generation.abandon()
         for pending in (*lane.flying, *lane.waiting):
-            if not pending.ticket.rows or not all(row.done for row in pending.ticket.rows):
-                pending.fail(error)
+            if pending.ticket.failed is not None or not pending.ticket.done:
+                pending.fail(pending.ticket.failed or error)
         lane.waiting.clear()
         lane.flying.clear()
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from studio.engine.base import Base
+from studio.engine.base import Adapter, Base
 from studio.engine.losses import Config, Rule
 from studio.engine.prefixes import Family
 from studio.engine.protocol import Floats, Ints, TrainingDatum
@@ -78,32 +78,44 @@ def _input(datum: TrainingDatum, name: str) -> Floats:
 # ── the body of the model ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def states(base: Base, tokens: Sequence[Ints], part: Sequence[Family]) -> tuple[torch.Tensor, list[Ints]]:
+def states(
+    base: Base, tokens: Sequence[Ints], part: Sequence[Family], adapters: Sequence[Adapter | None] | None = None
+) -> tuple[torch.Tensor, list[Ints]]:
     """What the head turns into logits, one row per position that was computed, and the rows of every example's positions.
 
-    ``tokens`` are in the order of the part's members. Padding is left out.
+    ``tokens`` are in the order of the part's members, and so are ``adapters``, who answer them; without these it is the adapter
+    in training. The members of a family have one adapter. Padding is left out.
     """
     if all(family.shared == 0 for family in part):
+        if adapters is not None:
+            base.serve(adapters)
         ids, mask = _pad_right(tokens, base.device)
         flat = _flat(_body(base, ids, attention_mask=None if bool(mask.all()) else mask), mask)
         ends = np.cumsum([sequence.size for sequence in tokens])
         return flat, [np.arange(end - sequence.size, end) for end, sequence in zip(ends, tokens, strict=True)]
-    return _shared_states(base, tokens, part)
+    return _shared_states(base, tokens, part, adapters)
 
 
-def _shared_states(base: Base, tokens: Sequence[Ints], part: Sequence[Family]) -> tuple[torch.Tensor, list[Ints]]:
+def _shared_states(
+    base: Base, tokens: Sequence[Ints], part: Sequence[Family], adapters: Sequence[Adapter | None] | None
+) -> tuple[torch.Tensor, list[Ints]]:
     """Two stages: the beginnings, one per family, and then what follows them, which attends to the cached beginnings."""
     owners = np.concatenate([np.full(len(family.members), index) for index, family in enumerate(part)])
     first = np.cumsum([0, *(len(family.members) for family in part)])
     lengths = np.array([family.shared for family in part])
     ids, mask = _pad_right([tokens[first[index]][: lengths[index]] for index in range(len(part))], base.device)
     cache = DynamicCache(config=base.model.config)
+    if adapters is not None:
+        base.serve([adapters[index] for index in first[:-1]])
     found = [_flat(_body(base, ids, attention_mask=mask, past_key_values=cache, use_cache=True), mask)]
     starts: list[int] = np.cumsum([0, *lengths]).tolist()
     rows: list[Ints] = [np.arange(starts[owner], starts[owner + 1]) for owner in owners.tolist()]
     count = starts[-1]
     rests = [sequence[lengths[owner] :] for sequence, owner in zip(tokens, owners, strict=True)]
     for bucket in passes([rest.size for rest in rests]):
+        if adapters is not None:
+            bucket.sort()  # as the members stand, so that those of one adapter stay together
+            base.serve([adapters[index] for index in bucket])
         owner = torch.from_numpy(owners[bucket]).to(base.device)
         ids, real = _pad_right([rests[index] for index in bucket], base.device)
         begin = torch.from_numpy(lengths[owners[bucket]]).to(base.device)

@@ -48,7 +48,7 @@ def forward_backward(trainee: Trainee, batch: TrainingBatch) -> tuple[list[Float
     _check_tokens(base, batch.data)
     tokens = [datum.tokens for datum in batch.data]
     found = families(tokens) if base.shares_beginnings else [Family((index,), 0) for index in range(len(tokens))]
-    base.use(trainee.adapter, train=not batch.forward_only)
+    base.train(trainee.adapter, gradients=not batch.forward_only)
     results, total = scoring.forward_backward(
         base, batch.data, scoring.plan(tokens, found), rule, batch.config, train=not batch.forward_only
     )

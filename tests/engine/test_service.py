@@ -164,7 +164,6 @@ def test_requests_that_arrive_together_are_computed_together(
 
 def test_rows_that_join_a_running_batch_give_what_they_give_alone(base: Base) -> None:
     """Greedy rows of many lengths, admitted one after another while others are half-way and some have left."""
-    base.use(None)
 
     def request(n: int) -> SampleRequest:
         return SampleRequest(
