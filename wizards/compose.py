@@ -80,7 +80,7 @@ def _mount(app: FastAPI, context: Context, settings: Settings) -> None:
 
 def _pages(context: Context) -> tuple[tuple[str, gr.Blocks], ...]:
     """Address and page; the rating page first, because a mount at "/" answers everything that comes after it."""
-    from wizards import choose, compare, data, rate, runs, settings, shell, train, verdict
+    from wizards import choose, compare, data, rate, runs, settings, shell, sweep, train, verdict
 
     wizard = shell.build(
         context,
@@ -95,6 +95,8 @@ def _pages(context: Context) -> tuple[tuple[str, gr.Blocks], ...]:
     )
     with wizard.route("Runs", "/runs"):
         runs.build(context)
+    with wizard.route("Sweeps", "/sweeps"):
+        sweep.build(context)
     return (("/rate", rate.build(context)), ("/", wizard))
 
 

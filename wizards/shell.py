@@ -323,7 +323,9 @@ def _named(component: gr.HTML, event: str) -> Listener:
 
 def _act(frame: _Frame, action: Action) -> None:
     def run(draft: Draft | None, query: str, request: gr.Request, event: gr.EventData, *values: object) -> list[Any]:
-        drawn = frame.guarded(draft or Draft.from_query(query), request, lambda visit: action.run(visit, _said(event), *values))
+        drawn = frame.guarded(
+            draft or Draft.from_query(query), request, lambda visit: action.run(visit, said_by(event), *values)
+        )
         frame.acts.finish(_page_of(request))
         return drawn
 
@@ -336,7 +338,7 @@ def _page_of(request: gr.Request | None) -> str:
     return str(request.session_hash or "") if request is not None else ""
 
 
-def _said(event: gr.EventData) -> Said:
+def said_by(event: gr.EventData) -> Said:
     """What a panel sent along. Other components send other things, or nothing."""
     data: object = vars(event).get("_data")
     if not isinstance(data, dict):
@@ -349,7 +351,7 @@ def _tick(frame: _Frame, parts: StepParts, ticking: gr.HTML) -> None:
     def again(draft: Draft | None, query: str, request: gr.Request, event: gr.EventData) -> list[Any]:
         known = draft or Draft.from_query(query)
         acts = frame.acts.done(_page_of(request))
-        visit = Visit(known, frame.ctx.owner_of(request), seen=_said(event).value)
+        visit = Visit(known, frame.ctx.owner_of(request), seen=said_by(event).value)
         try:
             values = parts.show(visit)
             run_card = card.of(frame.ctx.settings, frame.ctx.store, known, visit.owner)

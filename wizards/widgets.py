@@ -347,6 +347,7 @@ const send = (node) => {
     sent[f.name] = f.value;
     if (f.type === 'password') f.value = '';
   }
+  if (node.dataset.send) sent.pressed = node.dataset.send;
   trigger('pick', {name: form.dataset.form, value: JSON.stringify(sent)});
 };
 element.addEventListener('click', (event) => {
