@@ -154,10 +154,16 @@ def html(found: Sequence[Line]) -> Html:
     columns = ("Run", "State", "Data", "Model", "Steps", "Loss", "Verdict")
     head = tag("tr", *(tag("th", name, scope="col") for name in columns))
     whole = tag("table", tag("caption", "Runs, newest first"), tag("thead", head), tag("tbody", *map(_row, found)))
+    sweeps = tag("a", "Sweeps", href="/sweeps", cls="tf-button tf-quiet")
     start = tag("a", "New run", widgets.icon("arrow"), href="/", cls="tf-button tf-secondary")
     return widgets.join(
         (
-            tag("div", widgets.title("Runs", f"{count}, newest first."), start, cls="tf-runs-head"),
+            tag(
+                "div",
+                widgets.title("Runs", f"{count}, newest first."),
+                tag("div", sweeps, start, cls="tf-runs-acts"),
+                cls="tf-runs-head",
+            ),
             tag("div", whole, cls="tf-table tf-runs", tabindex="0", role="region", aria_label="Runs"),
             widgets.heartbeat(_PULSE) if any(one.live for one in found) else None,
         )

@@ -22,9 +22,10 @@ from wizards.draft import Draft
 from wizards.earlier import Earlier
 from wizards.models_list import Prices, Sought
 from wizards.plan import DIALS, OF_THE_GOAL, Plan, noted, plan, recommended, with_changes
-from wizards.settings_html import Position, Screen
+from wizards.settings_html import Position, Screen, Searches
 from wizards.settings_table import Row
 from wizards.shell import Action, Context, Said, StepParts, Visit
+from wizards.sweep_asked import probe_href, sweep_href
 
 _DIAL: Final[Mapping[Dial, tuple[str, str]]] = {
     "gentle": ("Gentle", "Changes little, forgets little"),
@@ -71,7 +72,18 @@ def screen(now: Plan, draft: Draft, offer: Offer, file_name: str) -> Screen | No
         sought=Sought.from_text(draft.view.removeprefix(_SOUGHT) if draft.view.startswith(_SOUGHT) else ""),
         changed=sum(row.changed for row in rows.values()),
         file_name=file_name,
+        searches=_searches(now, draft, recipe),
     )
+
+
+def _searches(now: Plan, draft: Draft, recipe: Recipe) -> Searches | None:
+    """Where settings are found by trying; ``None`` while they could not be trained with, or nothing could judge the runs."""
+    if not now.ready or now.facts is None or now.recommendation is None or not now.facts.validation_rows:
+        return None
+    found = Searches(probe_href(draft), sweep_href(draft, recipe))
+    if now.recommendation.badge != "not calibrated" or "learning_rate" in now.changed:
+        return found
+    return replace(found, wanted="Nobody has measured a learning rate for this model. Three short runs on your data find one.")
 
 
 def _lists(catalogue: Sequence[Model], recipe: Recipe, known: Earlier) -> dict[str, Choices]:

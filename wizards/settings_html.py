@@ -31,6 +31,15 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Searches:
+    """Where settings are found by trying: the learning rate alone, or several. ``wanted`` says why the first is needed."""
+
+    probe: str
+    sweep: str
+    wanted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Screen:
     """The whole step for a plan that has data. ``models`` are those on offer, ``sought`` what is looked for among them."""
 
@@ -47,6 +56,7 @@ class Screen:
     sought: Sought
     changed: int
     file_name: str
+    searches: Searches | None = None
 
 
 def dial(now: Screen) -> Html:
@@ -76,6 +86,7 @@ def rest(now: Screen) -> Html:
             tag(
                 "section",
                 tag("div", tag("h2", "The settings that matter most"), _count(now.changed), undo, cls="tf-part-head"),
+                _searches(now.searches) if now.searches is not None else None,
                 settings_table.table(now.main, "The settings that matter most"),
                 cls="tf-part",
             ),
@@ -87,6 +98,22 @@ def rest(now: Screen) -> Html:
             _cost(now),
             _terminal(now),
         )
+    )
+
+
+def _searches(now: Searches) -> Html:
+    """The ways to find settings by trying, loud only where nobody knows a learning rate for this model."""
+    said = now.wanted or "Not sure about a value? Short runs on your own data can find a better one."
+    probe = tag(
+        "a", "Find the learning rate", href=now.probe, cls=f"tf-button {'tf-primary' if now.wanted else 'tf-secondary'}"
+    )
+    sweep = tag("a", "Try several settings", href=now.sweep, cls="tf-button tf-secondary")
+    return tag(
+        "div",
+        widgets.pill("not calibrated", "warn") if now.wanted else None,
+        tag("span", said),
+        tag("div", probe, sweep, cls="tf-strip-acts"),
+        cls="tf-strip tf-searches is-wanted" if now.wanted else "tf-strip tf-searches",
     )
 
 

@@ -98,7 +98,6 @@ def _figure(now: Standing, axis: Axis, drawn: Sequence[TrialView], heights: Rang
         tag("span", words.get(str(value), spec.show(value)), style=f"left:{across[value]:.1f}%", cls=_side(across[value]))
         for value in shown
     )
-    top, bottom = aim.show(heights.high), aim.show(heights.low)
     said = f"{aim.words.capitalize()} of each trial against its {spec.term}. The numbers are in the table of trials."
     return tag(
         "figure",
@@ -106,16 +105,19 @@ def _figure(now: Standing, axis: Axis, drawn: Sequence[TrialView], heights: Rang
         tag("p", f"{aim.words}, {'more' if aim.up else 'less'} is better", cls="tf-dots-measure", aria_hidden="true"),
         tag(
             "div",
-            tag("span", top, cls="tf-dots-top", style=f"bottom:{heights.place(heights.high):.1f}%"),
-            tag("span", bottom, cls="tf-dots-bottom", style=f"bottom:{heights.place(heights.low):.1f}%")
-            if bottom != top
-            else None,
+            tag("div", *_heights(now, heights), cls="tf-dots-left", aria_hidden="true"),
             tag("div", *dots, cls="tf-dots-field", role="img", aria_label=said),
             tag("div", *below, cls="tf-dots-below", aria_hidden="true"),
             cls="tf-dots-plot",
         ),
         cls="tf-dots-figure",
     )
+
+
+def _heights(now: Standing, heights: Range) -> list[Html]:
+    """The highest and the lowest value, beside the place where they stand."""
+    ends = dict.fromkeys((heights.high, heights.low))
+    return [tag("span", now.plan.aim.show(value), style=f"bottom:{heights.place(value):.1f}%") for value in ends]
 
 
 def _dot(now: Standing, one: TrialView, left: float, heights: Range) -> Html:
