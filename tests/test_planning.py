@@ -61,7 +61,7 @@ def test_the_tree_is_printed_for_programs_and_for_people(home, capsys):
 )
 def test_every_setting_is_a_value_with_reason_source_and_badge(tmp_path, home, capsys, write, method, more):
     file = write(tmp_path / "rows.jsonl")
-    asked = ["recommend", str(file), "--method", method, "--model", "Qwen/Qwen3-8B", *more]
+    asked = ["recommend", str(file), "--method", method, "--model", "Qwen/Qwen3.5-4B", *more]
     assert main([*asked, "--budget", "2.5", "--json", *home]) == 0
     found = json.loads(capsys.readouterr().out)
     kind = found["recipe"].get("distillation", "prompt")

@@ -84,14 +84,14 @@ def test_a_reward_needs_what_it_looks_for():
 @pytest.mark.parametrize(
     ("teacher", "words"),
     [
-        (QWEN, "learns nothing from itself"),
+        ("Qwen/Qwen3.5-4B", "learns nothing from itself"),
         ("meta-llama/Llama-3.3-70B-Instruct", "other pieces"),
         ("nano", "same place"),
         ("nobody/knows", "no model called"),
     ],
 )
 def test_a_teacher_must_be_able_to_teach(teacher, words):
-    chosen = recommend(FACTS, QWEN, "distill", distillation="on_policy").recipe
+    chosen = recommend(FACTS, "Qwen/Qwen3.5-4B", "distill", distillation="on_policy").recipe
     assert recipe.validate(chosen, FACTS) == ()
     assert words in " ".join(at("teacher", recipe.validate(replace(chosen, teacher=teacher), FACTS)))
     assert recipe.validate(replace(chosen, teacher="run-good"), FACTS) == ()

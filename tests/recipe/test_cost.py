@@ -129,7 +129,7 @@ def test_a_price_that_nobody_wrote_down_is_not_known():
 
 
 def test_a_teacher_without_a_price_leaves_the_cost_open():
-    recipe = recommend(COUNTED, QWEN, "distill", distillation="on_policy").recipe
+    recipe = replace(recommend(COUNTED, QWEN, "distill", distillation="on_policy").recipe, teacher="Qwen/Qwen3-32B")
     cost = estimate(recipe, COUNTED, QWEN)
     assert cost is not None
     assert cost.high_usd is None

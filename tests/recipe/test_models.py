@@ -111,7 +111,7 @@ def test_unknown_model_lists_the_known_ones():
     assert "Qwen/Qwen3-8B" in caught.value.next_step
 
 
-@pytest.mark.parametrize(("place", "first"), [("embedded", "nano"), ("hosted", "Qwen/Qwen3-4B-Instruct-2507")])
+@pytest.mark.parametrize(("place", "first"), [("embedded", "nano"), ("hosted", "Qwen/Qwen3.5-4B")])
 def test_catalogue_follows_the_place(measured_nano, tmp_path, place, first):
     names = [model.name for model in models.catalogue(Settings(home=tmp_path, place=place))]
     assert names[0] == first

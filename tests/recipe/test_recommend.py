@@ -333,8 +333,8 @@ def test_few_questions_are_answered_more_often():
 
 
 def test_a_teacher_is_bigger_and_cuts_text_the_same_way():
-    found = recommend(SOME, "Qwen/Qwen3-8B", "distill", distillation="on_policy").recipe
-    teacher, student = models.get(found.teacher), models.get("Qwen/Qwen3-8B")
+    found = recommend(SOME, "Qwen/Qwen3.5-4B", "distill", distillation="on_policy").recipe
+    teacher, student = models.get(found.teacher), models.get("Qwen/Qwen3.5-4B")
     assert teacher.tokenizer == student.tokenizer
     assert teacher.parameters > student.parameters
     assert not [one for one in models.everything() if one.teaches(models.get("moonshotai/Kimi-K2-Thinking"))]
