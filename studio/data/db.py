@@ -57,10 +57,11 @@ def writable(path: Path) -> str:
     return literal(str(path))
 
 
-def parquet(row_bytes: int = 0) -> str:
+def parquet(row_bytes: int = 0, *, packed: bool = True) -> str:
     """Options of a Parquet file. The size of its row groups is what the writer holds in memory, per thread."""
     rows = max(2048, min(20_480, 8_000_000 // max(1, row_bytes)))
-    return f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {rows}"
+    packing = "COMPRESSION zstd, COMPRESSION_LEVEL 1" if packed else "COMPRESSION uncompressed"
+    return f"FORMAT parquet, {packing}, ROW_GROUP_SIZE {rows}"
 
 
 @contextmanager

@@ -47,6 +47,10 @@ LEFT_OUT = "left_out.parquet"
 LAYOUT = "stage.json"
 #: The reason of every row as long as nobody knows which column is what.
 NOT_JUDGED = "not_judged"
+# Packing takes a quarter of the time of staging. Without it the stage is about as large as the file, as long as a row holds
+# more text than keys, and its text only once: a conversation is also staged as one prompt.
+_TEXT_ROW = 256
+_TEXTS_ONCE = ("prompt_completion", "alpaca", "preference", "rl_answer", "rl_reward", "prompts", "text")
 #: SQL for the conversation of a staged row: its own, or the one that prompt and completion make.
 MESSAGES = f"""coalesce(messages, list_filter([{{'role': 'system', 'content': system, 'more': NULL}},
     {{'role': 'user', 'content': prompt, 'more': NULL}}, {{'role': 'assistant', 'content': completion, 'more': NULL}}],
@@ -102,13 +106,19 @@ def write_stage(
             CASE WHEN reason IS NULL THEN {prompt_key("prompt", CALM)} END AS prompt_key, ({bits})::BIGINT AS flags
           FROM ({marked(f"SELECT *, length(prompt)::INTEGER AS lp, length(completion)::INTEGER AS lc FROM ({rows})")})"""
     _require_order(select, connection)
-    query = f"COPY ({select}) TO {writable(partial)} ({parquet(table.row_bytes)})"
+    query = f"COPY ({select}) TO {writable(partial)} ({parquet(table.row_bytes, packed=_packed(table, shape))})"
     watched(connection, query, watch, "staging", table.bytes, "bytes")
     with disk_errors(str(folder)):
         (folder / LEFT_OUT).unlink(missing_ok=True)
         (folder / LAYOUT).write_text(json.dumps(_layout(table, flags, partial, connection)), "utf-8")
     partial.replace(path)
     return path
+
+
+def _packed(table: Table, shape: Shape | None) -> bool:
+    """Whether the stage is worth packing."""
+    once = shape is not None and shape.kind in _TEXTS_ONCE and not table.lists
+    return not once or table.format == "parquet" or table.row_bytes < _TEXT_ROW
 
 
 def _require_order(select: str, connection: duckdb.DuckDBPyConnection) -> None:
