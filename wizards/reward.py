@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -239,7 +239,7 @@ def _tried(view: View, rows: tuple[TaskRow, ...], reward: Reward | None) -> tupl
     asked = [(place, row.reference) for place, row in enumerate(rows) if row.reference]
     asked += [(place, text) for place, text in typed.items() if place < len(rows)]
     try:
-        scores = _scored(rewards.to_json(reward), tuple((answer, *_key(rows[place])) for place, answer in asked))
+        scores = _scored(rewards.to_json(reward), tuple(_Asked(answer, rows[place]) for place, answer in asked))
     except (RewardError, NotFoundError) as error:
         return tuple(Tried(row, None, typed.get(place, ""), None) for place, row in enumerate(rows)), "", error
     found = dict(zip(asked, scores, strict=True))
@@ -258,12 +258,19 @@ def _tried(view: View, rows: tuple[TaskRow, ...], reward: Reward | None) -> tupl
     )
 
 
-def _key(row: TaskRow) -> tuple[str, str, str]:
-    return row.prompt, row.reference, row.reward_name
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An answer and its row, in a form that a cache can be asked for."""
+
+    answer: str
+    row: TaskRow
+
+    def __hash__(self) -> int:
+        return hash((self.answer, self.row.prompt))
 
 
 @lru_cache(maxsize=64)
-def _scored(reward: str, items: tuple[tuple[str, str, str, str], ...]) -> tuple[Score, ...]:
+def _scored(reward: str, items: tuple[_Asked, ...]) -> tuple[Score, ...]:
     """The scores of answers to rows. Kept, because a page is drawn more often than it changes, and a sandbox takes its time."""
     with rewards.batch_scorer(rewards.parse(reward)) as scorer:
-        return asyncio.run(scorer([(answer, TaskRow(prompt, reference, name)) for answer, prompt, reference, name in items]))
+        return asyncio.run(scorer([(one.answer, one.row) for one in items]))

@@ -212,7 +212,12 @@ KINDS: Final[tuple[Kind, ...]] = (
         "Python code of your own says so",
         "The code runs in a closed process: no files, no network, limited time and memory.",
         (
-            Blank("code", "Code", "code", "It defines score(prompt, answer, reference)."),
+            Blank(
+                "code",
+                "Code",
+                "code",
+                "It defines score(prompt, answer, reference). A fourth argument holds the other columns of the row, by name.",
+            ),
             Blank("seconds", "Seconds for each answer", "number", extra=True, default=2.0),
             Blank("memory_mb", "Memory in MB", "whole", extra=True, default=256),
         ),

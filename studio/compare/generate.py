@@ -24,7 +24,7 @@ from studio.errors import DataError, NotFoundError, RunError, SettingError
 from studio.models import Model
 from studio.recipe import Recipe
 from studio.rewards import Reward, TaskRow
-from studio.rewards.rows import asked, spoken
+from studio.rewards.rows import asked, task_row
 from studio.runs import seal
 from studio.settings import Settings
 from studio.store import AnswerRow, ComparisonRow, RunRow, Store, checked_id
@@ -36,6 +36,7 @@ _LONGEST_LIMIT: Final = 1024
 _PAGE: Final = 5_000
 #: Rows with equal prompts share this many first characters of their ids (see ``data.prompt_ids``).
 _PROMPT_PART: Final = 16
+_NO_TASK: Final = TaskRow("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Question:
     """One held-out row: the turns that both models are given, and the answer that the data holds.
 
     The answer is the example's, the better one of a pair, or the right one of a task; empty where the data has none. ``more``
-    is what it carries beside its text, such as tool calls. ``reward_name`` is the reward that the row itself asks for.
+    is what it carries beside its text, such as tool calls. ``task`` is the row as a reward sees it.
     """
 
     position: int
@@ -108,7 +109,7 @@ class Question:
     messages: tuple[Message, ...]
     reference: str
     more: str = ""
-    reward_name: str = ""
+    task: TaskRow = _NO_TASK
 
 
 def start_comparison(
@@ -224,10 +225,10 @@ def _question(position: int, row: data.Row) -> Question:
     turns = asked(row)
     if len(turns) < len(row.messages):
         answer = row.messages[-1]
-        return Question(position, row.prompt_id, turns, answer.content, answer.more)
+        return Question(position, row.prompt_id, turns, answer.content, answer.more, task_row(row))
     # A task's written answer with a score beside it is what somebody said, and not what should be said.
     answer = row.reference or ("" if row.reward is not None else row.completion)
-    return Question(position, row.prompt_id, turns, answer, reward_name=row.reward_name)
+    return Question(position, row.prompt_id, turns, answer, task=task_row(row))
 
 
 def reward_of(store: Store, plan: Plan, owner: str) -> Reward | None:
@@ -261,8 +262,7 @@ def _earned(reward: Reward, known: Mapping[str, Question], texts: Sequence[Answe
     """The mean reward of both models' answers."""
 
     def score(question: Question, answer: str) -> float | None:
-        row = TaskRow(spoken(question.messages), question.reference, question.reward_name)
-        return rewards.score(reward, answer, row).value
+        return rewards.score(reward, answer, question.task).value
 
     pairs = [
         (score(known[text.prompt_id], text.base), score(known[text.prompt_id], text.tuned))

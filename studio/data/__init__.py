@@ -30,7 +30,7 @@ from studio.data.splitting.card import CARD, Card, card
 from studio.data.splitting.columns import groupable
 from studio.data.splitting.mix import Ingredient, mix
 from studio.data.splitting.parts import PLANS, default_plan, held_out_seal, load, split
-from studio.data.splitting.stored import CONVERSATION_COLUMNS, export_jsonl, prompt_ids, rows, turns_of
+from studio.data.splitting.stored import CONVERSATION_COLUMNS, export_jsonl, extra_of, extras, prompt_ids, rows, turns_of
 from studio.data.staging.stage import rows_of
 from studio.data.types import (
     Cancelled,
@@ -86,6 +86,8 @@ __all__ = [
     "card",
     "default_plan",
     "export_jsonl",
+    "extra_of",
+    "extras",
     "groupable",
     "held_out_seal",
     "inspect",

@@ -370,7 +370,8 @@ class Row:
     """One row of a part. ``prompt_id`` depends on the text alone, so it survives reordering and added rows.
 
     ``completion`` is the good answer (the chosen one of a pair; empty for a task that only a reward judges), ``rejected`` the
-    worse answer of a pair, ``reference`` what a grader compares with, ``source`` the name of the file in a mixture.
+    worse answer of a pair, ``reference`` what a grader compares with, ``source`` the name of the file in a mixture. ``extra``
+    are the columns beside the form that the row fills in, by the names that they have in the person's file.
     """
 
     prompt_id: str
@@ -383,6 +384,7 @@ class Row:
     reward: float | None = None
     reward_name: str = ""
     source: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def messages_from(turns: Sequence[Mapping[str, str | None]]) -> tuple[Message, ...]:

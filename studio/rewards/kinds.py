@@ -160,6 +160,7 @@ class Rules(_Kind, frozen=True):
 class Python(_Kind, frozen=True):
     """Code that defines ``score(prompt, answer, reference)`` and returns a number from 0 to 1 or true or false.
 
+    A fourth argument is given the other columns of the row, as texts by their names (``TaskRow.extra``).
     It runs in a process that can open no file, no connection and no other process, for at most ``seconds`` an answer and with
     ``memory_mb`` mebibytes.
     """
@@ -228,7 +229,7 @@ for _model in (Named, Column, Weighted, Sum):
 class TaskRow:
     """One row as a reward sees it: what was asked (plain text), and what an answer is compared with.
 
-    ``extra`` are columns beside the form, by name; only ``python`` rewards see them.
+    ``extra`` are columns beside the form, by the names in the person's file; only ``python`` rewards see them.
     """
 
     prompt: str

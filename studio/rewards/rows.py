@@ -1,7 +1,8 @@
 """From a row of a data set to what a reward sees.
 
-Guarantees: the answer that a row may hold is never part of its prompt; where a row has no reference of its own, that answer is
-the reference.
+Guarantees: every place that scores makes the row here (a try, practice, a check on held-out questions, a comparison), so that a
+reward sees the same everywhere: the other columns by the person's own names. The answer that a row may hold is never part of
+its prompt; where a row has no reference of its own, that answer is the reference.
 """
 
 from __future__ import annotations
@@ -15,16 +16,29 @@ if TYPE_CHECKING:
     from studio.data import Message, Row
 
 
-def task_row(row: Row, extra: Mapping[str, str] | None = None) -> TaskRow:
+def task_row(row: Row) -> TaskRow:
     """The row as a reward sees it. A longer conversation becomes one text, speaker by speaker."""
-    answered = bool(row.messages) and row.messages[-1].role == "assistant"
-    answer = row.messages[-1].content if answered else row.completion
-    return TaskRow(spoken(asked(row)) or row.prompt, row.reference or answer, row.reward_name, dict(extra or {}))
+    return task_of(row.messages, row.completion, row.reference, row.reward_name, row.extra)
+
+
+def task_of(
+    messages: Sequence[Message], completion: str, reference: str, reward_name: str, extra: Mapping[str, str]
+) -> TaskRow:
+    """``task_row`` for a reader of its own: what the fields of that name in ``studio.data.Row`` hold."""
+    turns, answer = parted(messages, completion)
+    return TaskRow(spoken(turns), reference or answer, reward_name, dict(extra))
+
+
+def parted(messages: Sequence[Message], completion: str) -> tuple[tuple[Message, ...], str]:
+    """The turns up to where an answer begins, and the answer that the row holds; it may be empty."""
+    if messages and messages[-1].role == "assistant":
+        return tuple(messages[:-1]), messages[-1].content
+    return tuple(messages), completion
 
 
 def asked(row: Row) -> tuple[Message, ...]:
     """The turns up to where an answer begins."""
-    return row.messages[:-1] if row.messages and row.messages[-1].role == "assistant" else row.messages
+    return parted(row.messages, row.completion)[0]
 
 
 def spoken(messages: Sequence[Message]) -> str:

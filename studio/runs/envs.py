@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -30,11 +30,12 @@ from tinker_cookbook.rl.types import (
     Trajectory,
 )
 
-from studio.data.splitting.stored import CONVERSATION_COLUMNS, turns_of
+from studio import data
 from studio.data.types import Message
 from studio.errors import RunError
 from studio.models.rendering import CannotRender, Template
 from studio.rewards import BatchScorer, Score, TaskRow
+from studio.rewards.rows import parted, task_of
 from studio.runs import rollouts
 from studio.runs.rollouts import Answer, Group, Part
 
@@ -65,15 +66,15 @@ class Questions:
 
     def __init__(self, path: Path, cache: Path) -> None:
         there = parquet.read_schema(path).names
-        self._extra = [name for name in there if name.startswith("x") and name[1:].isdecimal()]
-        columns = [name for name in (*CONVERSATION_COLUMNS, *_GRADED) if name in there]
-        self._rows = datasets.Dataset.from_parquet(str(path), cache_dir=str(cache), columns=[*columns, *self._extra])
+        self._named = data.extras(path)
+        columns = [name for name in (*data.CONVERSATION_COLUMNS, *_GRADED) if name in there]
+        self._rows = datasets.Dataset.from_parquet(str(path), cache_dir=str(cache), columns=[*columns, *self._named])
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, place: int) -> Question:
-        return _question(cast("dict[str, Any]", self._rows[place]), self._extra)
+        return _question(cast("dict[str, Any]", self._rows[place]), self._named)
 
     def __iter__(self) -> Iterator[Question]:
         return (self[place] for place in range(len(self)))
@@ -248,17 +249,11 @@ class Ready(RLDatasetBuilder):
         return self.made(), None
 
 
-def _question(row: dict[str, Any], extra: Sequence[str]) -> Question:
-    turns, better = turns_of(row), str(row.get("completion") or "")
-    if turns and turns[-1].role == "assistant":
-        turns, better = turns[:-1], turns[-1].content
-    spoken = turns[0].content if len(turns) == 1 else "\n\n".join(f"{turn.role}: {turn.content}" for turn in turns)
-    task = TaskRow(
-        spoken,
-        str(row.get("reference") or better),
-        str(row.get("reward_name") or ""),
-        {name: str(row[name]) for name in extra if row.get(name) is not None},
-    )
+def _question(row: dict[str, Any], named: Mapping[str, str]) -> Question:
+    messages, completion = data.turns_of(row), str(row.get("completion") or "")
+    reference, reward_name = str(row.get("reference") or ""), str(row.get("reward_name") or "")
+    turns, better = parted(messages, completion)
+    task = task_of(messages, completion, reference, reward_name, data.extra_of(row, named))
     return Question(turns, task, better, str(row.get("rejected") or ""))
 
 

@@ -50,7 +50,10 @@ def settings(ctx):
 def ready(ctx, tmp_path_factory: pytest.TempPathFactory):
     """A draft for RL over questions with number references."""
     path = tmp_path_factory.mktemp("file") / "mine.jsonl"
-    rows = [{"prompt": f"What is {n} plus {n}? {HOSTILE}", "reference_answer": str(2 * n)} for n in range(40)]
+    rows = [
+        {"prompt": f"What is {n} plus {n}? {HOSTILE}", "reference_answer": str(2 * n), "how hard": f"level {n}"}
+        for n in range(40)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     staged_id, _ = datasets.stage(ctx.settings, path, path.name, "ann")
     datasets.settle(ctx.settings, ctx.store, staged_id, "ann")
@@ -161,6 +164,10 @@ def test_code_is_run_and_its_faults_are_said(ready, shown, does):
     assert [each.reference.value for each in shown(draft).tried] == [1, 1, 1]
     broken = does(draft, "reward.0.code", "def score(prompt, answer, reference)\n    return 1")
     assert "SyntaxError" in shown(broken).problem.what
+    other = does(
+        draft, "reward.0.code", "def score(prompt, answer, reference, row):\n    return row['how hard'][:5] == 'level'"
+    )
+    assert [each.reference.value for each in shown(other).tried] == [1, 1, 1]
 
 
 def test_rules_wait_for_the_model(ready, shown, does):

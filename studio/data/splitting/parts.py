@@ -12,7 +12,6 @@ the other way.
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -32,7 +31,7 @@ from studio.data.splitting.carve import Places, carve
 from studio.data.splitting.columns import ordering, value_of
 from studio.data.splitting.leaks import verified
 from studio.data.splitting.links import Ties, tie
-from studio.data.splitting.stored import ids, reading, stored, write
+from studio.data.splitting.stored import RECORD, ids, reading, record_of, stored, write
 from studio.data.staging.keying import KEY_VERSION, normalised
 from studio.data.staging.stage import STAGE, rows_of
 from studio.data.types import Dataset, Inspection, Part, SplitPlan, TrainingType, Watch
@@ -47,7 +46,6 @@ MIXTURE: Final = "mixture.json"
 
 # The database only holds keys here; the texts go another way.
 _MEMORY: Final = 250_000_000
-_RECORD: Final = "dataset.json"
 _RULE: Final = "part by md5(normalised prompt) mod 10000: the lowest are test, the highest validation, the others train"
 
 
@@ -78,7 +76,7 @@ def split(
     if not (folder / STAGE).exists():
         raise NotFoundError("The prepared rows are gone.", where=inspection.file_name, next_step="Choose the file again.")
     with disk_errors(inspection.file_name):
-        (folder / _RECORD).unlink(missing_ok=True)
+        (folder / RECORD).unlink(missing_ok=True)
     row_bytes = _row_bytes(inspection)
     training = inspection.shape.training
     near = folder / NEAR if plan.near and (folder / NEAR).exists() else None
@@ -141,23 +139,13 @@ def details_of(inspection: Inspection, plan: SplitPlan, name: str, counts: Mappi
 def recorded(folder: Path, details: Mapping[str, Any], where: str) -> Dataset:
     """Write ``dataset.json``, which makes the folder a data set, and load it."""
     with disk_errors(where):
-        write_json(folder / _RECORD, details)
+        write_json(folder / RECORD, details)
     return load(folder)
 
 
 def load(folder: Path) -> Dataset:
     """The data set in this folder. Raises ``NotFoundError`` when there is none and ``StoreError`` when a part is missing."""
-    try:
-        details = json.loads((folder / _RECORD).read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            "There is no data set in this folder.", where=str(folder), next_step="Prepare the file again."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            "The record of this data set cannot be read.", where=str(folder), next_step="Prepare the file again."
-        ) from error
-    dataset = _dataset(folder, details)
+    dataset = _dataset(folder, record_of(folder))
     for part in (dataset.train, dataset.validation, dataset.test):
         if not part.path.exists():
             raise StoreError(f"The part {part.path.name} is missing.", where=str(folder), next_step="Prepare the file again.")

@@ -7,13 +7,16 @@ version wrote are read like new ones; what is exported is in the form in which t
 Columns: ``prompt_id VARCHAR`` (hexadecimal prompt key and row key), ``row_id BIGINT`` (in the stage), ``line BIGINT, training
 VARCHAR`` (SL, RL or DPO), ``system, prompt, completion VARCHAR, messages STRUCT(role, content, more VARCHAR)[], rejected,
 reference VARCHAR, reward DOUBLE, reward_name, source VARCHAR, x0, x1, ... VARCHAR``. For SL ``messages`` is the whole
-conversation, and then ``prompt`` and ``completion`` are NULL; otherwise it is the turns before the answer.
+conversation, and then ``prompt`` and ``completion`` are NULL; otherwise it is the turns before the answer. The person's own
+names for ``x0, x1, ...`` stand in ``dataset.json`` beside the part.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,10 +28,13 @@ from studio.data.judges import answer_of, prompt_of
 from studio.data.judges.rules import MESSAGES_TYPE
 from studio.data.judges.turns import turn
 from studio.data.types import Message, Row, TrainingType, Watch, messages_from
-from studio.errors import NotFoundError
+from studio.errors import NotFoundError, StoreError
 
 #: The columns that ``turns_of`` needs, for readers that take columns by name. Parts of the first version lack the first two.
 CONVERSATION_COLUMNS: Final = ("training", "system", "prompt", "completion", "messages")
+
+#: Lies beside the parts and makes their folder a data set.
+RECORD: Final = "dataset.json"
 
 _TYPES: Final[Mapping[str, str]] = {
     "prompt_id": "VARCHAR",
@@ -127,8 +133,48 @@ def rows(path: Path, limit: int | None = None, offset: int = 0) -> list[Row]:
     """Rows of a part in its order; all of them unless ``limit`` says otherwise."""
     some = "" if limit is None else f"WHERE place >= {int(offset)} AND place < {int(offset) + int(limit)}"
     with reading(path) as connection:
-        found = connection.execute(f"SELECT {_OF_A_ROW} FROM {table_of(path, connection)} {some} ORDER BY place").fetchall()
-    return [_row(_Stored(*values)) for values in found]
+        named = extras(path, connection)
+        wanted = ", ".join((_OF_A_ROW, *named))
+        found = connection.execute(f"SELECT {wanted} FROM {table_of(path, connection)} {some} ORDER BY place").fetchall()
+    own = len(_Stored._fields)
+    return [_row(_Stored(*values[:own]), extra_of(dict(zip(named, values[own:], strict=True)), named)) for values in found]
+
+
+def extras(path: Path, connection: duckdb.DuckDBPyConnection | None = None) -> dict[str, str]:
+    """The columns of a part that are beside the form, each with the name that it has in the person's file.
+
+    A data set from before names were kept has them by place (``x0``). Raises ``NotFoundError`` without the part, ``StoreError``
+    for a record that cannot be read.
+    """
+    if connection is None:
+        with reading(path) as opened:
+            return extras(path, opened)
+    there = columns_of(path, connection)
+    try:
+        names = record_of(path.parent)["inspection"].get("extras", ())
+    except NotFoundError:
+        names = ()
+    places = list(takewhile(lambda column: column in there, (f"x{place}" for place in count())))
+    return {column: names[place] if place < len(names) else column for place, column in enumerate(places)}
+
+
+def extra_of(row: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, str]:
+    """What one stored row has beside the form, by the person's names; ``named`` is what ``extras`` gave."""
+    return {name: str(row[column]) for column, name in named.items() if row.get(column) is not None}
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """What ``dataset.json`` in this folder says. Raises ``NotFoundError`` without one, ``StoreError`` for a broken one."""
+    try:
+        return json.loads((folder / RECORD).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            "There is no data set in this folder.", where=str(folder), next_step="Prepare the file again."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            "The record of this data set cannot be read.", where=str(folder), next_step="Prepare the file again."
+        ) from error
 
 
 def prompt_ids(path: Path) -> tuple[str, ...]:
@@ -194,7 +240,7 @@ class _Stored(NamedTuple):
     source: str | None
 
 
-def _row(stored: _Stored) -> Row:
+def _row(stored: _Stored, extra: Mapping[str, str]) -> Row:
     return Row(
         stored.prompt_id,
         stored.line,
@@ -206,6 +252,7 @@ def _row(stored: _Stored) -> Row:
         stored.reward,
         stored.reward_name or "",
         stored.source or "",
+        extra,
     )
 
 
