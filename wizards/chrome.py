@@ -15,7 +15,7 @@ from wizards import widgets
 from wizards.draft import STEPS, TITLES, Draft, StepId
 from wizards.widgets import Html, tag
 
-NAV: Final = (("Studio", "/"), ("Runs", "/runs"))
+NAV: Final = (("Studio", "/"), ("Runs", "/runs"), ("Models", "/models"))
 _PLACES: Final = {"embedded": "this computer", "hosted": "Tinker, hosted", "cluster": "your cluster"}
 
 

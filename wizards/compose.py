@@ -80,7 +80,7 @@ def _mount(app: FastAPI, context: Context, settings: Settings) -> None:
 
 def _pages(context: Context) -> tuple[tuple[str, gr.Blocks], ...]:
     """Address and page; the rating page first, because a mount at "/" answers everything that comes after it."""
-    from wizards import choose, compare, data, rate, runs, settings, shell, sweep, train, verdict
+    from wizards import choose, compare, data, models_page, rate, runs, settings, shell, sweep, train, verdict
 
     wizard = shell.build(
         context,
@@ -97,6 +97,8 @@ def _pages(context: Context) -> tuple[tuple[str, gr.Blocks], ...]:
         runs.build(context)
     with wizard.route("Sweeps", "/sweeps"):
         sweep.build(context)
+    with wizard.route("Models", "/models"):
+        models_page.build(context)
     return (("/rate", rate.build(context)), ("/", wizard))
 
 

@@ -36,7 +36,8 @@
     const current = location.search.replace(/^\?/, "");
     if (query === current) return;
     const method = node.dataset.push === "yes" && document.body.dataset.opened ? "pushState" : "replaceState";
-    history[method](null, "", query ? "?" + query : location.pathname);
+    // The whole path: a page may have a base of its own that a bare query would lead away to.
+    history[method](null, "", location.pathname + (query ? "?" + query : ""));
   };
 
   const idle = () => document.body.removeAttribute("data-phase");
@@ -144,6 +145,9 @@
       here.set("step", "verdict");
       try { sessionStorage.setItem("tuning-fork:back", "/?" + here); } catch { /* as above */ }
     }
+    // The page of models leads back to the run that is being set up, so it is told which one that is.
+    const models = event.target.closest?.('a[href="/models"]');
+    if (models && location.pathname === "/") models.href = "/models" + location.search;
     const summary = event.target.closest?.("details[data-keep] > summary");
     if (summary) {
       const node = summary.parentElement;
