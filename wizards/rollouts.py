@@ -1,11 +1,13 @@
-"""What the model answered while it practised: one step, one question, all its tries side by side with their scores.
+"""What the model answered while it practised, and to held-out questions at each check: one question, its tries, their scores.
 
 Guarantees: everything that a model or a file said is text and never markup; an answer that could not be scored says so; nothing
-is read but the step that is looked at.
+is read but the step that is looked at; the same held-out question has the same number at every check.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,47 +24,114 @@ _SAME: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The steps that have answers, the one on screen, and its questions; ``group`` is the open one."""
+    """The steps that have answers, the one on screen, and its questions; ``group`` is the open one.
+
+    ``held``: they are held-out questions, and a step is a check. ``both``: there are answers of the other sort as well.
+    """
 
     steps: tuple[int, ...]
     step: int
     groups: tuple[Group, ...]
     group: int
+    method: str = "rl"
+    held: bool = False
+    both: bool = False
 
 
-def read(folder: Path, view: View) -> Tried | None:
+#: How a step of practice goes.
+_PRACTICE: Final = {
+    "rl": "Each step it tries every question several times. What scored above the others is made likelier.",
+    "rlhf": "Each step it tries every question several times, and the judge compares the answers with each other. What wins "
+    "more often is made likelier.",
+    "distill": "Each step it answers a few questions, and the teacher says at every word what it would have written. There is "
+    "no score: the student is pulled towards those words.",
+}
+#: What the answers of a check were weighed against.
+_COMPARED: Final = {"rlhf": "What the judge compares with, its answer before training", "distill": "The teacher's answer"}
+#: What a check shows.
+_CHECKS: Final = {
+    "rl": "Questions that it never practises on, answered at each check. Nothing is learned from them.",
+    "rlhf": "Questions that it never practises on, answered at each check. The judge compares each answer with the one from "
+    "before training: 1 is better, 0 is worse, 0.50 is neither. Nothing is learned from them.",
+    "distill": "Questions that it never learns from, answered at each check without the teacher's help.",
+}
+
+
+def read(folder: Path, view: View, method: str = "rl") -> Tried | None:
     """What there is to read of this run, ``None`` for one that has (so far) written no answers."""
-    steps = rollouts.steps(folder)
+    practised, checks = rollouts.steps(folder), rollouts.steps(folder / rollouts.HELD_OUT)
+    held = bool(checks) and (view.held or not practised)
+    steps = checks if held else practised
     if not steps:
         return None
     step = view.step if view.step in steps else steps[-1]
-    groups = rollouts.read(folder, step)
-    return Tried(steps, step, groups, min(view.group, max(0, len(groups) - 1)))
+    groups = rollouts.read(folder / rollouts.HELD_OUT, step) if held else rollouts.read(folder, step)
+    if held:
+        # They are written in the order in which their scores came, which is another one at every check.
+        groups = tuple(sorted(groups, key=lambda group: (group.prompt, group.reference)))
+    at = min(view.group, max(0, len(groups) - 1))
+    return Tried(steps, step, groups, at, method, held, bool(practised and checks))
 
 
 def html(now: Tried) -> Html:
-    """The reader: a step, its questions, and the answers to one of them."""
+    """The reader: a step or a check, its questions, and the answers to one of them."""
     group = now.groups[now.group] if now.groups else None
+    nothing = "No answers were kept of this check." if now.held else "No answers were kept of this step."
     return tag(
         "section",
-        tag(
-            "div",
-            tag("h2", "What it answers"),
-            tag("p", "Each step it tries every question several times. What scored above the others is made likelier."),
-            cls="tf-tried-head",
-        ),
+        tag("div", tag("h2", "What it answers"), _kinds(now), tag("p", _lead(now)), cls="tf-tried-head"),
         _steps(now),
+        _sum(now.groups) if now.held else None,
         _questions(now),
-        _group(group) if group is not None else tag("p", "No answers were kept of this step.", cls="tf-remark"),
+        _group(group, now) if group is not None else tag("p", nothing, cls="tf-remark"),
         cls="tf-part tf-tried",
     )
 
 
+def _lead(now: Tried) -> str:
+    known = _CHECKS if now.held else _PRACTICE
+    return known.get(now.method, known["rl"])
+
+
+def _kinds(now: Tried) -> Html | None:
+    """The way from the answers of practice to those of the checks, and back."""
+    if not now.both:
+        return None
+    kinds = (("practice", "While practising", not now.held), ("held-out", "On held-out questions", now.held))
+    return tag(
+        "div",
+        *(
+            tag("button", label, type="button", aria_pressed="true" if on else "false", data_pick="answers", data_value=value)
+            for value, label, on in kinds
+        ),
+        cls="tf-switch",
+        role="group",
+        aria_label="Which answers",
+    )
+
+
+def _sum(groups: Sequence[Group]) -> Html | None:
+    """A check in one line: the numbers that its point on the curve came from."""
+    found = rollouts.summary(groups)
+    if found is None:
+        return None
+    each = max(len(group.answers) for group in groups)
+    parts = [
+        f"{_counted(len(groups), 'question')}, {_counted(each, 'answer')} each",
+        "" if math.isnan(found.reward) else f"Mean score {found.reward:.2f}",
+        f"{found.answer_tokens:.0f} tokens an answer",
+    ]
+    return tag("p", " · ".join(part for part in parts if part), cls="tf-remark")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def _steps(now: Tried) -> Html:
     at = now.steps.index(now.step)
-    chosen = forms.choice(
-        "tf-tried-step", [(str(step), f"Step {step:,}") for step in now.steps], str(now.step), data_field="step"
-    )
+    names = [(str(step), _name(step, held=now.held)) for step in now.steps]
+    chosen = forms.choice("tf-tried-step", names, str(now.step), data_field="step")
     return tag(
         "div",
         _turn("First", now.steps[0], off=at == 0),
@@ -72,6 +141,12 @@ def _steps(now: Tried) -> Html:
         _turn("Latest", now.steps[-1], off=at == len(now.steps) - 1, latest=True),
         cls="tf-tried-steps",
     )
+
+
+def _name(step: int, *, held: bool) -> str:
+    if not held:
+        return f"Step {step:,}"
+    return f"After step {step:,}" if step else "Before training"
 
 
 def _turn(label: str, step: int, *, off: bool, latest: bool = False) -> Html:
@@ -93,10 +168,11 @@ def _questions(now: Tried) -> Html | None:
 
 def _question(at: int, group: Group, chosen: bool) -> Html:
     mean = _mean(group)
+    unscored = any(answer.error for answer in group.answers)
     return tag(
         "button",
         tag("span", f"Question {at + 1}"),
-        tag("strong", "not scored" if mean is None else f"{mean:.2f}"),
+        tag("strong", "not scored" if mean is None else f"{mean:.2f}") if mean is not None or unscored else None,
         type="button",
         cls="tf-tried-question",
         aria_pressed="true" if chosen else "false",
@@ -110,31 +186,45 @@ def _mean(group: Group) -> float | None:
     return sum(scored) / len(scored) if scored else None
 
 
-def _group(group: Group) -> Html:
+def _group(group: Group, now: Tried) -> Html:
     scores = [answer.reward for answer in group.answers if answer.reward is not None]
     lowest, highest = min((0.0, *scores)), max((1.0, *scores))
-    flat = "All answers scored the same, so this question taught nothing here." if group.flat and len(scores) > 1 else ""
-    reference = tag("p", tag("strong", "In your data: "), tag("code", group.reference)) if group.reference else None
+    same = group.flat and len(scores) > 1 and not now.held
+    flat = "All answers scored the same, so this question taught nothing here." if same else ""
+    count = len(group.answers)
     return tag(
         "div",
         tag("h3", "The question"),
         tag("pre", group.prompt, cls="tf-sample", tabindex="0", role="region", aria_label="The question"),
-        reference,
-        tag("h3", f"Its {len(group.answers)} answers"),
+        _beside("In your data", group.reference),
+        _beside(_COMPARED.get(now.method, "Compared with"), group.compared),
+        tag("h3", f"Its {count:,} answers" if count > 1 else "Its answer"),
         tag("p", flat, cls="tf-remark") if flat else None,
-        tag("ol", *(_answer(each, lowest, highest) for each in group.answers), cls="tf-tried-answers"),
+        tag("ol", *(_answer(each, lowest, highest, now) for each in group.answers), cls="tf-tried-answers"),
         cls="tf-tried-group",
     )
 
 
-def _answer(answer: Answer, lowest: float, highest: float) -> Html:
-    share = 0.0 if answer.reward is None else (answer.reward - lowest) / (highest - lowest)
+def _beside(label: str, text: str) -> Html | None:
+    """A text that the answers are read against."""
+    return tag("p", tag("strong", f"{label}: "), tag("code", text), cls="tf-tried-beside") if text else None
+
+
+def _score(answer: Answer, lowest: float, highest: float) -> tuple[Html, ...]:
+    """The score in figures and as a bar; nothing where nobody scores."""
+    if answer.reward is None:
+        return (tag("strong", "not scored", cls="tf-score"),) if answer.error else ()
+    share = (answer.reward - lowest) / (highest - lowest)
     bar = tag("span", tag("span", style=f"width:{100 * share:.0f}%"), cls="tf-score-bar", aria_hidden="true")
-    said = (_pushed(answer), f"{answer.tokens:,} tokens", "cut at the longest answer" if answer.cut else "")
+    return tag("strong", f"{answer.reward:.2f}", cls="tf-score"), bar
+
+
+def _answer(answer: Answer, lowest: float, highest: float, now: Tried) -> Html:
+    pushed = "" if now.held else _pushed(answer)
+    said = (pushed, _counted(answer.tokens, "token"), "cut at the longest answer" if answer.cut else "")
     head = tag(
         "p",
-        tag("strong", "not scored" if answer.reward is None else f"{answer.reward:.2f}", cls="tf-score"),
-        bar,
+        *_score(answer, lowest, highest),
         tag("span", " · ".join(each for each in said if each), cls="tf-remark"),
         cls="tf-tried-score",
     )

@@ -354,7 +354,7 @@ def build(ctx: Context) -> StepParts:
         now = screen(
             run, job, progress.read(folder, job), ctx.settings.place, view, of_cookbook=cookbook_recipes.is_of_cookbook(folder)
         )
-        now = replace(now, tried=rollouts.read(folder, view))
+        now = replace(now, tried=rollouts.read(folder, view, now.progress.method))
         seen, drawn = (*visit.seen.split("|"), "", "", "")[:3], now.drawn.split("|")
         figure = gr.skip() if seen[1] == drawn[1] else gr.update(value=curve.figure(now.curve), visible=now.has_curve)
         return (

@@ -24,13 +24,14 @@ from tinker_cookbook.supervised.types import ChatDatasetBuilderCommonConfig
 
 from studio.errors import RunError
 from studio.models.rendering import Template, template
-from studio.runs import envs, examples, heldout, rl, sft, teaching
+from studio.rewards.rows import spoken
+from studio.runs import envs, examples, heldout, rl, rollouts, sft, teaching
 from studio.runs.attendant import Attendant, finish, first_and_last, run_loop
 from studio.runs.link import beside
 from studio.runs.meter import Meter
 from studio.runs.metrics import VALIDATION
 from studio.runs.practice import Practice
-from studio.runs.rollouts import Group
+from studio.runs.rollouts import Answer, Group, Part
 from studio.runs.teaching import Taught
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _from_prompt(desk: Desk, link: Link, work: Work) -> Result:
     taught, exam = beside(link, _taught(desk, work, meter, rows, known), check=desk.check)
     path = work.folder / _CONVERSATIONS
     teaching.write_conversations(path, teaching.complete(taught))
-    attendant = Attendant(desk, work, meter, Student(work, meter, written, exam) if exam else None)
+    attendant = Examining(desk, work, meter, Student(work, meter, written, exam) if exam else None)
     run_loop(desk, link, attendant, supervised.main(_prompt_config(work, attendant, path)))
     metrics = finish(desk, link, work, attendant)
     losses = metrics.train()
@@ -98,8 +99,32 @@ def _prompt_config(work: Work, attendant: Attendant, path: Path) -> supervised.C
     return sft.config(work, attendant, data, "tuning_fork_prompt_distillation")
 
 
+class Examining(Attendant):
+    """The attendant that tells its student how many steps are finished, so that the answers can be read by them."""
+
+    def __init__(self, desk: Desk, work: Work, meter: Meter, student: Student | None) -> None:
+        super().__init__(desk, work, meter, student)
+        self._student = student
+
+    async def score_saved(self, sampler_path: str) -> dict[str, float]:
+        """As every attendant does, after the last step."""
+        self._at(self._work.total)
+        return await super().score_saved(sampler_path)
+
+    async def _score(self, training_client: tinker.TrainingClient) -> dict[str, float]:
+        self._at(self._step)
+        return await super()._score(training_client)
+
+    def _at(self, step: int) -> None:
+        if self._student is not None:
+            self._student.step = step
+
+
 class Student:
-    """Examines the student without the prompt: does it answer as the prompted teacher did? Answers are the most likely ones."""
+    """Examines the student without the prompt: does it answer as the prompted teacher did? Answers are the most likely ones.
+
+    They are kept as those of every check are (``rollouts.HELD_OUT``), under ``step``, with the teacher's beside them.
+    """
 
     def __init__(self, work: Work, meter: Meter, written: Template, exam: Sequence[Taught]) -> None:
         self._work = work
@@ -110,11 +135,16 @@ class Student:
         data = [datum for datum in data if any(weight > 0 for weight in datum.loss_fn_inputs["weights"].data)]
         self._losses = examples.ExampleScorer(data, written.tokenizer) if data else None
         self.tokens = 0
+        self.step = 0
 
     async def __call__(self, sampling_client: tinker.SamplingClient) -> dict[str, float]:
         """``match``: the same answer. ``layout``: the same marks around its words. Both shares from 0 to 1; and the loss."""
         given = await asyncio.gather(*(self._answer(sampling_client, place) for place in range(len(self._exam))))
         count = len(self._exam)
+        folder = self._work.folder / rollouts.HELD_OUT
+        rollouts.begin(folder, self.step)
+        for (text, tokens), one in zip(given, self._exam, strict=True):
+            rollouts.add(folder, self.step, _kept(one, text, tokens))
         found = {
             f"{VALIDATION}/match": sum(text == one.answer for (text, _), one in zip(given, self._exam, strict=True)) / count,
             f"{VALIDATION}/layout": sum(
@@ -133,6 +163,15 @@ class Student:
         self._meter.count("prefill", asked.length)
         self._meter.count("sample", len(found.tokens))
         return self._written.text(found.tokens).strip(), len(found.tokens)
+
+
+def _kept(one: Taught, text: str, tokens: int) -> Group:
+    same, form = text == one.answer, layout(text) == layout(one.answer)
+    parts = (
+        Part("same words as the teacher", float(same), "yes" if same else "no"),
+        Part("same form", float(form), "yes" if form else "no"),
+    )
+    return Group(spoken(one.turns), (Answer(text, None, parts, tokens, None),), compared=one.answer)
 
 
 def layout(text: str) -> str:

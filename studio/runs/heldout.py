@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from studio.runs.work import Work
 
 #: Beside a stage's files: the answers to held-out questions, in files as ``rollouts`` writes them, numbered by finished steps.
-FOLDER: Final = "held-out"
+FOLDER: Final = rollouts.HELD_OUT
 #: With fewer held-out questions each is answered several times, so that the mean does not jump.
 _LEAST_ANSWERS: Final = 64
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import tinker
@@ -23,7 +23,7 @@ from tinker_cookbook.rl.preference_envs import PairwisePreferenceGroupBuilder, T
 from tinker_cookbook.rl.rollouts import do_group_rollout
 from tinker_cookbook.rl.types import Env, Metrics, Trajectory
 
-from studio import models
+from studio import models, rewards
 from studio.data.types import Message
 from studio.models.rendering import template
 from studio.recipe import Recipe
@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 
 #: What the start answered to the held-out questions: sampled once, so that every check compares with the same answers.
 _START_ANSWERS: Final = "start-answers.json"
+_WEIGHED: Final = {
+    1.0: "prefers it in both orders",
+    0.75: "prefers it in one order and cannot say in the other",
+    0.5: "has no clear preference",
+    0.25: "prefers the answer from before in one order and cannot say in the other",
+    0.0: "prefers the answer from before in both orders",
+}
 
 
 def train(desk: Desk, link: Link, work: Work) -> Result:
@@ -56,7 +63,10 @@ def train(desk: Desk, link: Link, work: Work) -> Result:
     before = beside(link, _start_answers(desk, work, meter, known), check=desk.check)
 
     def against_start(place: int, count: int, keep: Callable[[Group], None]) -> envs.Practice:
-        return Against(known[place], written, count, keep, judge=asked, other=before[place])
+        def compared(group: Group) -> None:
+            keep(replace(group, compared=before[place]))
+
+        return Against(known[place], written, count, compared, judge=asked, other=before[place])
 
     def group(question: Question, step: int) -> Judged:
         return _group(question, written, asked, work.recipe.group_size, rl.keeper(work, step))
@@ -136,7 +146,12 @@ class Against(envs.Practice):
         ]
         verdicts = await asyncio.gather(*(self.judge(pair) for pair in pairs), *(self.judge(pair.swap()) for pair in pairs))
         second, first = verdicts[: len(pairs)], verdicts[len(pairs) :]
-        return [Score((one - two + 2) / 4, ()) for one, two in zip(second, first, strict=True)]
+        return [_weighed((one - two + 2) / 4) for one, two in zip(second, first, strict=True)]
+
+
+def _weighed(value: float) -> Score:
+    """``value`` from 0 to 1, with what it says of the two orders."""
+    return Score(value, (rewards.Part("the judge", 1.0, value, _WEIGHED.get(value, "")),))
 
 
 async def _judge(desk: Desk, work: Work, meter: Meter) -> Judge:

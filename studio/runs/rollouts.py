@@ -1,10 +1,14 @@
-"""The answers that each step of practice learned from: written while the step is at work, read by whoever shows them.
+"""The answers of each step of practice, and of each check: written while it is at work, read by whoever shows them.
 
 Guarantees: a group is on disk as soon as it is scored, as one line of its step's file; a step that a resumed run does again
 replaces what it left before; half a line of a process that was killed is passed over; reading one step reads one file. Steps
 count as metrics do: what the first step learned from is step 1.
 
-An answer that could not be scored has no reward and no advantage: it is shown, and the step learned nothing from it.
+An answer that could not be scored has no reward and no advantage, and says why: it is shown, and the step learned nothing from
+it. Where nobody scores answers (a teacher gives no reward) there is neither reward nor error.
+
+Answers to held-out questions lie in a folder of their own, ``HELD_OUT``, in files numbered by the steps that were finished when
+they were given: 0 is the model before training.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+#: Beside a stage's files: what stands here is read with this folder in the place of the stage's.
+HELD_OUT: Final = "held-out"
 _FOLDER: Final = "rollouts"
 _END: Final = ".jsonl"
 #: Characters of a text that are kept. A run samples a hundred answers a step, and nobody reads longer ones here.
@@ -49,12 +55,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One question (of ``prompt_tokens`` tokens) and the answers that were sampled for it."""
+    """One question (of ``prompt_tokens`` tokens) and the answers that were sampled for it.
+
+    ``compared`` is the answer that each of them was weighed against, where a judge did so.
+    """
 
     prompt: str
     answers: tuple[Answer, ...]
     reference: str = ""
     prompt_tokens: int = 0
+    compared: str = ""
 
     @property
     def flat(self) -> bool:
@@ -106,7 +116,8 @@ def add(folder: Path, step: int, group: Group) -> None:
     path = _file(folder, step)
     path.parent.mkdir(parents=True, exist_ok=True)
     record = asdict(group)
-    record["prompt"] = _short(group.prompt)
+    for name in ("prompt", "reference", "compared"):
+        record[name] = _short(record[name])
     for answer in record["answers"]:
         answer["text"] = _short(answer["text"])
     with path.open("a", encoding="utf-8") as file:

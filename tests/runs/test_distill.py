@@ -74,6 +74,14 @@ def test_the_student_answers_in_the_teachers_form_without_the_prompt(baked):
     metrics.read()
     assert metrics.finished == work.total
     assert metrics.tokens_of("sample") > 0
+    # What each check was measured on can be read, the teacher's answers beside the student's.
+    held_out = work.folder / rollouts.HELD_OUT
+    assert rollouts.steps(held_out) == (0, work.total)
+    checked = rollouts.read(held_out, work.total)
+    assert len(checked) == work.dataset.validation.rows
+    formed = [group.answers[0].parts[1].value for group in checked]
+    assert sum(formed) / len(formed) == pytest.approx(result["validation_layout_last"])
+    assert all(distill.layout(g.answers[0].text) == distill.layout(g.compared) for g in checked if g.answers[0].parts[1].value)
 
 
 def test_answers_of_an_earlier_process_are_not_asked_for_again(baked):

@@ -72,7 +72,7 @@ def screen_of(world: World, run, view: View | None = None, place="embedded"):
     job = world.job(run.id)
     folder = world.settings.runs / run.id
     now = train.screen(run, job, progress.read(folder, job), place, view)
-    return replace(now, tried=reader.read(folder, view or View()))
+    return replace(now, tried=reader.read(folder, view or View(), now.progress.method))
 
 
 def page_of(now) -> str:
@@ -187,6 +187,61 @@ def test_the_answers_of_a_step_are_readable_and_never_markup(world):
     assert "this question taught nothing here" in flat
 
 
+def checked(folder: Path, step: int, *answers: tuple[str, str], compared: str = "", reward: float | None = 0.5) -> None:
+    """The held-out answers of one check: question and answer, in the order in which they were scored."""
+    for prompt, text in answers:
+        rollouts.add(
+            folder / rollouts.HELD_OUT, step, Group(prompt, (Answer(text, reward, (), 3, 0.5),), "42", 7, compared=compared)
+        )
+
+
+def test_held_out_answers_of_each_check_are_readable_and_nothing_is_said_to_be_learned(world):
+    run, folder = practised(world, recipe_of("rl"))
+    tried(folder, 1)
+    checked(folder, 0, ("A question?", "before"), (f"B question? {HOSTILE}", "beside"))
+    assert 'data-pick="answers" data-value="held-out"' in page_of(screen_of(world, run))
+    pressed = train.pressed(world.ctx, world.visit(run=run.id, step="train"), Said("answers", "held-out"))
+    view = View.from_text(Draft.from_query(pressed.to_query()).view)
+    page = page_of(screen_of(world, run, view))
+    assert "before" in page
+    assert "Before training" in page
+    assert "made likelier" not in page.split("Its answer")[1]
+    assert "made less likely" not in page
+    assert "1 answer each" in page
+    assert "Mean score 0.50" in page
+    for bad in ("<script>", "${", "{{"):
+        assert bad not in page
+    # The same question has the same number at every check, whichever was scored first.
+    checked(folder, 4, ("B question?", "beside later"), ("A question?", "after"), reward=1.0)
+    latest = screen_of(world, run, view)
+    assert [group.prompt[0] for group in latest.tried.groups] == ["A", "B"]
+    page = page_of(latest)
+    assert "After step 4" in page
+    assert "Mean score 1.00" in page
+    back = view.looking("answers", "practice")
+    assert "made likelier" in page_of(screen_of(world, run, back))
+
+
+def test_an_answer_that_a_judge_weighed_stands_beside_the_one_from_before_training(world):
+    run, folder = practised(world, recipe_of("rlhf", judge="run-1"))
+    checked(folder, 0, ("A question?", "new words"), compared="old words")
+    page = page_of(screen_of(world, run, View(held=True)))
+    assert "old words" in page
+    assert "before training" in page
+
+
+def test_a_teacher_gives_no_score_and_nothing_is_called_unscored(world):
+    recipe = recipe_of("distill", distillation="on_policy", teacher="nano", kl_coef=1.0)
+    run, folder = practised(world, recipe)
+    rollouts.add(folder, 3, Group("A question?", (Answer("Blue.", None, (), 2, None), Answer("Red.", None, (), 2, None))))
+    page = page_of(screen_of(world, run))
+    assert "Blue." in page
+    assert "not scored" not in page
+    assert "scored above" not in page
+    assert "the teacher" in str(reader.html(screen_of(world, run).tried))
+    assert 'data-pick="answers"' not in page, "there is nothing else to read"
+
+
 def test_answers_follow_the_latest_step_until_one_is_chosen(world):
     run, folder = practised(world, recipe_of("rl"))
     for step in (1, 2, 3):
@@ -202,7 +257,7 @@ def test_answers_follow_the_latest_step_until_one_is_chosen(world):
     assert View.from_text(latest.view) == View()
 
 
-@pytest.mark.parametrize("text", ["", "kl", "kl,12", ",7,3", "judge-loss,,2"])
+@pytest.mark.parametrize("text", ["", "kl", "kl,12", ",7,3", "judge-loss,,2", ",,,held-out", "kl,0,5,held-out"])
 def test_a_view_survives_its_address(text):
     assert View.from_text(text).to_text() == text
 
