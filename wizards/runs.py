@@ -19,11 +19,11 @@ from studio.compare import blind, outcome
 from studio.compare.sentences import percent
 from studio.errors import NotFoundError, StudioError
 from studio.runs import files, progress
-from studio.runs.diagnosis import told as loss
+from studio.runs.diagnosis import smooth, window_for
 from studio.runs.progress import Point
 from studio.settings import Settings
 from studio.store import RunRow, Store
-from wizards import judging, widgets
+from wizards import charts, judging, widgets
 from wizards.card import JOB_WORDS
 from wizards.chrome import header
 from wizards.draft import Draft
@@ -32,6 +32,19 @@ from wizards.spark import spark
 from wizards.widgets import Html, State, tag
 
 _PULSE: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What tells best how a run went: its name, what it was measured on, first and last number in words, and its curve.
+
+    ``change`` is empty while there are not two numbers.
+    """
+
+    name: str
+    on: str
+    change: str
+    curve: tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +60,7 @@ class Line:
     data: str
     model: str
     steps: str
-    before: float | None
-    after: float | None
-    curve: tuple[Point, ...]
+    measure: Measure
     verdict: str
     verdict_href: str
     live: bool
@@ -64,7 +75,6 @@ def _line(settings: Settings, store: Store, run: RunRow, owner: str) -> Line:
     job = store.jobs.get(run.id)
     now = progress.read(files.folder_of(settings, job), job, log_lines=0)
     words, state = JOB_WORDS[job.status]
-    before, after = losses(run, now)
     verdict, href = _verdict(store, run, owner)
     return Line(
         id=run.id,
@@ -76,23 +86,39 @@ def _line(settings: Settings, store: Store, run: RunRow, owner: str) -> Line:
         data=_data(store, run, owner),
         model=run.model,
         steps=_steps(now.step, now.total),
-        before=before,
-        after=after,
-        curve=now.smoothed,
+        measure=measure(run, now),
         verdict=verdict,
         verdict_href=href,
         live=job.live or job.status == "queued",
     )
 
 
-def losses(run: RunRow, now: progress.Progress) -> tuple[float | None, float | None]:
-    """Loss before and after: on validation rows where there are any, else on training rows."""
+def measure(run: RunRow, now: progress.Progress) -> Measure:
+    """The main number of this way of training: on held-out rows where it was measured there, else on those it trains on."""
+    recipe = cast("dict[str, Any]", json.loads(run.recipe_json))
+    kind = str(recipe.get("distillation", "prompt")) if run.method == "distill" else run.method
+    chart = next(one for one in charts.CHARTS.get(kind, charts.CHARTS["sl"]) if one.stage == "train")
+    held_out_first = sorted(chart.lines, key=lambda line: line.look != "check")
+    name = chart.term[:1].upper() + chart.term[1:]
+    curve = smooth(chart.points(now.series, chart.lines[0]), window_for(now.total))
+    for line in held_out_first:
+        if (ends := _ends(run, line.series, chart.points(now.series, line))) is not None:
+            change = f"{chart.say(ends[0])} → {chart.say(ends[1])}"
+            return Measure(name, _lower(line.label), change, curve)
+    return Measure(name, "", "", curve)
+
+
+def _ends(run: RunRow, name: str, points: Sequence[Point]) -> tuple[float, float] | None:
+    """First and last of a series: as the finished run says, else from the curve."""
     result = cast("dict[str, Any]", json.loads(run.result_json))
-    for first, last in (("validation_loss_first", "validation_loss_last"), ("train_loss_first", "train_loss_last")):
-        if isinstance(result.get(first), float) and isinstance(result.get(last), float):
-            return result[first], result[last]
-    curve = now.validation if len(now.validation) > 1 else now.smoothed
-    return (curve[0].value, curve[-1].value) if len(curve) > 1 else (None, None)
+    first, last = result.get(f"{name}_first"), result.get(f"{name}_last")
+    if isinstance(first, float) and isinstance(last, float):
+        return first, last
+    return (points[0].value, points[-1].value) if len(points) > 1 else None
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _data(store: Store, run: RunRow, owner: str) -> str:
@@ -151,7 +177,7 @@ def html(found: Sequence[Line]) -> Html:
         teach = "A run is one training: your data, a recipe, a curve, and in the end a verdict. All of them are kept here."
         return widgets.join((widgets.title("Runs"), widgets.empty("No runs yet", teach, start)))
     count = "1 run" if len(found) == 1 else f"{len(found):,} runs"
-    columns = ("Run", "State", "Data", "Model", "Steps", "Loss", "Verdict")
+    columns = ("Run", "State", "Data", "Model", "Steps", "Main measure", "Verdict")
     head = tag("tr", *(tag("th", name, scope="col") for name in columns))
     whole = tag("table", tag("caption", "Runs, newest first"), tag("thead", head), tag("tbody", *map(_row, found)))
     sweeps = tag("a", "Sweeps", href="/sweeps", cls="tf-button tf-quiet")
@@ -181,15 +207,19 @@ def _row(one: Line) -> Html:
         tag("td", one.data, data_label="Data"),
         tag("td", one.model, data_label="Model"),
         tag("td", one.steps, data_label="Steps", cls="tf-runs-number"),
-        tag("td", spark(one.curve), tag("span", _loss(one), cls="tf-runs-number"), data_label="Loss"),
+        tag("td", *_measured(one.measure), data_label="Measure", cls="tf-runs-measure"),
         tag("td", verdict, data_label="Verdict"),
     )
 
 
-def _loss(one: Line) -> str:
-    if one.before is None or one.after is None:
-        return ""
-    return f"{loss(one.before)} → {loss(one.after)}"
+def _measured(now: Measure) -> tuple[Html | None, ...]:
+    if not now.change:
+        return (spark(now.curve), tag("span", now.name, cls="tf-remark"))
+    return (
+        spark(now.curve),
+        tag("span", now.change, cls="tf-runs-number"),
+        tag("span", f"{now.name}, {now.on}", cls="tf-remark"),
+    )
 
 
 def build(ctx: Context) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import gradio as gr
 import pytest
 
+from studio.models import get
+from studio.recipe import DataFacts, recommend
+from studio.runs import stages
 from studio.runs.progress import Point
 from tests.wizards.world import World
 from wizards import runs
@@ -51,6 +55,31 @@ def test_the_loss_of_the_result_wins_over_the_curve(world):
     run = world.run("completed", step=60)
     world.store.runs.update(run.id, result_json=json.dumps({"validation_loss_first": 9.0, "validation_loss_last": 1.0}))
     assert "9.00 → 1.00" in page_of(world)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "series", "said"),
+    [
+        ("dpo", "", "validation/accuracy", "50 % → 90 %Preference accuracy, on pairs it never trains on"),
+        ("rl", "", "validation/reward", "0.50 → 0.90Mean reward, on questions it never practises"),
+        ("rlhf", "", "validation/reward", "50 % → 90 %Win rate against the start, on questions it never practises"),
+        ("distill", "on_policy", "validation/teacher_kl", "0.50 → 0.90Reverse KL divergence, on questions it never practises"),
+        ("distill", "prompt", "validation/nll", "0.50 → 0.90Loss, on rows it never trains on"),
+    ],
+)
+def test_each_way_of_training_shows_its_own_main_measure_by_name(world, method, kind, series, said):
+    facts = DataFacts(510, 60, 30, 120.0, 200.0, 480.0, training={"dpo": "DPO", "rlhf": "DPO", "rl": "RL"}.get(method, "SL"))
+    chosen = recommend(facts, get("nano"), method, distillation=kind or "prompt").recipe
+    run = world.run("completed", recipe=chosen)
+    mark = {"dpo": "dpo_loss", "distill": "teacher_kl" if kind == "on_policy" else "train_mean_nll"}.get(
+        method, "progress/batch"
+    )
+    lines = [{"step": step, mark: 0.3, series: value} for step, value in enumerate((0.5, 0.7, 0.9))]
+    path = world.settings.runs / run.id / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    stages.write_outline(path.parent, chosen, 510)
+    text = re.sub("<[^>]+>", "", page_of(world))
+    assert said in text
 
 
 def test_a_verdict_stands_there_once_the_owner_has_rated(world):
