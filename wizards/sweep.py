@@ -42,23 +42,23 @@ _KINDS: Final = {each: each for each in ("grid", "tpe")}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an act leads to: the address that is shown now, another page to leave for, and words that stand above."""
+    """What an act leads to: the address that is shown now, another page to leave for, and words beside the button."""
 
     query: str
     leave: str = ""
-    said: Html | None = None
+    said: str = ""
 
 
-def shown(ctx: Context, query: str, owner: str, seen: str = "") -> Html | None:
+def shown(ctx: Context, query: str, owner: str, *, seen: str = "", said: str = "") -> Html | None:
     """The page at this address; ``None`` when ``seen`` says that it is on screen already. Raises ``StudioError``."""
     sweep_id = _sweep_of(query)
     if sweep_id:
         try:
-            return sweep_view.html(_screen(ctx, ctx.store.sweeps.get(sweep_id, owner), owner), seen)
+            return sweep_view.html(_screen(ctx, ctx.store.sweeps.get(sweep_id, owner)), seen)
         except NotFoundError:
             return sweep_view.missing()
     if _asks(query):
-        return _form(ctx, Asked.from_query(query), owner)
+        return _form(ctx, Asked.from_query(query), owner, said)
     return sweep_view.listed(lines(ctx, owner))
 
 
@@ -71,13 +71,18 @@ def _asks(query: str) -> bool:
     return bool(parse_qs(query.removeprefix("?")).get("dataset"))
 
 
-def _screen(ctx: Context, row: SweepRow, owner: str) -> sweep_view.Screen:
+def _screen(ctx: Context, row: SweepRow) -> sweep_view.Screen:
     found = standing.read(ctx.settings, ctx.store, row)
+    recipe = found.plan.recipe
+    return sweep_view.Screen(row, ctx.store.jobs.get(row.id), found, _label(recipe.model), _free(ctx, recipe.model))
+
+
+def _label(model: str) -> str:
+    """How people call this model; its name where the catalogue has it no more."""
     try:
-        data = ctx.store.datasets.get(row.dataset_id, owner).name
-    except NotFoundError:
-        data = "data that is no longer here"
-    return sweep_view.Screen(row, ctx.store.jobs.get(row.id), found, data, _free(ctx, found.plan.recipe.model))
+        return models.get(model).label
+    except StudioError:
+        return model
 
 
 def _free(ctx: Context, model: str) -> bool:
@@ -95,7 +100,11 @@ def lines(ctx: Context, owner: str) -> tuple[sweep_view.Line, ...]:
     for row in ctx.store.sweeps.all(owner):
         asked, trials = Plan.from_json(row.plan_json), ctx.store.sweeps.trials(row.id)
         best = standing.best_of(asked, trials)
-        words = ("", "") if best is None else (standing.shown(json.loads(best.settings_json)), asked.aim.show(best.value))
+        words = (
+            ("", "")
+            if best is None
+            else (standing.shown(json.loads(best.settings_json)), f"{asked.aim.words} {asked.aim.show(best.value)}")
+        )
         ended = sum(trial.state != "running" for trial in trials)
         created = runs.ago(time.time() - row.created_at)
         found.append(sweep_view.Line(row, ctx.store.jobs.get(row.id), asked, ended, words, created))
@@ -114,14 +123,15 @@ def _reading(ctx: Context, asked: Asked, owner: str) -> tuple[Planned, Reading]:
     return now, read(asked, now.recipe, facts_of(now.dataset), ctx.settings.home)
 
 
-def _form(ctx: Context, asked: Asked, owner: str) -> Html:
+def _form(ctx: Context, asked: Asked, owner: str, said: str) -> Html:
     now, found = _reading(ctx, asked, owner)
     if now.recipe is None or now.dataset is None or now.model is None or not now.ready:
         words = now.missing.words if now.missing is not None else "The settings are not in order."
         return sweep_form.unready(f"{words}. Then come back to vary them.", f"/?{asked.draft.to_query()}")
     offered = sweep_form.offered(asked, found, plans.variable(now.recipe), now.recipe.to_dict())
     data = now.dataset.inspection.file_name
-    return sweep_form.html(sweep_form.Screen(asked, found, offered, data, now.model.label, _free(ctx, now.recipe.model)))
+    free = _free(ctx, now.recipe.model)
+    return sweep_form.html(sweep_form.Screen(asked, found, offered, data, now.model.label, free, said))
 
 
 def fresh(ctx: Context, query: str, owner: str) -> str:
@@ -155,10 +165,7 @@ def pressed(ctx: Context, query: str, owner: str, said: Said) -> Answer:
     if press != "start":
         return Answer(_switched(ctx, asked, owner, press).to_query())
     if asked != before:
-        told = widgets.notice(
-            "What you typed has changed what is tried.", next_step="Look at the price, then start.", state="warn"
-        )
-        return Answer(asked.to_query(), said=told)
+        return Answer(asked.to_query(), said="What you typed has changed what is tried. Look at the price, then start.")
     return _start(ctx, asked, owner)
 
 
@@ -291,7 +298,7 @@ def build(ctx: Context) -> None:
 
     def again(known: str, request: gr.Request, event: gr.EventData) -> object:
         try:
-            drawn = shown(ctx, known, ctx.owner_of(request), said_by(event).value)
+            drawn = shown(ctx, known, ctx.owner_of(request), seen=said_by(event).value)
         except StudioError as error:
             return str(widgets.problem(error))
         return gr.skip() if drawn is None else str(drawn)
@@ -316,10 +323,10 @@ def _answered(ctx: Context, request: gr.Request, before: str, act: Callable[[str
     try:
         try:
             done = act(owner)
-            drawn = shown(ctx, done.query, owner)
+            drawn = shown(ctx, done.query, owner, said=done.said)
         except StudioError as error:
             return [before, str(_place(before, before)), str(widgets.problem(error)), str(shown(ctx, before, owner))]
-        return [done.query, str(_place(done.query, before, done.leave)), str(done.said or ""), str(drawn)]
+        return [done.query, str(_place(done.query, before, done.leave)), "", str(drawn)]
     except Exception as error:  # noqa: BLE001 - the last line of defence: logged, and shown as our own mistake
         _log.exception("The page of sweeps failed.")
         words = widgets.problem(error) if isinstance(error, StudioError) else fault(error)

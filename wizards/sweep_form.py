@@ -42,7 +42,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A sweep that is being put together. ``free`` says that nothing is paid where it runs."""
+    """A sweep that is being put together. ``free``: nothing is paid where it runs. ``said`` is why it was not started."""
 
     asked: Asked
     reading: Reading
@@ -50,6 +50,7 @@ class Screen:
     data: str
     model: str
     free: bool
+    said: str = ""
 
 
 def html(now: Screen) -> Html:
@@ -282,6 +283,7 @@ def _bill(now: Screen) -> Html:
         tag("h2", "What it may cost"),
         tag("p", cost.sentence, cls="tf-strong"),
         tag("p", time, judged, cls="tf-remark"),
+        tag("p", now.said, cls="tf-field-warning tf-sweep-said", role="status") if now.said else None,
         tag("div", start, _back(now), cls="tf-acts"),
         cls="tf-part tf-sheet",
     )

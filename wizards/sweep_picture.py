@@ -45,7 +45,7 @@ def picture(now: Standing) -> Html | None:
         return None
     heights = range_of(drawn)
     figures = (_figure(now, axis, drawn, heights) for axis in now.plan.axes)
-    keys = [("", "finished"), ("is-best", "best so far")]
+    keys = [("", "finished"), ("is-best", "best")]
     if any(one.state != "completed" for one in drawn):
         keys.append(("is-early", "ended early, at its last check"))
     legend = (tag("li", tag("span", cls=f"tf-dot-key {cls}"), text) for cls, text in keys)

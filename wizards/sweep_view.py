@@ -44,7 +44,7 @@ class Screen:
     row: SweepRow
     job: Job
     standing: Standing
-    data: str
+    model: str
     free: bool
 
     @property
@@ -86,7 +86,7 @@ def _head(now: Screen) -> Html:
     count = f"{now.finished} of {'at most ' if now.moving else ''}{most} runs (trials) have ended"
     return widgets.join(
         (
-            tag("p", f"{now.row.name}, {now.data}, {now.standing.plan.recipe.model}", cls="tf-eyebrow"),
+            tag("p", f"{now.row.name}, {now.model}", cls="tf-eyebrow"),
             widgets.pill(words, state),
             widgets.title(_HEADINGS[now.job.status], _lead(now)),
             trouble,
@@ -102,7 +102,7 @@ def _lead(now: Screen) -> str:
         case "queued":
             return "Another sweep is at work. Yours starts by itself; you can close this page."
         case "starting" | "running":
-            phase = f"Now: {now.job.phase}. " if now.job.phase and now.job.phase != "waiting" else ""
+            phase = f"{now.job.phase[0].upper()}{now.job.phase[1:]}. " if now.job.phase and now.job.phase != "waiting" else ""
             return f"{phase}You can close this page. The runs go on, and this address brings you back."
         case "stopping":
             return "The run that is at work saves what it has learned, then the sweep ends."
@@ -146,7 +146,7 @@ def _best(now: Screen) -> Html | None:
         "section",
         tag("h2", f"Best {'so far' if now.moving else 'of these'}: trial {best.number}"),
         widgets.facts(pairs),
-        tag("p", found.sentence, cls="tf-sweep-told"),
+        tag("p", found.caution, cls="tf-sweep-told"),
         tag(
             "div",
             use,

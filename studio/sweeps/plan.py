@@ -174,7 +174,7 @@ def parse_axis(text: str) -> Axis:
     spec = spec_of(name)
     low, dots, high = values.partition("..")
     if not dots:
-        return Axis(name, tuple(dict.fromkeys(parse_field(name, value) for value in values.split(","))))
+        return Axis(name, tuple(dict.fromkeys(parse_field(name, value.strip()) for value in values.split(","))))
     if spec.kind not in ("whole", "number"):
         raise SettingError(f"The {spec.term} has no range.", where=name, next_step="List its values, with commas between.")
     first, last = parse_field(name, low), parse_field(name, high)

@@ -39,14 +39,23 @@ class TrialView:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A sweep as it stands. ``cost`` is ``None`` where a price is not known; ``best`` is a trial's number."""
+    """A sweep as it stands. ``cost`` is ``None`` where a price is not known; ``best`` is a trial's number.
+
+    ``told`` says what is best, ``caution`` how far that can be trusted.
+    """
 
     plan: Plan
     trials: tuple[TrialView, ...]
     best: int | None
-    sentence: str
+    told: str
+    caution: str
     note: str
     cost: float | None
+
+    @property
+    def sentence(self) -> str:
+        """What is best, and how far that can be trusted."""
+        return f"{self.told} {self.caution}".strip()
 
     def trial(self, number: int) -> TrialView:
         """The trial of this number. Raises ``LookupError``."""
@@ -66,7 +75,7 @@ def read(settings: Settings, store: Store, sweep: SweepRow) -> Standing:
     known = [cost for cost in costs if cost is not None]
     best = _ranked(plan.aim, views)
     return Standing(
-        plan, views, best[0].number if best else None, _sentence(plan, best), sweep.note,
+        plan, views, best[0].number if best else None, *_sentence(plan, best), sweep.note,
         sum(known) if len(known) == len(costs) else None,
     )  # fmt: skip
 
@@ -110,22 +119,23 @@ def _ranked(aim: Aim, views: Sequence[Trial]) -> list[Trial]:
     return sorted(finished, key=lambda one: (-(one.value or 0.0) if aim.up else (one.value or 0.0), one.number))
 
 
-def _sentence(plan: Plan, ranked: Sequence[TrialView]) -> str:
+def _sentence(plan: Plan, ranked: Sequence[TrialView]) -> tuple[str, str]:
+    """What is best, and how far that can be trusted."""
     if not ranked:
-        return "No trial is finished yet, so there is nothing to choose."
+        return "No trial is finished yet, so there is nothing to choose.", ""
     aim, best = plan.aim, ranked[0]
     told = f"Trial {best.number} is best so far: {shown(best.settings)}, with a {aim.words} of {aim.show(best.value)}."
     if len(ranked) == 1:
-        return f"{told} It is the only one that is finished."
+        return told, "It is the only one that is finished."
     second = ranked[1]
     if best.value == second.value:
-        return f"{told} Trial {second.number} did exactly as well, so nothing decides between them. {_edge(plan, best)}".strip()
+        return told, f"Trial {second.number} did exactly as well, so nothing decides between them. {_edge(plan, best)}".strip()
     lead = abs((best.value or 0.0) - (second.value or 0.0))
     ahead = f"The second, trial {second.number}, has {aim.show(second.value)}: a lead of {aim.show(lead)}."
     luck = "Each was run once with one seed, so a small lead may be luck."
     chosen = "The best of several also looks a little better on these rows than it is; compare it on the test rows."
     short = "Runs this short favour larger rates than a long run wants." if plan.kind == "probe" else ""
-    return " ".join(filter(None, [told, ahead, luck, chosen, short, _edge(plan, best)]))
+    return told, " ".join(filter(None, [ahead, luck, chosen, short, _edge(plan, best)]))
 
 
 def _edge(plan: Plan, best: TrialView) -> str:
