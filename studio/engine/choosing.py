@@ -52,13 +52,16 @@ class Chooser:
     def __init__(self, choices: Sequence[Choice], device: torch.device) -> None:
         self._all_greedy = all(choice.greedy for choice in choices)
         self._any_greedy = any(choice.greedy for choice in choices)
-        self._truncates = any(choice.truncates and not choice.greedy for choice in choices)
-        self._plain = not self._truncates and all(choice.greedy or choice.temperature == 1.0 for choice in choices)
+        cuts = [place for place, choice in enumerate(choices) if choice.truncates and not choice.greedy]
+        self._cuts = cuts
+        self._plain = not cuts and all(choice.greedy or choice.temperature == 1.0 for choice in choices)
         column = [[1.0 if choice.greedy else choice.temperature] for choice in choices]
         self._temperature = torch.tensor(column, device=device)
         self._greedy = torch.tensor([choice.greedy for choice in choices], device=device)
-        self._top_k = torch.tensor([[choice.top_k if choice.top_k > 0 else 2**31] for choice in choices], device=device)
-        self._top_p = torch.tensor([[choice.top_p] for choice in choices], device=device)
+        self._top_k = torch.tensor(
+            [[choices[place].top_k if choices[place].top_k > 0 else 2**31] for place in cuts], device=device
+        )
+        self._top_p = torch.tensor([[choices[place].top_p] for place in cuts], device=device)
 
     @property
     def needs_draws(self) -> bool:
@@ -78,11 +81,17 @@ class Chooser:
         if self._plain:
             return _invert((logits - normaliser[:, None]).exp_(), draws)
         scaled = logits / self._temperature
-        if not self._truncates:
-            return _invert(torch.softmax(scaled, dim=-1), draws)
+        tokens = _invert(torch.softmax(scaled, dim=-1), draws)
+        if self._cuts:
+            # Only these rows are searched in the order of their weights: the others must not notice.
+            tokens[self._cuts] = self._cut_off(scaled[self._cuts], [draws[place] for place in self._cuts])
+        return tokens
+
+    def _cut_off(self, scaled: torch.Tensor, draws: Sequence[float]) -> torch.Tensor:
+        """The tokens of rows that keep only the likeliest."""
         # A stable sort keeps equal logits in token order, so that the same draw gives the same token in every batch.
         ordered, order = torch.sort(scaled, dim=-1, descending=True, stable=True)
-        ranks = torch.arange(ordered.shape[1], device=logits.device)[None, :]
+        ranks = torch.arange(ordered.shape[1], device=scaled.device)[None, :]
         ordered = ordered.masked_fill(ranks >= self._top_k, -torch.inf)
         probabilities = torch.softmax(ordered, dim=-1)
         # Keep the smallest set whose mass reaches top_p: a token stays while the mass before it is still below.

@@ -82,3 +82,26 @@ def test_a_cut_off_token_is_never_drawn() -> None:
         logits, draws
     )
     assert set(tokens.tolist()) == {120}
+
+
+def test_a_row_draws_the_same_whatever_its_neighbours_keep() -> None:
+    torch.manual_seed(2)
+    logits = torch.randn(400, 300) * 2
+    draws = np.random.default_rng(5).random(400).tolist()
+    choices = [Choice(), Choice(0.7), Choice(0.0), Choice(top_p=0.8), Choice(1.5, top_k=20)]
+    mixed, _ = Chooser([choices[row % 5] for row in range(400)], logits.device).pick(logits, draws)
+    for which, choice in enumerate(choices):
+        alone, _ = Chooser([choice] * 80, logits.device).pick(logits[which::5], draws[which::5])
+        assert torch.equal(mixed[which::5], alone)
+
+
+def test_a_row_without_numbers_does_not_disturb_its_neighbours() -> None:
+    logits = torch.randn(3, 200)
+    for broken in (float("nan"), float("inf")):
+        for choice in (Choice(), Choice(0.7), Choice(top_p=0.9)):
+            torn = logits.clone()
+            torn[1] = broken
+            tokens, logp = Chooser([choice] * 3, logits.device).pick(torn, [0.2, 0.5, 0.9])
+            whole, _ = Chooser([choice] * 3, logits.device).pick(logits, [0.2, 0.5, 0.9])
+            assert torch.equal(tokens[::2], whole[::2])
+            assert logp.isfinite().tolist() == [True, False, True]
