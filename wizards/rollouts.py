@@ -159,20 +159,28 @@ def _questions(now: Tried) -> Html | None:
         return None
     return tag(
         "div",
-        *(_question(at, group, at == now.group) for at, group in enumerate(now.groups)),
+        *(_question(at, _worth(group, now), at == now.group) for at, group in enumerate(now.groups)),
         cls="tf-tried-questions",
         role="group",
         aria_label="Questions of this step",
     )
 
 
-def _question(at: int, group: Group, chosen: bool) -> Html:
+def _worth(group: Group, now: Tried) -> str:
+    """What there is to say of a question beside its number; empty where nobody scores."""
     mean = _mean(group)
-    unscored = any(answer.error for answer in group.answers)
+    if mean is None:
+        return "not scored" if any(answer.error for answer in group.answers) else ""
+    if _zero_sum(now):
+        return "all equal" if group.flat else "they differ"
+    return f"{mean:.2f}"
+
+
+def _question(at: int, worth: str, chosen: bool) -> Html:
     return tag(
         "button",
         tag("span", f"Question {at + 1}"),
-        tag("strong", "not scored" if mean is None else f"{mean:.2f}") if mean is not None or unscored else None,
+        tag("strong", worth) if worth else None,
         type="button",
         cls="tf-tried-question",
         aria_pressed="true" if chosen else "false",
@@ -188,7 +196,7 @@ def _mean(group: Group) -> float | None:
 
 def _group(group: Group, now: Tried) -> Html:
     scores = [answer.reward for answer in group.answers if answer.reward is not None]
-    lowest, highest = min((0.0, *scores)), max((1.0, *scores))
+    lowest, highest = _ends(now)
     same = group.flat and len(scores) > 1 and not now.held
     flat = "All answers scored the same, so this question taught nothing here." if same else ""
     count = len(group.answers)
@@ -205,6 +213,25 @@ def _group(group: Group, now: Tried) -> Html:
     )
 
 
+def _ends(now: Tried) -> tuple[float, float]:
+    """Between which scores the bars of this step lie: the same for all of its questions, so that they can be compared."""
+    scores = [answer.reward for group in now.groups for answer in group.answers if answer.reward is not None]
+    return min((-1.0 if _zero_sum(now) else 0.0, *scores)), max((1.0, *scores))
+
+
+def _zero_sum(now: Tried) -> bool:
+    """Whether what one answer wins the others of its question lose: then their mean says nothing."""
+    return now.method == "rlhf" and not now.held
+
+
+def _bar(reward: float, lowest: float, highest: float) -> Html:
+    """A score as a bar from zero, to the left where it is below."""
+    share, zero = (100 * (value - lowest) / (highest - lowest) for value in (reward, 0.0))
+    drawn = tag("span", style=f"left:{min(share, zero):.0f}%;width:{abs(share - zero):.0f}%")
+    below = {"cls": "tf-score-bar has-zero", "style": f"--zero:{zero:.0f}%"} if lowest < 0 else {"cls": "tf-score-bar"}
+    return tag("span", drawn, aria_hidden="true", **below)
+
+
 def _beside(label: str, text: str) -> Html | None:
     """A text that the answers are read against."""
     return tag("p", tag("strong", f"{label}: "), tag("code", text), cls="tf-tried-beside") if text else None
@@ -214,9 +241,7 @@ def _score(answer: Answer, lowest: float, highest: float) -> tuple[Html, ...]:
     """The score in figures and as a bar; nothing where nobody scores."""
     if answer.reward is None:
         return (tag("strong", "not scored", cls="tf-score"),) if answer.error else ()
-    share = (answer.reward - lowest) / (highest - lowest)
-    bar = tag("span", tag("span", style=f"width:{100 * share:.0f}%"), cls="tf-score-bar", aria_hidden="true")
-    return tag("strong", f"{answer.reward:.2f}", cls="tf-score"), bar
+    return tag("strong", f"{answer.reward:.2f}", cls="tf-score"), _bar(answer.reward, lowest, highest)
 
 
 def _answer(answer: Answer, lowest: float, highest: float, now: Tried) -> Html:
@@ -248,4 +273,6 @@ def _parts(answer: Answer) -> Html | None:
 
 def _part(part: Part) -> Html:
     value = "not worked out" if part.value is None else f"{part.value:.2f}"
-    return tag("li", tag("strong", part.name), f" {value}", tag("span", f" {part.why}", cls="tf-remark") if part.why else None)
+    return tag(
+        "li", tag("strong", part.name), f" {value}", tag("span", f" ({part.why})", cls="tf-remark") if part.why else None
+    )

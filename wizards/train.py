@@ -33,6 +33,8 @@ from wizards.train_view import View
 from wizards.widgets import Html, State, tag
 
 _PULSE: Final = 1_000
+#: As many small pictures fit beside each other.
+_ACROSS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,11 @@ def _others(now: Screen) -> Html | None:
     """All curves of the run as small pictures; a press shows one big."""
     if len(now.curves) < 2:
         return None
-    return tag("div", *(_small(each, now.curve) for each in now.curves), cls="tf-smalls", role="group", aria_label="Curves")
+    count = len(now.curves)
+    # Two rows as long as each other, and never one picture alone in a row of its own.
+    across = count if count <= _ACROSS else (count + 1) // 2
+    pictures = (_small(each, now.curve) for each in now.curves)
+    return tag("div", *pictures, cls="tf-smalls", role="group", aria_label="Curves", style=f"--across:{across}")
 
 
 def _small(each: Curve, shown: Curve) -> Html:

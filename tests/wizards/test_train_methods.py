@@ -230,6 +230,17 @@ def test_an_answer_that_a_judge_weighed_stands_beside_the_one_from_before_traini
     assert "before training" in page
 
 
+def test_what_is_won_and_lost_is_drawn_from_the_middle_and_has_no_mean(world):
+    run, folder = practised(world, recipe_of("rlhf", judge="run-1"))
+    answers = tuple(Answer(str(reward), reward, (), 2, reward) for reward in (0.5, -0.5, 0.0))
+    for answered in (answers, (Answer("a", 0.0, (), 2, 0.0),) * 2):
+        rollouts.add(folder, 3, Group("A question?", answered))
+    page = page_of(screen_of(world, run))
+    assert ["they differ" in page, "all equal" in page] == [True, True]
+    for drawn in ("left:50%;width:25%", "left:25%;width:25%", "left:50%;width:0%"):
+        assert drawn in page
+
+
 def test_a_teacher_gives_no_score_and_nothing_is_called_unscored(world):
     recipe = recipe_of("distill", distillation="on_policy", teacher="nano", kl_coef=1.0)
     run, folder = practised(world, recipe)
