@@ -17,8 +17,11 @@ from wizards.widgets import Html, tag
 
 #: The part of the width and of the height, in percent, that stays free at each end, so that no mark is cut.
 _EDGE = 8.0
-#: With more different values than this only the ends are written below.
-_LABELS = 5
+#: Labels below need this much of the width between them, in percent.
+_ROOM = 20.0
+#: Marks nearer than this to each other, in percent, are moved this many pixels aside.
+_CLOSE = 9.0
+_STEP = 18
 #: Trials that were stopped early may lie this many times the finished ones' spread away; further ones stand at the edge.
 _FAR = 1.0
 #: Values further apart than this are placed by their factors.
@@ -91,12 +94,10 @@ def places(axis: Axis, drawn: Sequence[Mapping[str, Value]]) -> dict[Value, floa
 def _figure(now: Standing, axis: Axis, drawn: Sequence[TrialView], heights: Range) -> Html:
     aim, spec = now.plan.aim, spec_of(axis.name)
     across = places(axis, [one.settings for one in drawn])
-    dots = (_dot(now, one, across[one.settings[axis.name]], heights) for one in drawn)
-    shown = list(across) if len(across) <= _LABELS else [next(iter(across)), list(across)[-1]]
-    words = dict(spec.choices)
+    aside = shifts([(across[one.settings[axis.name]], heights.place(one.value or 0.0)) for one in drawn])
+    dots = (_dot(now, one, across[one.settings[axis.name]], shift, heights) for one, shift in zip(drawn, aside, strict=True))
     below = (
-        tag("span", words.get(str(value), spec.show(value)), style=f"left:{across[value]:.1f}%", cls=_side(across[value]))
-        for value in shown
+        tag("span", spec.show(value), style=f"left:{across[value]:.1f}%", cls=_side(across[value])) for value in labels(across)
     )
     said = f"{aim.words.capitalize()} of each trial against its {spec.term}. The numbers are in the table of trials."
     return tag(
@@ -105,7 +106,7 @@ def _figure(now: Standing, axis: Axis, drawn: Sequence[TrialView], heights: Rang
         tag("p", f"{aim.words}, {'more' if aim.up else 'less'} is better", cls="tf-dots-measure", aria_hidden="true"),
         tag(
             "div",
-            tag("div", *_heights(now, heights), cls="tf-dots-left", aria_hidden="true"),
+            tag("div", *_heights(now, drawn, heights), cls="tf-dots-left", aria_hidden="true"),
             tag("div", *dots, cls="tf-dots-field", role="img", aria_label=said),
             tag("div", *below, cls="tf-dots-below", aria_hidden="true"),
             cls="tf-dots-plot",
@@ -114,13 +115,37 @@ def _figure(now: Standing, axis: Axis, drawn: Sequence[TrialView], heights: Rang
     )
 
 
-def _heights(now: Standing, heights: Range) -> list[Html]:
-    """The highest and the lowest value, beside the place where they stand."""
-    ends = dict.fromkeys((heights.high, heights.low))
-    return [tag("span", now.plan.aim.show(value), style=f"bottom:{heights.place(value):.1f}%") for value in ends]
+def labels(across: Mapping[Value, float]) -> list[Value]:
+    """The values that are written below: the first, the last, and those between that have room."""
+    inner = sorted(across, key=lambda value: across[value])
+    first, last = inner[0], inner[-1]
+    kept = [first]
+    for value in inner[1:-1]:
+        if across[value] - across[kept[-1]] >= _ROOM and across[last] - across[value] >= _ROOM:
+            kept.append(value)
+    return kept if last == first else [*kept, last]
 
 
-def _dot(now: Standing, one: TrialView, left: float, heights: Range) -> Html:
+def shifts(spots: Sequence[tuple[float, float]]) -> list[int]:
+    """Pixels to the side for each mark, so that marks at nearly the same spot can be told apart."""
+    found: list[int] = []
+    for index, (left, bottom) in enumerate(spots):
+        near = sum(abs(left - x) < _CLOSE and abs(bottom - y) < _CLOSE for x, y in spots[:index])
+        found.append(_STEP * ((near + 1) // 2) * (1 if near % 2 else -1) if near else 0)
+    return found
+
+
+def _heights(now: Standing, drawn: Sequence[TrialView], heights: Range) -> list[Html]:
+    """The best and the worst number of a finished trial, beside the place where they stand."""
+    values = [one.value or 0.0 for one in drawn if one.state == "completed"] or [one.value or 0.0 for one in drawn]
+    ends = dict.fromkeys((max(values), min(values)))
+    places = {value: heights.place(value) for value in ends}
+    crowded = len(ends) == 2 and abs(places[max(values)] - places[min(values)]) < _CLOSE
+    shown = [max(values) if now.plan.aim.up else min(values)] if crowded else list(ends)
+    return [tag("span", now.plan.aim.show(value), style=f"bottom:{places[value]:.1f}%") for value in shown]
+
+
+def _dot(now: Standing, one: TrialView, left: float, shift: int, heights: Range) -> Html:
     kind = "is-best" if one.number == now.best else "is-done" if one.state == "completed" else "is-early"
     value = one.value or 0.0
     return tag(
@@ -128,7 +153,7 @@ def _dot(now: Standing, one: TrialView, left: float, heights: Range) -> Html:
         str(one.number),
         cls=f"tf-dot {kind}",
         title=f"Trial {one.number}: {now.plan.aim.show(value)}",
-        style=f"left:{left:.1f}%;bottom:{heights.place(value):.1f}%",
+        style=f"left:calc({left:.1f}% + {shift}px);bottom:{heights.place(value):.1f}%",
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-from studio.recipe import spec_of
+from studio.recipe import Value, spec_of
 from studio.runs.supervisor import can_resume, can_stop
 from studio.store import Job, JobStatus, SweepRow
 from studio.sweeps.plan import Axis, Plan
@@ -130,10 +130,7 @@ def _best(now: Screen) -> Html | None:
     if found.best is None or found.best_settings is None:
         return None
     best = found.trial(found.best)
-    pairs = [
-        (spec_of(name).term, tag("strong", dict(spec_of(name).choices).get(str(value), spec_of(name).show(value))))
-        for name, value in found.best_settings.items()
-    ]
+    pairs = [(spec_of(name).term, tag("strong", _in_words(name, value))) for name, value in found.best_settings.items()]
     pairs.append((found.plan.aim.words, tag("span", found.plan.aim.show(best.value))))
     use = widgets.button(
         "Use these settings",
@@ -155,6 +152,13 @@ def _best(now: Screen) -> Html | None:
         ),
         cls="tf-part tf-sheet tf-sweep-best",
     )
+
+
+def _in_words(name: str, value: Value) -> str:
+    """A value as people read it; one of a list with its plain words first."""
+    spec = spec_of(name)
+    words = dict(spec.choices).get(str(value))
+    return spec.show(value) if words is None else f"{words} ({value})"
 
 
 def _picture(now: Screen) -> Html | None:
@@ -213,7 +217,7 @@ def _trial(now: Screen, one: TrialView, names: Sequence[str]) -> Html:
     )
     best = tag("span", "best", cls="tf-changed") if one.number == found.best else None
     value = one.value if one.value is not None else one.points[-1].value if one.points else None
-    partly = tag("span", "so far", cls="tf-remark") if one.state != "completed" and value is not None else None
+    partly = tag("span", "at its last check", cls="tf-remark") if one.state != "completed" and value is not None else None
     return tag(
         "tr",
         tag("td", link, best),

@@ -357,6 +357,7 @@ def test_the_list_shows_each_with_its_best(house, tmp_path):
     settings = Settings(home=tmp_path)
     with contextlib.closing(Store(settings.database)) as store:
         empty = House(Context(settings, store, Supervisor(), lambda **_: "", lambda _: ANN), Supervisor(), "dat", house.recipe)
+        store.datasets.add("dat", owner=ANN, name="mine", rows=1, fingerprint="", manifest_json="{}")
         page = empty.page("")
         assert "No sweeps yet" in page
         assert page.count("<a ") == 1
@@ -395,6 +396,19 @@ def test_a_hopeless_trial_does_not_flatten_the_picture(house):
     assert heights.high == pytest.approx(1.4)
     assert heights.place(1e9) == 92
     assert str(sweep_picture.picture(found)).count("tf-dot ") == 3
+
+
+def test_marks_at_one_spot_stand_beside_each_other_and_labels_keep_their_distance():
+    assert sweep_picture.shifts([(50, 20), (50, 22), (50, 21), (50, 80), (8, 20)]) == [0, 18, -18, 0, 0]
+    assert sweep_picture.labels({0.1: 8.0, 0.2: 20.0, 0.5: 50.0, 1.0: 92.0}) == [0.1, 0.5, 1.0]
+    assert sweep_picture.labels({"linear": 50.0}) == ["linear"]
+
+
+def test_only_measured_numbers_are_written_beside_the_picture(house):
+    ends = [("completed", 1.0, ""), ("completed", 1.2, ""), ("pruned", 1e9, "It was clearly behind.")]
+    found = standing.read(house.ctx.settings, house.store, house.sweep("completed", ends))
+    beside = str(sweep_picture.picture(found)).partition("tf-dots-left")[2].partition("</div>")[0]
+    assert ("1.0000" in beside, "1.2000" in beside, beside.count("<span")) == (True, True, 2)
 
 
 def test_what_is_no_number_is_not_drawn(house):
