@@ -86,8 +86,9 @@ def _shared(tables: Mapping[PartName, str], value: str, connection: duckdb.DuckD
     passes = rows // _AT_ONCE + 1
     found = 0
     for one in range(passes):
-        some = f"value IS NOT NULL AND hash(value) % {passes} = {one}" if passes > 1 else "value IS NOT NULL"
-        query = f"SELECT value FROM ({each}) WHERE {some} GROUP BY value HAVING min(part) <> max(part)"
+        some = f"WHERE hash(value) % {passes} = {one}" if passes > 1 else ""
+        # Missing values are counted, not filtered: a filter would work every value out a second time.
+        query = f"SELECT value FROM ({each}) {some} GROUP BY value HAVING count(value) > 0 AND min(part) <> max(part)"
         found += _one(f"SELECT count(*) FROM ({query})", connection)
     return found
 
