@@ -73,7 +73,7 @@ def validate(recipe: Recipe, facts: DataFacts | None = None) -> tuple[FieldProbl
         problems.append(FieldProblem("method", f"{unfit.what} {unfit.next_step}"))
     if facts is not None and "batch_size" not in bad:
         problems += _batch_problems(recipe, facts)
-    if not bad & {"kl_coef", "kl_limit", "eval_every"}:
+    if not bad & {"kl_coef", "kl_limit", "eval_every", "batch_size", "epochs", "max_steps"}:
         problems += _limit_problems(recipe, facts)
     if facts is not None and recipe.method == "rlhf" and facts.validation_rows < _LEAST_FOR_A_JUDGE:
         message = f"A judge is examined on held-out pairs. It takes {_LEAST_FOR_A_JUDGE} at least and you have"
@@ -196,7 +196,9 @@ def _too_long(name: str, value: int, model: Model) -> list[FieldProblem]:
 
 def _limit_problems(recipe: Recipe, facts: DataFacts | None) -> list[FieldProblem]:
     """A limit on a distance that nobody measures on the way: neither the penalty in each step, nor the checks."""
-    checked = recipe.eval_every and (facts is None or facts.validation_rows)
+    # The check before the first step finds no distance, and the one of the end result comes too late.
+    on_the_way = facts is None or bool(facts.validation_rows and recipe.eval_every < recipe.steps(facts.train_rows))
+    checked = recipe.eval_every and on_the_way
     if recipe.kl_limit is None or recipe.kl_coef or checked:
         return []
     message = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,8 @@ _MILLION: Final = 1e6
 #: Held-out rows that one check reads at most (supervised, pairs), and those that it answers at most (practice).
 MOST_READ: Final = 256
 MOST_ANSWERED: Final = 128
+#: With fewer held-out questions each is answered several times, so that their mean does not jump.
+LEAST_ANSWERED: Final = 64
 #: Bytes that a checkpoint keeps for each trained number: weights alone, and weights with both moments of Adam, at most.
 _BYTES: Final = (2, 16)
 #: Checkpoints that a run keeps at once, the end included.
@@ -56,7 +59,8 @@ class TokenCounts:
 class Cost:
     """What a run may cost. ``low_usd`` and ``high_usd`` are equal where nothing is left to chance, ``None`` without a price.
 
-    ``low`` and ``high`` are the model's tokens, ``teacher_low`` and ``teacher_high`` those of a teacher that is another model.
+    ``low`` and ``high`` are the model's tokens, ``teacher_low`` and ``teacher_high`` those of a teacher that is another model,
+    ``judges_low`` and ``judges_high`` those of other models that judge by rules.
     ``exact``: the tokens were counted, not estimated from letters, and nothing is sampled. ``storage_usd`` is for the
     checkpoints of this run and a month, ``None`` where its price is not known.
     """
@@ -71,6 +75,8 @@ class Cost:
     sentence: str
     teacher_low: TokenCounts = TokenCounts()
     teacher_high: TokenCounts = TokenCounts()
+    judges_low: TokenCounts = TokenCounts()
+    judges_high: TokenCounts = TokenCounts()
 
 
 def price(model: Model, home: Path | None = None) -> Price | None:
@@ -108,6 +114,17 @@ def estimate(recipe: Recipe, facts: DataFacts, model: Model, home: Path | None =
         if price(teacher, home) is None:
             unpriced = teacher.label
         cheap, dear = _sum(cheap, spent(teacher_low, teacher, home)), _sum(dear, spent(teacher_high, teacher, home))
+    judges_low, judges_high = TokenCounts(), TokenCounts()
+    for judge, rules in _judging(recipe).items():
+        least, most = (_judged(recipe, facts, model, end, rules) for end in (0, 1))
+        who = models.get(judge) if judge else model
+        cheap, dear = _sum(cheap, spent(least, who, home)), _sum(dear, spent(most, who, home))
+        if who.name == model.name:
+            low, high = low + least, high + most
+            continue
+        judges_low, judges_high = judges_low + least, judges_high + most
+        if price(who, home) is None:
+            unpriced = who.label
     # A warm start reads the better answers alone, and only the mean of both sides is known.
     reads = (
         recipe.method in ("sl", "dpo") and not recipe.warm_start_epochs and (facts.max_tokens or math.inf) <= recipe.max_length
@@ -115,8 +132,10 @@ def estimate(recipe: Recipe, facts: DataFacts, model: Model, home: Path | None =
     counted = facts.mean_tokens is not None and reads
     return Cost(
         cheap, dear, low, high, counted, found, _storage(recipe, model, home),
-        _sentence(cheap, dear, low + teacher_low, high + teacher_high, found, unpriced, counted=counted),
-        teacher_low, teacher_high,
+        _sentence(
+            cheap, dear, low + teacher_low + judges_low, high + teacher_high + judges_high, found, unpriced, counted=counted
+        ),
+        teacher_low, teacher_high, judges_low, judges_high,
     )  # fmt: skip
 
 
@@ -143,10 +162,12 @@ def _tokens(recipe: Recipe, facts: DataFacts, model: Model, end: int) -> TokenCo
         case "dpo":
             return _pairs(recipe, facts, whole, steps, checks)
         case "distill" if recipe.distillation == "prompt":
-            lengths = _lengths(recipe, facts, model, end)
-            return _supervised(steps * recipe.batch_size, sum(lengths), checks, facts)
+            question, answer = _lengths(recipe, facts, model, end)
+            asked = checks * min(facts.validation_rows, MOST_ANSWERED)
+            exam = TokenCounts(round(asked * (2 * question + answer - 1)), round(asked * answer))
+            return _supervised(steps * recipe.batch_size, question + answer, 0, facts) + exam
         case _:
-            return _practice(recipe, facts, model, end, steps, checks) + _before_practice(recipe, facts, mean, model)
+            return _practice(recipe, facts, model, end) + _before_practice(recipe, facts, mean, model)
 
 
 def _checks(recipe: Recipe, steps: int) -> int:
@@ -168,7 +189,9 @@ def _pairs(recipe: Recipe, facts: DataFacts, whole: float, steps: int, checks: i
     """
     seen = steps * recipe.batch_size * 2
     held_out = min(facts.validation_rows, MOST_READ) * 2
-    warm = _supervised(facts.train_rows // recipe.batch_size * recipe.batch_size * recipe.warm_start_epochs, whole, 0, facts)
+    warm_steps = facts.train_rows // recipe.batch_size * recipe.warm_start_epochs
+    warm_checks = _checks(recipe, warm_steps) if warm_steps else 0
+    warm = _supervised(warm_steps * recipe.batch_size, whole, warm_checks, facts)
     checked = held_out * (checks + 1) * ((facts.validation_mean_tokens or whole) - 1) if checks else 0.0
     read = seen * whole + checked
     return warm + TokenCounts(prefill=round(read), train=round(2 * seen * (whole - 1)))
@@ -183,14 +206,30 @@ def _lengths(recipe: Recipe, facts: DataFacts, model: Model, end: int) -> tuple[
     return question, min(float(recipe.max_tokens), written / 2 if end == 0 else written * 2)
 
 
-def _practice(recipe: Recipe, facts: DataFacts, model: Model, end: int, steps: int, checks: int) -> TokenCounts:
-    """Every answer is written, and learned from unless all answers of its group scored the same."""
+def _held_out(recipe: Recipe, facts: DataFacts) -> int:
+    """Answers to held-out questions in all checks of a stage that practises."""
+    rows = min(facts.validation_rows, MOST_ANSWERED)
+    each = max(1, math.ceil(LEAST_ANSWERED / rows)) if rows else 0
+    return _checks(recipe, recipe.steps(facts.train_rows)) * rows * each
+
+
+def _answers(recipe: Recipe, facts: DataFacts) -> int:
+    """Answers that all steps of practice write."""
+    return recipe.steps(facts.train_rows) * recipe.batch_size * recipe.group_size
+
+
+def _practice(recipe: Recipe, facts: DataFacts, model: Model, end: int) -> TokenCounts:
+    """Every answer is written, and learned from unless all answers of its group scored the same.
+
+    The weights at the start read every held-out answer again, and with a penalty every one that is learned from: the distance
+    is measured to them. In distillation a teacher does.
+    """
     question, answer = _lengths(recipe, facts, model, end)
-    answers = steps * recipe.batch_size * recipe.group_size
-    drops = recipe.drop_flat_groups == "yes" and recipe.method in ("rl", "rlhf")
+    answers, held_out = _answers(recipe, facts), _held_out(recipe, facts)
+    own_reference = recipe.method in ("rl", "rlhf")
+    drops = recipe.drop_flat_groups == "yes" and own_reference
     learned = answers * (_LEAST_SIGNAL if drops and end == 0 else 1.0)
-    held_out = checks * min(facts.validation_rows, MOST_ANSWERED)
-    references = learned if recipe.kl_coef and recipe.method in ("rl", "rlhf") else 0.0
+    references = ((learned if recipe.kl_coef else 0.0) + held_out) if own_reference else 0.0
     prefill = (answers + held_out) * question + references * (question + answer)
     counts = TokenCounts(round(prefill), round((answers + held_out) * answer), round(learned * (question + answer)))
     if recipe.method != "rlhf":
@@ -200,6 +239,40 @@ def _practice(recipe: Recipe, facts: DataFacts, model: Model, end: int, steps: i
     compared = answers * (recipe.group_size - 1) + 2 * held_out
     judged = compared * (question + 2 * answer + _COMPARISON_MARKS) + started * question
     return counts + TokenCounts(prefill=round(judged), sample=compared * _VERDICT + round(started * answer))
+
+
+def judges_of(recipe: Recipe) -> tuple[str, ...]:
+    """The names of other models that the reward has judge by rules. Empty for a reward that cannot be read."""
+    return tuple(name for name in _judging(recipe) if name and name != recipe.model)
+
+
+def _judging(recipe: Recipe) -> Mapping[str, tuple[str, ...]]:
+    """The rules of the reward by the model that judges by them; an empty name is the tuned one as it was before."""
+    if recipe.method != "rl" or not recipe.reward:
+        return {}
+    # Imported here: what never touches a reward need not wait for what reads one.
+    from studio import rewards
+    from studio.rewards.tree import every
+
+    try:
+        reward = rewards.parse(recipe.reward)
+    except rewards.RewardError:
+        return {}  # said beside the reward
+    found: dict[str, tuple[str, ...]] = {}
+    for part in every(reward):
+        if isinstance(part, rewards.Rules):
+            found[part.judge] = found.get(part.judge, ()) + part.rules
+    return found
+
+
+def _judged(recipe: Recipe, facts: DataFacts, model: Model, end: int, rules: Sequence[str]) -> TokenCounts:
+    """What is read to judge every answer by these rules: for each once with a yes behind it and once with a no."""
+    from studio.rewards import Ask, question
+
+    whole = sum(_lengths(recipe, facts, model, end))
+    marks = sum(len(question(Ask("", "", rule))) for rule in rules) / model.chars_per_token
+    answers = _answers(recipe, facts) + _held_out(recipe, facts)
+    return TokenCounts(prefill=round(answers * 2 * (len(rules) * whole + marks)))
 
 
 def _before_practice(recipe: Recipe, facts: DataFacts, mean: float, model: Model) -> TokenCounts:
@@ -226,9 +299,9 @@ def _taught(recipe: Recipe, facts: DataFacts, model: Model, end: int) -> TokenCo
     question, answer = _lengths(recipe, facts, model, end)
     if recipe.distillation == "prompt":
         long = len(recipe.teacher_prompt) / model.chars_per_token
-        return TokenCounts(prefill=round(facts.train_rows * (long + question)), sample=round(facts.train_rows * answer))
-    judged = recipe.steps(facts.train_rows) * recipe.batch_size * recipe.group_size
-    return TokenCounts(prefill=round(judged * (question + answer)))
+        asked = facts.train_rows + min(facts.validation_rows, MOST_ANSWERED)
+        return TokenCounts(prefill=round(asked * (long + question)), sample=round(asked * answer))
+    return TokenCounts(prefill=round((_answers(recipe, facts) + _held_out(recipe, facts)) * (question + answer)))
 
 
 def _teacher_of(recipe: Recipe, student: Model) -> Model:

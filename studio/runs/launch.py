@@ -13,9 +13,9 @@ from studio import data, models
 from studio.errors import SettingError
 from studio.models import Model
 from studio.recipe import Recipe, facts_of, validate
+from studio.recipe.cost import TokenCounts, judges_of
 from studio.runs import seal, sources, stages
-from studio.runs.meter import cost_of
-from studio.runs.metrics import TokenKind
+from studio.runs.meter import Counts, cost_of
 from studio.settings import Settings
 from studio.store import RunRow, Store, checked_id, new_id
 
@@ -87,10 +87,12 @@ def _require_served(settings: Settings, model: Model, recipe: Recipe) -> None:
 def _require_price(settings: Settings, recipe: Recipe, teacher: str) -> None:
     """A limit in dollars can only be held where a dollar's worth of tokens is known."""
     taught = models.get(teacher) if teacher else None
-    one: dict[TokenKind, int] = {"train": 1, "teacher_prefill": 1 if taught else 0}
-    if recipe.budget_usd is not None and cost_of(one, models.get(recipe.model), taught, settings.home) is None:
+    names = [recipe.model, *((teacher,) if teacher else ()), *judges_of(recipe)]
+    one = TokenCounts(prefill=1)
+    counts = Counts(one, one if taught else TokenCounts(), dict.fromkeys(judges_of(recipe), one))
+    if recipe.budget_usd is not None and cost_of(counts, models.get(recipe.model), taught, settings.home) is None:
         raise SettingError(
-            f"The price of {' or '.join(filter(None, (recipe.model, teacher)))} is not known, so a budget cannot be watched.",
+            f"The price of {' or '.join(names)} is not known, so a budget cannot be watched.",
             where="budget_usd",
             next_step="Enter its prices, or leave the budget out and limit the steps.",
         )

@@ -10,15 +10,18 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from studio import models
 from studio.recipe.cost import TokenCounts, spent
 from studio.runs import files
 from studio.runs.desk import StopAsked
 from studio.runs.metrics import (
     AT,
     LIFE,
+    TOKENS_JUDGE,
     TOKENS_PREFILL,
     TOKENS_SAMPLE,
     TOKENS_TEACHER_PREFILL,
@@ -53,20 +56,43 @@ class BudgetReached(StopAsked):
         )
 
 
-def counts_of(readers: Sequence[MetricsFile]) -> dict[TokenKind, int]:
-    """Tokens by kind over the stages of a run."""
-    return {kind: sum(reader.tokens_of(kind) for reader in readers) for kind in _NAMES}
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens by who worked on them: the tuned model, a teacher that is another one, and others that judge, by their names."""
+
+    own: TokenCounts = field(default_factory=TokenCounts)
+    teacher: TokenCounts = field(default_factory=TokenCounts)
+    judges: Mapping[str, TokenCounts] = field(default_factory=dict[str, TokenCounts])
 
 
-def cost_of(counts: Mapping[TokenKind, int], model: Model, teacher: Model | None, home: Path) -> float | None:
+def counts_of(readers: Sequence[MetricsFile], waiting: Mapping[str, int] | None = None) -> Counts:
+    """Tokens over the stages of a run; ``waiting`` are those that stand in no line yet, by their names there."""
+    more = waiting or {}
+
+    def total(kind: TokenKind) -> int:
+        return sum(reader.tokens_of(kind) for reader in readers) + more.get(_NAMES[kind], 0)
+
+    read = Counter({name.removeprefix(TOKENS_JUDGE): count for name, count in more.items() if name.startswith(TOKENS_JUDGE)})
+    for reader in readers:
+        read.update(reader.judged)
+    return Counts(
+        TokenCounts(prefill=total("prefill"), sample=total("sample"), train=total("train")),
+        TokenCounts(prefill=total("teacher_prefill"), sample=total("teacher_sample")),
+        {name: TokenCounts(prefill=count) for name, count in read.items()},
+    )
+
+
+def cost_of(counts: Counts, model: Model, teacher: Model | None, home: Path) -> float | None:
     """US dollars for these tokens, ``None`` where a price is not known. ``home`` may hold the owner's table of prices.
 
-    Raises ``SettingError`` for a table that cannot be read.
+    Raises ``SettingError`` for a table that cannot be read and ``NotFoundError`` for a judge that is not in the catalogue.
     """
-    own = TokenCounts(prefill=counts.get("prefill", 0), sample=counts.get("sample", 0), train=counts.get("train", 0))
-    taught = TokenCounts(prefill=counts.get("teacher_prefill", 0), sample=counts.get("teacher_sample", 0))
-    cost, more = spent(own, model, home), 0.0 if not taught.total else spent(taught, teacher or model, home)
-    return None if cost is None or more is None else cost + more
+    paid = [spent(counts.own, model, home)]
+    if counts.teacher.total:
+        paid.append(spent(counts.teacher, teacher or model, home))
+    paid += [spent(read, models.get(name), home) for name, read in counts.judges.items()]
+    known = [one for one in paid if one is not None]
+    return sum(known) if len(known) == len(paid) else None
 
 
 class Meter:
@@ -77,11 +103,19 @@ class Meter:
         self._work = work
         earlier = [folder for folder in work.earlier_folders if folder != work.folder]
         self._readers = [MetricsFile(folder / files.METRICS) for folder in (*earlier, work.folder)]
-        self._pending: Counter[TokenKind] = Counter()
+        #: By the names that they have in a line of the metrics.
+        self._pending: Counter[str] = Counter()
 
     def count(self, kind: TokenKind, tokens: int) -> None:
         """Note tokens that the loop itself does not report: validation, reference, references of a penalty. From any thread."""
-        self._pending[kind] += tokens
+        self._pending[_NAMES[kind]] += tokens
+
+    def count_judge(self, judge: Model, tokens: int) -> None:
+        """Note tokens that a model read to judge by rules, at its own price where it is another one. From any thread."""
+        if judge.name == self._work.model.name:
+            self.count("prefill", tokens)
+        else:
+            self._pending[TOKENS_JUDGE + judge.name] += tokens
 
     def count_teacher(self, kind: Literal["prefill", "sample"], tokens: int) -> None:
         """Note tokens of the teacher, at its own price where it is another model than the student. From any thread."""
@@ -94,7 +128,7 @@ class Meter:
     def take(self) -> dict[str, float]:
         """What was counted since the last call, by the names that belong into a line of the metrics."""
         pending, self._pending = self._pending, Counter()
-        return {_NAMES[kind]: float(tokens) for kind, tokens in pending.items() if tokens}
+        return {name: float(tokens) for name, tokens in pending.items() if tokens}
 
     def write(self) -> None:
         """Append what was counted to the stage's metrics now: work beside the steps, which a stop must not forget.
@@ -107,11 +141,11 @@ class Meter:
                 metrics.write(json.dumps(line) + "\n")
 
     @property
-    def counts(self) -> dict[TokenKind, int]:
+    def counts(self) -> Counts:
         """Tokens of the whole run so far: those in the metrics, and those that wait for the next line."""
         for reader in self._readers:
             reader.read()
-        return {kind: tokens + self._pending.get(kind, 0) for kind, tokens in counts_of(self._readers).items()}
+        return counts_of(self._readers, dict(self._pending))
 
     @property
     def cost(self) -> float | None:

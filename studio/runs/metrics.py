@@ -30,6 +30,8 @@ TOKENS_PREFILL: Final = "studio/tokens_prefill"
 #: The same of a teacher that is a model of its own, with a price of its own.
 TOKENS_TEACHER_SAMPLE: Final = "studio/tokens_teacher_sample"
 TOKENS_TEACHER_PREFILL: Final = "studio/tokens_teacher_prefill"
+#: What another model read that judges by rules; its name follows. There may be several.
+TOKENS_JUDGE: Final = "studio/tokens_judge:"
 
 #: Each canonical series and what it may be called in the file. The first name that a line has counts.
 #: Of the training itself: the value belongs to the step that the line is about, and stands after it.
@@ -152,6 +154,11 @@ class MetricsFile:
         return self._spent.get(kind, 0)
 
     @property
+    def judged(self) -> Mapping[str, int]:
+        """Tokens that other models read to judge by rules, by the model's name. For the bill, as ``tokens_of``."""
+        return {name.removeprefix(TOKENS_JUDGE): count for name, count in self._spent.items() if name.startswith(TOKENS_JUDGE)}
+
+    @property
     def seconds(self) -> float:
         """Time that the steps took, evaluations and checkpoints between them included, pauses between processes not."""
         timed = [(line.life, line.at) for line in self._lines if line.at is not None]
@@ -256,6 +263,7 @@ def _values(record: Mapping[str, Any]) -> dict[str, float]:
 def _tokens(record: Mapping[str, Any]) -> dict[str, int]:
     """Tokens by kind: what we counted, and what the loop says of a step."""
     found = {kind: int(sum(_finite(record.get(name)) or 0 for name in names)) for kind, names in _TOKENS.items()}
+    found |= {name: int(_finite(value) or 0) for name, value in record.items() if name.startswith(TOKENS_JUDGE)}
     return {kind: number for kind, number in found.items() if number}
 
 

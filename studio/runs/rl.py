@@ -130,11 +130,8 @@ def keeper(work: Work, step: int) -> Callable[[Group], None]:
 def scorer(work: Work, meter: Meter) -> Generator[BatchScorer]:
     """What scores answers, for as long as the block runs. What a judge reads counts. Raises ``RewardError`` when it cannot."""
     reward = rewards.parse(work.recipe.reward)
-
-    def count(tokens: int) -> None:
-        meter.count("prefill", tokens)
-
-    judge = RuleJudge(work.model, models.get, _answering(work), count=count) if rewards.needs(reward).judge else None
+    needed = rewards.needs(reward).judge
+    judge = RuleJudge(work.model, models.get, _answering(work), count=meter.count_judge) if needed else None
     with rewards.batch_scorer(reward, judge=judge) as made:
         yield made
 

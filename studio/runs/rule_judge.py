@@ -30,8 +30,8 @@ _AT_ONCE: Final = 64
 class RuleJudge:
     """Asks ``usual`` unless an ask names another model.
 
-    ``find`` gives a catalogue model by its name, ``client`` a sampling client for it; ``count`` is told the tokens that the
-    model reads for each reply. It may be used from several event loops, one after the other.
+    ``find`` gives a catalogue model by its name, ``client`` a sampling client for it; ``count`` is told which
+    model read how many tokens for each reply. It may be used from several event loops, one after the other.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RuleJudge:
         find: Callable[[str], Model],
         client: Callable[[Model], Awaitable[tinker.SamplingClient]],
         *,
-        count: Callable[[int], None] | None = None,
+        count: Callable[[Model, int], None] | None = None,
     ) -> None:
         self._usual, self._find, self._client, self._count = usual, find, client, count
         self._clients: dict[str, tinker.SamplingClient] = {}
@@ -75,7 +75,7 @@ class RuleJudge:
             return None
         found = await client.compute_logprobs(whole)
         if self._count is not None:
-            self._count(whole.length)
+            self._count(model, whole.length)
         values = [found[place] for place in places]
         known = [value for value in values if value is not None and math.isfinite(value)]
         return math.fsum(known) if len(known) == len(values) else None

@@ -164,9 +164,9 @@ def _write_result(
         **results["train"],
         "validation_rows": dataset.validation.rows,
         "tokens": sum(reader.tokens for reader in readers),
-        "tokens_train": counts["train"],
-        "tokens_sample": counts["sample"],
-        "tokens_prefill": counts["prefill"],
+        "tokens_train": counts.own.train,
+        "tokens_sample": counts.own.sample,
+        "tokens_prefill": counts.own.prefill,
         "seconds": round(sum(reader.seconds for reader in readers), 3),
         "cost_usd": None if cost is None else round(cost, 6),
     }

@@ -66,7 +66,9 @@ def test_a_limit_needs_somebody_who_measures_the_distance():
     chosen = replace(recommend(TASKS, QWEN, "rl", reward=EXACT).recipe, kl_limit=0.5, kl_coef=0.0, eval_every=10)
     unchecked, empty = replace(chosen, eval_every=0), replace(TASKS, validation_rows=0)
     assert recipe.validate(chosen, TASKS) == recipe.validate(chosen) == ()
-    for one, facts in ((unchecked, TASKS), (unchecked, None), (chosen, empty)):
+    late = replace(chosen, eval_every=chosen.steps(TASKS.train_rows))
+    assert recipe.validate(replace(late, eval_every=late.eval_every - 1), TASKS) == ()
+    for one, facts in ((unchecked, TASKS), (unchecked, None), (chosen, empty), (late, TASKS)):
         assert "KL coefficient above 0" in at("kl_limit", recipe.validate(one, facts))[0]
         assert recipe.validate(replace(one, kl_coef=0.01), facts) == ()
         assert recipe.validate(replace(one, kl_limit=None), facts) == ()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from studio import models
+from studio import models, rewards
 from studio.errors import SettingError
 from studio.models import lineup, prices
 from studio.recipe import DataFacts, recommend
@@ -70,6 +70,71 @@ def test_practice_is_a_range():
     assert held.high.prefill - cost.high.prefill == 320 * 8 * 165
 
 
+def test_a_warm_start_is_checked_too():
+    facts = replace(COUNTED, training="DPO")
+    recipe = replace(recommend(facts, QWEN, "dpo").recipe, batch_size=32, epochs=1, eval_every=0, max_length=4_096)
+    cost, warm = estimate(recipe, facts, QWEN), estimate(replace(recipe, warm_start_epochs=2), facts, QWEN)
+    assert cost is not None
+    assert warm is not None
+    # Before its first step and of its end: the better answers of 40 held-out pairs.
+    assert warm.low.prefill - cost.low.prefill == 2 * 40 * 100
+
+
+def test_held_out_answers_are_read_again_by_what_their_distance_is_measured_to():
+    facts = replace(COUNTED, training="RL", trained_tokens=None)
+    recipe = replace(
+        recommend(facts, QWEN, "rl").recipe, batch_size=32, group_size=8, epochs=1, eval_every=0, max_tokens=64, kl_coef=0.0
+    )
+    plain, held = estimate(recipe, replace(facts, validation_rows=0), QWEN), estimate(recipe, facts, QWEN)
+    assert plain is not None
+    assert held is not None
+    # Two checks of 40 questions, two answers each; the start reads every answer with its question.
+    assert held.high.sample - plain.high.sample == 2 * 40 * 2 * 64
+    assert held.high.prefill - plain.high.prefill == 2 * 40 * 2 * (101 + 101 + 64)
+
+
+def test_a_teacher_answers_the_held_out_questions_too():
+    recipe = recommend(COUNTED, QWEN, "distill").recipe
+    recipe = replace(recipe, teacher_prompt="x" * 400, eval_every=0, max_tokens=60, teacher="Qwen/Qwen3.5-9B")
+    cost, alone = estimate(recipe, COUNTED, QWEN), estimate(recipe, replace(COUNTED, validation_rows=0), QWEN)
+    assert cost is not None
+    assert alone is not None
+    # Questions have 71 tokens and answers up to 60; the student answers 40 questions twice and is scored on the teacher's.
+    assert cost.teacher_high.sample - alone.teacher_high.sample == 40 * 60
+    assert cost.teacher_high.prefill - alone.teacher_high.prefill == 40 * (100 + 71)
+    assert cost.high.sample - alone.high.sample == 2 * 40 * 60
+    assert cost.high.prefill - alone.high.prefill == 2 * 40 * (71 + 71 + 60 - 1)
+    pulled = replace(recommend(COUNTED, QWEN, "distill", distillation="on_policy").recipe, teacher="Qwen/Qwen3.5-9B")
+    some, none = estimate(pulled, COUNTED, QWEN), estimate(pulled, replace(COUNTED, validation_rows=0), QWEN)
+    assert some is not None
+    assert none is not None
+    assert some.teacher_high.prefill > none.teacher_high.prefill
+
+
+def test_who_judges_by_rules_reads_each_answer_twice_for_each_rule_at_its_own_price():
+    facts = replace(COUNTED, training="RL", trained_tokens=None, validation_rows=0)
+    plain = replace(recommend(facts, QWEN, "rl").recipe, batch_size=32, group_size=8, epochs=1, eval_every=0, max_tokens=64)
+    rules = rewards.Rules(rules=("Be kind.", "Be brief."))
+    own = estimate(replace(plain, reward=rewards.to_json(rules)), facts, QWEN)
+    other = replace(plain, reward=rewards.to_json(rules.model_copy(update={"judge": "openai/gpt-oss-20b"})))
+    theirs, unpriced = estimate(other, facts, QWEN), estimate(replace(other, reward=other.reward.replace(
+        "openai/gpt-oss-20b", "deepseek-ai/DeepSeek-V3.1")), facts, QWEN)  # fmt: skip
+    base = estimate(plain, facts, QWEN)
+    assert base is not None
+    assert own is not None
+    assert theirs is not None
+    assert unpriced is not None
+    read = own.high.prefill - base.high.prefill
+    assert read > 320 * 8 * 2 * 2 * (101 + 64)
+    assert theirs.high == base.high
+    assert theirs.judges_high.prefill == read
+    assert theirs.high_usd is not None
+    assert base.high_usd is not None
+    assert theirs.high_usd - base.high_usd == pytest.approx(read * 0.18 / 1e6)
+    assert unpriced.high_usd is None
+    assert "DeepSeek-V3.1 is not known" in unpriced.sentence
+
+
 def test_a_judge_learns_and_is_examined_in_both_orders_and_compares_every_two_answers():
     facts = replace(COUNTED, training="DPO")
     chosen = replace(
@@ -94,8 +159,9 @@ def test_a_judge_learns_and_is_examined_in_both_orders_and_compares_every_two_an
     compared = 320 * 5 * 4
     assert plain.high.sample == 320 * 5 * 16 + compared
     assert plain.high.prefill == pytest.approx(320 * 5 * question + compared * (question + 2 * 16 + 40), abs=1)
-    # Two checks of 40 questions in two orders, two exams of 40 pairs in two orders, and what the start answers.
-    assert cost.high.sample - plain.high.sample == 2 * 40 * (16 + 2) + 2 * 2 * 40 + 40 * 16
+    # Two checks of 40 questions with two answers each, compared in two orders; two exams of 40 pairs in two orders, and what
+    # the start answers.
+    assert cost.high.sample - plain.high.sample == 2 * 80 * (16 + 2) + 2 * 2 * 40 + 40 * 16
 
 
 @pytest.mark.parametrize("method", FOR)

@@ -14,7 +14,7 @@ from studio.data import Message
 from studio.runs import files, heldout, rl, teaching
 from studio.runs.attendant import Attendant
 from studio.runs.envs import Question
-from studio.runs.meter import BudgetReached, Meter
+from studio.runs.meter import BudgetReached, Meter, cost_of
 from studio.runs.practice import Practice
 from studio.runs.rollouts import Answer, Group
 from studio.runs.teaching import Teacher
@@ -109,8 +109,21 @@ def test_what_a_judge_of_rules_reads_is_counted(tmp_path, monkeypatch):
     rules = rewards.to_json(rewards.Rules(rules=("Be kind.",)))
     meter, work, _ = metered(tmp_path, reward=rules)
     with rl.scorer(work, meter):
-        made["count"](11)
+        made["count"](NANO, 11)
     assert meter.take() == {"studio/tokens_prefill": 11}
+
+
+def test_another_model_that_judges_by_rules_is_billed_at_its_own_price(tmp_path):
+    meter, work, _ = metered(tmp_path)
+    meter.count_judge(models.get("Qwen/Qwen3-8B"), 1_000_000)
+    assert cost_of(meter.counts, NANO, None, tmp_path) == pytest.approx(0.195)
+    meter.write()
+    # What was written is read back, and the next line goes on from there.
+    later = Meter(SimpleNamespace(settings=SimpleNamespace(home=tmp_path), stopping=False), work)
+    later.count_judge(models.get("Qwen/Qwen3-8B"), 1_000_000)
+    assert later.cost == pytest.approx(0.39)
+    later.count_judge(models.get("deepseek-ai/DeepSeek-V3.1"), 1)
+    assert later.cost is None
 
 
 def test_the_budget_ends_the_asking_of_a_teacher_and_what_was_asked_is_on_the_bill(tmp_path, monkeypatch):
@@ -122,7 +135,7 @@ def test_the_budget_ends_the_asking_of_a_teacher_and_what_was_asked_is_on_the_bi
     with pytest.raises(BudgetReached):
         asyncio.run(ask)
     assert len((tmp_path / teaching.ANSWERS).read_text().splitlines()) == 3
-    assert metered(tmp_path)[0].counts["sample"] == 9
+    assert metered(tmp_path)[0].counts.own.sample == 9
 
 
 def test_a_stop_while_a_teacher_is_asked_keeps_what_was_counted(tmp_path):
@@ -143,4 +156,4 @@ def test_a_stop_while_a_teacher_is_asked_keeps_what_was_counted(tmp_path):
     meter, work, desk = metered(tmp_path)
     asked = [Question((Message("user", "Hi"),), None) for _ in range(2)]
     asyncio.run(stopped(teaching.ask_all(desk, work, Teacher(NANO, Slow(), "Be brief.", meter), "train", asked, 1.0)))
-    assert metered(tmp_path)[0].counts["sample"] == 3
+    assert metered(tmp_path)[0].counts.own.sample == 3
