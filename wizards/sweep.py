@@ -276,6 +276,7 @@ def build(ctx: Context) -> None:
     with gr.Column(elem_id="tf-wide", min_width=0, elem_classes="tf-step"):
         widgets.panel(tag("p", tag("span", "", id="tf-phase"), cls="tf-phase", role="status"), elem_id="tf-status")
         notice = widgets.panel(elem_id="tf-notice")
+        live_notice = widgets.panel(elem_id="tf-live-notice")
         body = widgets.panel()
     outputs = [query, place, notice, body]
 
@@ -296,12 +297,13 @@ def build(ctx: Context) -> None:
         asked = said_by(event).value
         return _answered(ctx, request, asked, lambda owner: Answer(fresh(ctx, asked, owner)))
 
-    def again(known: str, request: gr.Request, event: gr.EventData) -> object:
+    def again(known: str, request: gr.Request, event: gr.EventData) -> list[Any]:
         try:
             drawn = shown(ctx, known, ctx.owner_of(request), seen=said_by(event).value)
         except StudioError as error:
-            return str(widgets.problem(error))
-        return gr.skip() if drawn is None else str(drawn)
+            # What is on screen stays, and its heartbeat with it: a held database or a full disk passes.
+            return [str(widgets.problem(error)), gr.skip()]
+        return ["", gr.skip() if drawn is None else str(drawn)]
 
     page = building.Context.root_block
     assert page is not None  # noqa: S101 - a page is built inside its application
@@ -310,7 +312,7 @@ def build(ctx: Context) -> None:
     listen(_named(body, "edit"), edit, [query], outputs)
     listen(_named(place, "pick"), back, None, outputs)
     # Acts that lead to another view are only offered at rest, so no heartbeat can draw an earlier view over a later one.
-    listen(_named(body, "tick"), again, [query], [body], queue=False)
+    listen(_named(body, "tick"), again, [query], [live_notice, body], queue=False)
 
 
 def _named(component: gr.HTML, event: str) -> Callable[..., Any]:
