@@ -170,7 +170,10 @@ def _worth(group: Group, now: Tried) -> str:
     """What there is to say of a question beside its number; empty where nobody scores."""
     mean = _mean(group)
     if mean is None:
-        return "not scored" if any(answer.error for answer in group.answers) else ""
+        if any(answer.error for answer in group.answers):
+            return "not scored"
+        met = [part.name for answer in group.answers for part in answer.parts if part.value == 1]
+        return met[0] if met else ("other form" if any(answer.parts for answer in group.answers) else "")
     if _zero_sum(now):
         return "all equal" if group.flat else "they differ"
     return f"{mean:.2f}"
@@ -268,11 +271,13 @@ def _pushed(answer: Answer) -> str:
 
 def _parts(answer: Answer) -> Html | None:
     """What the score is made of, where it has parts worth telling."""
-    return tag("ul", *(_part(part) for part in answer.parts), cls="tf-tried-parts") if answer.parts else None
+    return tag("ul", *(_part(part, answer) for part in answer.parts), cls="tf-tried-parts") if answer.parts else None
 
 
-def _part(part: Part) -> Html:
+def _part(part: Part, answer: Answer) -> Html:
     value = "not worked out" if part.value is None else f"{part.value:.2f}"
+    if answer.reward is None and not answer.error and part.value in (0, 1):
+        value = "yes" if part.value else "no"  # where nobody scores, a part is a mark
     return tag(
         "li", tag("strong", part.name), f" {value}", tag("span", f" ({part.why})", cls="tf-remark") if part.why else None
     )

@@ -280,7 +280,7 @@ def _diagnosis(now: Screen) -> Html | None:
     # What to do next after an end without a result stands in the notice above.
     early = now.status == "completed" and told.level == "wait"
     action = f" {told.action}" if (now.moving or now.can_compare) and not early else ""
-    state, word = _LEVELS[told.level]
+    state, word = _LEVELS[told.level] if not early else ("quiet", "Not settled")
     return tag("p", widgets.pill(word, state), tag("span", tag("strong", told.sentence), action), cls="tf-diagnosis")
 
 

@@ -168,8 +168,8 @@ class Student:
 def _kept(one: Taught, text: str, tokens: int) -> Group:
     same, form = text == one.answer, layout(text) == layout(one.answer)
     parts = (
-        Part("same words as the teacher", float(same), "yes" if same else "no"),
-        Part("same form", float(form), "yes" if form else "no"),
+        Part("same words", float(same)),
+        Part("same form", float(form)),
     )
     return Group(spoken(one.turns), (Answer(text, None, parts, tokens, None),), compared=one.answer)
 

@@ -251,6 +251,13 @@ def test_a_teacher_gives_no_score_and_nothing_is_called_unscored(world):
     assert "scored above" not in page
     assert "the teacher" in str(reader.html(screen_of(world, run).tried))
     assert 'data-pick="answers"' not in page, "there is nothing else to read"
+    like = Answer("a", None, (Part("same words", 0.0), Part("same form", 1.0)), 2, None)
+    rollouts.add(folder / rollouts.HELD_OUT, 0, Group("A?", (like,), compared="of the teacher"))
+    rollouts.add(folder / rollouts.HELD_OUT, 0, Group("B?", (replace(like, parts=(Part("same form", 0.0),)),)))
+    page = str(reader.html(reader.read(folder, View(held=True), "distill")))
+    for name, said in (("same form", " yes"), ("same words", " no"), ("other form", "")):
+        assert f"<strong>{name}</strong>{said}" in page
+    assert "of the teacher" in page
 
 
 def test_answers_follow_the_latest_step_until_one_is_chosen(world):
