@@ -1,13 +1,12 @@
-"""Whether a checked file fits a way of training, and which one it decides together with a person's answers.
+"""Whether a checked file fits a way of training, and what can be done where it does not.
 
 Guarantees: says only what ``methods.yaml`` and the inspection say; a file of another training type is an error with a way out,
-too few rows are never more than a warning, because the file itself is in order; a contradiction is said, never passed over.
+too few rows are never more than a warning, because the file itself is in order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from studio import methods
@@ -49,46 +48,6 @@ def findings(inspection: Inspection, method: str) -> tuple[Finding, ...]:
         severity = "warning" if enough.level == "too few" else "info"
         found.append(Finding("few_for_method", severity, rows, (), enough.sentence, next_step))
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the answers of a person and their file lead to together.
-
-    ``method`` is ``None`` where neither leads to training. ``sentence`` says why, and what contradicts what: ``contradiction``
-    is true where the answers say something else than the file. ``ways`` are all methods that the file can train.
-    """
-
-    method: methods.MethodId | None
-    sentence: str
-    contradiction: bool
-    ways: tuple[methods.MethodId, ...]
-
-
-def decide(answers: Mapping[str, str], inspection: Inspection) -> Decision | None:
-    """The method that the answers (question id to choice id) and the file decide together; ``None`` while one is missing.
-
-    Where they contradict each other the file wins, because it is what there is to learn from, and the sentence says so. Raises
-    ``SettingError`` for an answer that is not among the choices of its question.
-    """
-    ending = methods.walk(answers)
-    if isinstance(ending, methods.Question) or inspection.shape is None or not inspection.ready:
-        return None
-    ways, has = methods.ways(inspection.shape.training), holds(inspection)
-    if ending.method in ways:
-        sentence = (
-            f"{methods.method(ending.method).name} training, because {ending.because}. Your file holds {has}, which fits."
-        )
-        return Decision(ending.method, sentence, False, ways)
-    best = methods.method(ways[0])
-    if ending.method is not None:
-        told = f"Your answers lead to {methods.method(ending.method).term}, but your file holds {has}."
-        return Decision(best.id, f"{told} {best.term[:1].upper()}{best.term[1:]} can learn from it.", True, ways)
-    enough = methods.readiness(best.id, _rows(inspection))
-    if enough.level == "too few":
-        return Decision(None, f"{ending.title}. {enough.sentence}", False, ways)
-    told = f"Your answers say: {ending.title.lower()}. But your file already holds {has}. {enough.sentence}"
-    return Decision(best.id, f"{told} {best.term[:1].upper()}{best.term[1:]} can begin with it.", True, ways)
 
 
 def _rows(inspection: Inspection) -> int:

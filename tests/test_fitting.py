@@ -78,36 +78,6 @@ def test_an_unknown_method_is_named(inspected):
 
 
 TASKS = [{"prompt": f"What is {n} + {n}?", "ground_truth": f"{2 * n}"} for n in range(60)]
-NO = {"examples": "no"}
-TO_RL = {**NO, "score": "yes", "sometimes": "some"}
-TO_RLHF = {**NO, "score": "no", "pairs": "yes", "reuse": "yes", "enough": "many"}
-TO_NOTHING = {**NO, "score": "no", "pairs": "no", "start": "untried"}
-
-
-@pytest.mark.parametrize(
-    ("answers", "rows", "method", "contradiction"),
-    [
-        ({"examples": "yes"}, PLAIN, "sl", False),
-        ({"examples": "yes"}, PAIRS, "dpo", True),
-        ({"examples": "yes"}, TASKS, "rl", True),
-        (TO_RL, TASKS, "rl", False),
-        (TO_RL, PLAIN, "sl", True),
-        (TO_RLHF, PAIRS, "rlhf", False),
-        (TO_NOTHING, TASKS, "rl", True),
-        (TO_NOTHING, PLAIN, None, False),
-    ],
-)
-def test_answers_and_file_decide_together(inspected, answers, rows, method, contradiction):
-    found = fitting.decide(answers, inspected(rows))
-    assert found is not None
-    assert (found.method, found.contradiction) == (method, contradiction)
-    assert found.sentence.endswith(".")
-    assert ("but your file" in found.sentence.lower()) == contradiction
-
-
-def test_nothing_is_decided_while_an_answer_or_the_form_is_missing(inspected):
-    assert fitting.decide({"examples": "no"}, inspected(PLAIN)) is None
-    assert fitting.decide({"examples": "yes"}, inspected([{"alpha": "a", "beta": "b"}])) is None
 
 
 def test_scores_of_written_answers_cannot_score_new_ones(inspected):

@@ -5,6 +5,7 @@ Guarantees: pure; a run that is named is only checked for being a name, because 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -37,6 +38,8 @@ def problems(recipe: Recipe, facts: DataFacts | None) -> Iterator[FieldProblem]:
         yield from _reward(recipe.reward, facts)
     if recipe.method == "distill" and recipe.teacher and not recipe.teacher.startswith(_RUN):
         yield from _teacher(recipe)
+    if recipe.method == "distill" and recipe.distillation == "prompt":
+        yield from _room(recipe, facts)
 
 
 def _reward(text: str, facts: DataFacts) -> Iterator[FieldProblem]:
@@ -73,3 +76,22 @@ def _teacher(recipe: Recipe) -> Iterator[FieldProblem]:
         yield FieldProblem("teacher", f"{message} Choose one of the same family.")
     elif teacher == student and not recipe.start_from:
         yield FieldProblem("teacher", "A model learns nothing from itself. Choose a bigger one, or a run that is good at it.")
+
+
+def _room(recipe: Recipe, facts: DataFacts | None) -> Iterator[FieldProblem]:
+    """A prompt that leaves no room: it, a typical question and the longest answer must fit into what the teacher reads.
+
+    Estimated from letters, as everywhere before a tokenizer has counted.
+    """
+    try:
+        teacher = models.get(recipe.model if recipe.teacher.startswith(_RUN) or not recipe.teacher else recipe.teacher)
+    except StudioError:
+        return  # said beside the teacher, or the model
+    prompt = math.ceil(len(recipe.teacher_prompt) / teacher.chars_per_token)
+    question = math.ceil((facts.prompt_tokens(teacher) if facts is not None else None) or 0)
+    if prompt + question + recipe.max_tokens > teacher.context:
+        parts = (
+            f"The prompt has about {prompt:,} tokens, a question about {question:,} and an answer up to {recipe.max_tokens:,}"
+        )
+        whole = f"{parts}: together more than the {teacher.context:,} that {teacher.label} reads."
+        yield FieldProblem("teacher_prompt", f"{whole} Shorten the prompt, allow shorter answers, or choose another teacher.")

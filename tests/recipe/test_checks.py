@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from dataclasses import replace
 
@@ -97,6 +98,17 @@ def test_a_teacher_must_be_able_to_teach(teacher, words):
     assert recipe.validate(chosen, FACTS) == ()
     assert words in " ".join(at("teacher", recipe.validate(replace(chosen, teacher=teacher), FACTS)))
     assert recipe.validate(replace(chosen, teacher="run-good"), FACTS) == ()
+
+
+def test_the_long_prompt_a_question_and_its_answer_fit_into_what_the_teacher_reads():
+    chosen = replace(recommend(FACTS, "nano", "distill").recipe, max_tokens=512)
+    nano = models.get("nano")
+    question = math.ceil(FACTS.prompt_tokens(nano) or 0)
+    room = int((nano.context - 512 - question) * nano.chars_per_token)
+    assert recipe.validate(replace(chosen, teacher_prompt="x" * room), FACTS) == ()
+    (said,) = at("teacher_prompt", recipe.validate(replace(chosen, teacher_prompt="x" * (room + 4)), FACTS))
+    assert f"more than the {nano.context:,} that nano reads" in said
+    assert at("teacher_prompt", recipe.validate(replace(chosen, teacher_prompt="x" * 3 * nano.context)))
 
 
 def test_a_prompt_can_be_taught_by_any_model_at_the_same_place():
