@@ -195,6 +195,7 @@ def _model(now: Screen) -> Html:
         tag("p", settings_table.badge(setting.badge), tag("span", setting.source), cls="tf-made-source"),
         problem,
         folded,
+        tag("p", tag("a", "All models, with sizes and prices", href="/models"), cls="tf-field-note"),
         cls="tf-made",
     )
 
