@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -30,6 +31,33 @@ hypothesis.settings.load_profile("studio")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first: workers take whole files, and a journey that begins last keeps one of them waiting alone."""
     items.sort(key=lambda item: ("journeys" not in item.nodeid, item.get_closest_marker("browser") is None))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_sessions() -> Iterator[None]:
+    """After each file of tests, end what the SDK keeps alive for it."""
+    yield
+    end_sessions()
+
+
+def end_sessions() -> int:
+    """Close every client of the SDK that still has a session. Returns how many there were.
+
+    An SDK client that nobody closes lives as long as the process: its heartbeat holds on to it, and asks an engine that may be
+    long gone every ten seconds. Cookbook loops leave such clients behind.
+    """
+    sdk = sys.modules.get("tinker.lib.internal_client_holder")
+    loop = sdk and sdk._internal_client_holder_thread_singleton.loop_if_started()
+    if loop is None:
+        return 0
+
+    async def close() -> int:
+        beats = [task.get_coro() for task in asyncio.all_tasks()]
+        holders = [beat.cr_frame.f_locals["self"] for beat in beats if beat.__name__ == "_session_heartbeat"]
+        await asyncio.wait_for(asyncio.gather(*(holder.aclose() for holder in holders)), 60)
+        return len(holders)
+
+    return asyncio.run_coroutine_threadsafe(close(), loop).result()
 
 
 FLAGS = (

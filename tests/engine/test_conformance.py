@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import tarfile
 import time
 import urllib.request
@@ -15,9 +17,11 @@ import pytest
 import tinker
 import torch
 from tinker import types
+from tinker.lib import internal_client_holder
 from tinker.types import RequestErrorCategory
 
 from studio.engine.launch import Engine
+from tests.conftest import end_sessions
 from tests.engine.conftest import batch, datum, tokens
 
 ADAM = types.AdamParams(learning_rate=1e-2)
@@ -383,3 +387,20 @@ def test_an_abandoned_request_is_dropped(sampler: Any) -> None:
     for future in futures:
         future.future().cancel()
     assert len(sample(sampler).sequences[0].tokens) <= 12
+
+
+def test_clients_that_nobody_closes_fall_silent_after_a_file_of_tests(engine: Engine, base_model: str) -> None:
+    def beats() -> list[str]:
+        loop = internal_client_holder._internal_client_holder_thread_singleton.get_loop()
+        return [task.get_coro().__name__ for task in asyncio.all_tasks(loop) if "heartbeat" in task.get_coro().__name__]
+
+    end_sessions()
+    for _ in range(2):
+        client = tinker.ServiceClient(base_url=engine.base_url, api_key=engine.api_key.reveal())
+        client.create_sampling_client(base_model=base_model).result()
+    del client
+    gc.collect()
+    assert len(beats()) == 2, "the SDK holds on to them by itself"
+    assert end_sessions() == 2
+    assert not beats()
+    assert end_sessions() == 0
