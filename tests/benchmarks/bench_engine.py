@@ -1,69 +1,55 @@
 """How much of a plain loop's speed is left when the same work goes through SDK, HTTP and the embedded engine.
 
-Two ratios, each from the same process run, the same threads and the same tokens, in alternating rounds so that a busy machine
+Ratios, each from the same process run, the same threads and the same tokens, in alternating rounds so that a busy machine
 disturbs both sides alike:
 
     sft       tokens per second of SDK + engine ÷ a plain PyTorch + PEFT loop            (at least 0.85 is asked for)
     sampling  tokens per second of 64 requests at once ÷ ``model.generate`` on one batch (at least 0.80 is asked for)
+    adapters  tokens per second of 8 adapters by 8 requests at once ÷ the same, one adapter after the other
 
 Run it with ``python tests/benchmarks/bench_engine.py [--model nano|FOLDER] [--threads N] [--rounds N] [--json]``.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
-import tempfile
 import time
-import warnings
 from collections import deque
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
 import tinker
 import torch
-from peft import LoraConfig, get_peft_model
 from tinker import types
-from transformers import AutoModelForCausalLM
 
-from studio.engine.launch import Engine, start_engine
 from studio.engine.specs import spec_for
-from studio.settings import Settings
+from tests.benchmarks.serving import (
+    RANK,
+    datum,
+    examples,
+    padded_left,
+    parser_for,
+    plain_model,
+    plain_optimizer,
+    served,
+)
 
-RANK = 16
 BATCH = 32
 NEW_TOKENS = 64
 REQUESTS = 64
-
-
-def examples(vocabulary: int, count: int, mean: int, seed: int = 0) -> list[list[int]]:
-    """Token sequences whose lengths spread like those of short conversations."""
-    rng = np.random.default_rng(seed)
-    lengths = np.clip(rng.gamma(4.0, mean / 4.0, count).astype(int), 4, 4 * mean)
-    return [rng.integers(3, vocabulary - 8, length + 1).tolist() for length in lengths]
-
-
-def datum(tokens: list[int]) -> types.Datum:
-    inputs = {"target_tokens": tokens[1:], "weights": [1.0] * (len(tokens) - 1)}
-    return types.Datum(model_input=types.ModelInput.from_ints(tokens[:-1]), loss_fn_inputs=inputs)
+ADAPTERS = 8
 
 
 class Plain:
     """What anybody would write with transformers and PEFT."""
 
     def __init__(self, source: str) -> None:
-        base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-        names = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.model: Any = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=32, target_modules=names))
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=1e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0)
+        self.model = plain_model(source)
+        self.optimizer = plain_optimizer(self.model, 1e-4)
 
     def train(self, batches: list[list[list[int]]]) -> int:
         self.model.train()
@@ -85,25 +71,23 @@ class Plain:
     @torch.inference_mode()
     def sample(self, prompts: list[list[int]]) -> int:
         self.model.eval()
-        width = max(map(len, prompts))
-        ids, mask = torch.zeros((len(prompts), width), dtype=torch.long), torch.zeros((len(prompts), width), dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = torch.tensor(prompt), 1
+        padded = padded_left(prompts)
         with self.model.disable_adapter():
             out = self.model.generate(
-                input_ids=ids, attention_mask=mask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
+                **padded, do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
                 min_new_tokens=NEW_TOKENS, max_new_tokens=NEW_TOKENS, pad_token_id=0,
             )  # fmt: skip
-        return int((out.shape[1] - width) * len(prompts))
+        return int((out.shape[1] - padded["input_ids"].shape[1]) * len(prompts))
 
 
 class Served:
     """The same work as a client of the engine."""
 
-    def __init__(self, engine: Engine, model: str) -> None:
-        self.service = tinker.ServiceClient(base_url=engine.base_url, api_key=engine.api_key.reveal())
-        self.training = self.service.create_lora_training_client(base_model=model, rank=RANK).result()
-        self.sampling = self.service.create_sampling_client(base_model=model).result()
+    def __init__(self, service: tinker.ServiceClient, model: str) -> None:
+        self.training = service.create_lora_training_client(base_model=model, rank=RANK).result()
+        self.sampling = service.create_sampling_client(base_model=model).result()
+        trained = [service.create_lora_training_client(base_model=model, rank=RANK).result() for _ in range(ADAPTERS)]
+        self.adapters = [client.save_weights_and_get_sampling_client().result() for client in trained]
 
     def train(self, batches: list[list[list[int]]]) -> int:
         adam = types.AdamParams(learning_rate=1e-4, beta1=0.9, beta2=0.95, eps=1e-8)
@@ -118,8 +102,19 @@ class Served:
         return sum(len(tokens) - 1 for batch in batches for tokens in batch)
 
     def sample(self, prompts: list[list[int]]) -> int:
+        return self._sample([(self.sampling, prompt) for prompt in prompts])
+
+    def together(self, prompts: list[list[int]]) -> int:
+        return self._sample([(self.adapters[n % ADAPTERS], prompt) for n, prompt in enumerate(prompts)])
+
+    def turns(self, prompts: list[list[int]]) -> int:
+        return sum(
+            self._sample([(adapter, prompt) for prompt in prompts[n::ADAPTERS]]) for n, adapter in enumerate(self.adapters)
+        )
+
+    def _sample(self, asked: list[tuple[Any, list[int]]]) -> int:
         params = types.SamplingParams(max_tokens=NEW_TOKENS, temperature=1.0, stop=[])
-        futures = [self.sampling.sample(types.ModelInput.from_ints(prompt), 1, params) for prompt in prompts]
+        futures = [sampler.sample(types.ModelInput.from_ints(prompt), 1, params) for sampler, prompt in asked]
         return sum(len(sequence.tokens) for future in futures for sequence in future.result().sequences)
 
 
@@ -130,15 +125,20 @@ def clock(work: Any, argument: Any) -> float:
     return tokens / (time.perf_counter() - began)
 
 
-def compare(plain: Plain, served: Served, vocabulary: int, rounds: int, steps: int) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    batches = [examples(vocabulary, BATCH, 60, seed) for seed in range(steps)]
+def compare(plain: Plain, engine: Served, vocabulary: int, rounds: int, steps: int) -> dict[str, dict[str, float]]:
+    batches = [examples(vocabulary, BATCH, seed=seed) for seed in range(steps)]
     prompts = examples(vocabulary, REQUESTS, 40, seed=99)
-    for name, argument in (("train", batches), ("sample", prompts)):
-        clock(getattr(plain, name), argument[:2]), clock(getattr(served, name), argument[:2])  # warm up
-        pairs = [(clock(getattr(plain, name), argument), clock(getattr(served, name), argument)) for _ in range(rounds)]
-        found["sft" if name == "train" else "sampling"] = {
-            "plain_tokens_per_s": round(statistics.median(pair[0] for pair in pairs), 1),
+    ways = {
+        "sft": (plain.train, engine.train, batches, "plain_tokens_per_s"),
+        "sampling": (plain.sample, engine.sample, prompts, "plain_tokens_per_s"),
+        "adapters": (engine.turns, engine.together, prompts, "turns_tokens_per_s"),
+    }
+    found: dict[str, dict[str, float]] = {}
+    for name, (other, ours, argument, label) in ways.items():
+        clock(other, argument[:ADAPTERS]), clock(ours, argument[:ADAPTERS])  # warm up
+        pairs = [(clock(other, argument), clock(ours, argument)) for _ in range(rounds)]
+        found[name] = {
+            label: round(statistics.median(pair[0] for pair in pairs), 1),
             "engine_tokens_per_s": round(statistics.median(pair[1] for pair in pairs), 1),
             "ratio": round(statistics.median(pair[1] / pair[0] for pair in pairs), 3),
         }
@@ -146,32 +146,17 @@ def compare(plain: Plain, served: Served, vocabulary: int, rounds: int, steps: i
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="nano")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
+    options = parser_for(__doc__, rounds=5, steps=12).parse_args(argv)
     torch.set_num_threads(options.threads)
-    spec = spec_for(options.model)
-    plain = Plain(spec.source)
+    plain = Plain(spec_for(options.model).source)
     vocabulary = plain.model.get_input_embeddings().weight.shape[0]
-    with tempfile.TemporaryDirectory() as home:
-        settings = Settings(home=Path(home))
-        with start_engine(settings, [options.model], device=options.device, threads=options.threads) as engine:
-            served = Served(engine, options.model)
-            found = compare(plain, served, vocabulary, options.rounds, options.steps)
-            served.service.close("success").result()
+    with served(options) as (_, service):
+        found = compare(plain, Served(service, options.model), vocabulary, options.rounds, options.steps)
     if options.json:
         print(json.dumps(found))
-    else:
-        for name, values in found.items():
-            print(
-                f"{name}: engine {values['engine_tokens_per_s']} tokens/s, "
-                f"plain {values['plain_tokens_per_s']}, ratio {values['ratio']}"
-            )
+        return 0
+    for name, values in found.items():
+        print(f"{name}: " + ", ".join(f"{label} {value}" for label, value in values.items()))
     return 0
 
 

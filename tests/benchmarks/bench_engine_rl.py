@@ -13,14 +13,11 @@ Run it with ``python tests/benchmarks/bench_engine_rl.py [--model nano|FOLDER] [
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
 import sys
-import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +26,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import tinker
 import torch
-from peft import LoraConfig, get_peft_model
 from tinker import types
-from transformers import AutoModelForCausalLM
 
-from studio.engine.launch import Engine, start_engine
 from studio.engine.specs import spec_for
-from studio.settings import Settings
+from tests.benchmarks.serving import RANK, datum, padded_left, parser_for, plain_model, plain_optimizer, served
 
-RANK = 16
 PROMPTS = 16
 SAMPLES = 8
 NEW_TOKENS = 32
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"]
 
 #: One rollout: prompt, sampled tokens, the sampler's log-probabilities.
 Rollout = tuple[list[int], list[int], list[float]]
@@ -63,12 +55,8 @@ class Plain:
     """What anybody would write with transformers and PEFT."""
 
     def __init__(self, source: str) -> None:
-        base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.model: Any = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=32, target_modules=TARGETS))
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=1e-5, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, fused=True)
+        self.model = plain_model(source)
+        self.optimizer = plain_optimizer(self.model, 1e-5, fused=True)
 
     def step(self, prompts: list[list[int]]) -> dict[str, float]:
         clock = Clock()
@@ -83,15 +71,12 @@ class Plain:
     @torch.inference_mode()
     def _sample(self, prompts: list[list[int]]) -> list[Rollout]:
         self.model.eval()
-        width = max(map(len, prompts))
-        ids, mask = torch.zeros((len(prompts), width), dtype=torch.long), torch.zeros((len(prompts), width), dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = torch.tensor(prompt), 1
+        padded = padded_left(prompts)
         out = self.model.generate(
-            input_ids=ids, attention_mask=mask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=0,
+            **padded, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=0,
             num_return_sequences=SAMPLES, min_new_tokens=NEW_TOKENS, max_new_tokens=NEW_TOKENS,
         )  # fmt: skip
-        answers = out[:, width:].tolist()
+        answers = out[:, padded["input_ids"].shape[1] :].tolist()
         return [(prompts[row // SAMPLES], answer, []) for row, answer in enumerate(answers)]
 
     def _train(self, rollouts: list[Rollout], advantages: list[float]) -> None:
@@ -116,9 +101,8 @@ class Plain:
 class Served:
     """The same step as a client of the engine; ``singles`` sends one request per sample."""
 
-    def __init__(self, engine: Engine, model: str) -> None:
-        self.service = tinker.ServiceClient(base_url=engine.base_url, api_key=engine.api_key.reveal())
-        self.training: Any = self.service.create_lora_training_client(base_model=model, rank=RANK).result()
+    def __init__(self, service: tinker.ServiceClient, model: str) -> None:
+        self.training: Any = service.create_lora_training_client(base_model=model, rank=RANK).result()
 
     def step(self, prompts: list[list[int]], *, singles: bool) -> dict[str, float]:
         return asyncio.run(self._step(prompts, singles=singles))
@@ -141,7 +125,7 @@ class Served:
         clock.lap("sampling")
         advantages = rewards_of(rollouts)
         clock.lap("reward")
-        data = [datum(rollout, advantage) for rollout, advantage in zip(rollouts, advantages, strict=True)]
+        data = [example(rollout, advantage) for rollout, advantage in zip(rollouts, advantages, strict=True)]
         gradient = await self.training.forward_backward_async(data, "importance_sampling")
         step = await self.training.optim_step_async(types.AdamParams(learning_rate=1e-5, eps=1e-8))
         await gradient.result_async()
@@ -150,16 +134,10 @@ class Served:
         return clock.laps
 
 
-def datum(rollout: Rollout, advantage: float) -> types.Datum:
+def example(rollout: Rollout, advantage: float) -> types.Datum:
     prompt, answer, logprobs = rollout
-    whole = prompt + answer
     silent = [0.0] * (len(prompt) - 1)
-    inputs: dict[str, Any] = {
-        "target_tokens": whole[1:],
-        "logprobs": [*silent, *logprobs],
-        "advantages": [*silent, *([advantage] * len(answer))],
-    }
-    return types.Datum(model_input=types.ModelInput.from_ints(whole[:-1]), loss_fn_inputs=inputs)
+    return datum(prompt + answer, logprobs=[*silent, *logprobs], advantages=[*silent, *([advantage] * len(answer))])
 
 
 class Clock:
@@ -175,11 +153,11 @@ class Clock:
         self._last = now
 
 
-def compare(plain: Plain, served: Served, vocabulary: int, rounds: int) -> dict[str, Any]:
+def compare(plain: Plain, engine: Served, vocabulary: int, rounds: int) -> dict[str, Any]:
     ways = {
         "plain": plain.step,
-        "groups": lambda prompts: served.step(prompts, singles=False),
-        "singles": lambda prompts: served.step(prompts, singles=True),
+        "groups": lambda prompts: engine.step(prompts, singles=False),
+        "singles": lambda prompts: engine.step(prompts, singles=True),
     }
     laps: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for turn in range(-1, rounds):
@@ -198,23 +176,12 @@ def compare(plain: Plain, served: Served, vocabulary: int, rounds: int) -> dict[
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="nano")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
+    options = parser_for(__doc__, rounds=9).parse_args(argv)
     torch.set_num_threads(options.threads)
-    spec = spec_for(options.model)
-    plain = Plain(spec.source)
+    plain = Plain(spec_for(options.model).source)
     vocabulary = plain.model.get_input_embeddings().weight.shape[0]
-    with tempfile.TemporaryDirectory() as home:
-        settings = Settings(home=Path(home))
-        with start_engine(settings, [options.model], device=options.device, threads=options.threads) as engine:
-            served = Served(engine, options.model)
-            found = compare(plain, served, vocabulary, options.rounds)
-            served.service.close("success").result()
+    with served(options) as (_, service):
+        found = compare(plain, Served(service, options.model), vocabulary, options.rounds)
     if options.json:
         print(json.dumps(found))
         return 0

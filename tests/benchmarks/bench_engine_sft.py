@@ -25,7 +25,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
 import tinker
 import torch
 from datasets import Dataset
@@ -34,23 +33,12 @@ from tinker import types
 from torch.utils.data import SequentialSampler
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
 
-from studio.engine.launch import Engine, start_engine
 from studio.engine.specs import spec_for
-from studio.settings import Settings
+from tests.benchmarks.serving import BODY, RANK, datum, examples, parser_for, served
 
-RANK = 16
 BATCH = 32
 WARM = 3
 RATE = 1e-5
-#: Without the head: TRL refuses an adapter there.
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
-
-def examples(vocabulary: int, count: int, mean: int = 60, seed: int = 0) -> list[list[int]]:
-    """Token sequences whose lengths spread like those of short conversations."""
-    rng = np.random.default_rng(seed)
-    lengths = np.clip(rng.gamma(4.0, mean / 4.0, count).astype(int), 6, 4 * mean)
-    return [rng.integers(3, vocabulary - 8, length + 1).tolist() for length in lengths]
 
 
 def answer_mask(tokens: list[int], *, answers: bool) -> list[int]:
@@ -89,7 +77,8 @@ class Peer:
         self.trainer: Any = Ordered(
             model=AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32), args=config,
             train_dataset=Dataset.from_list(rows), processing_class=AutoTokenizer.from_pretrained(source),
-            peft_config=LoraConfig(r=RANK, lora_alpha=32, target_modules=TARGETS), callbacks=[Laps()],
+            # Without the head: TRL refuses an adapter there.
+            peft_config=LoraConfig(r=RANK, lora_alpha=32, target_modules=BODY), callbacks=[Laps()],
         )  # fmt: skip
         self.trainer.remove_callback(PrinterCallback)
 
@@ -103,10 +92,9 @@ class Peer:
 class Served:
     """The same work as a client of the engine, one step ahead, as the cookbook's loop."""
 
-    def __init__(self, engine: Engine, model: str, sequences: list[list[int]], *, answers: bool) -> None:
-        self.service = tinker.ServiceClient(base_url=engine.base_url, api_key=engine.api_key.reveal())
-        self.training: Any = self.service.create_lora_training_client(base_model=model, rank=RANK, train_unembed=False).result()
-        data = [datum(tokens, answer_mask(tokens, answers=answers)) for tokens in sequences]
+    def __init__(self, service: tinker.ServiceClient, model: str, sequences: list[list[int]], *, answers: bool) -> None:
+        self.training: Any = service.create_lora_training_client(base_model=model, rank=RANK, train_unembed=False).result()
+        data = [datum(tokens, [float(flag) for flag in answer_mask(tokens, answers=answers)[1:]]) for tokens in sequences]
         self.batches = [data[start : start + BATCH] for start in range(0, len(data), BATCH)]
 
     def seconds(self) -> float:
@@ -128,19 +116,13 @@ class Served:
         return laps[-1] - laps[WARM - 1]
 
 
-def datum(tokens: list[int], mask: list[int]) -> types.Datum:
-    inputs: dict[str, Any] = {"target_tokens": tokens[1:], "weights": [float(flag) for flag in mask[1:]]}
-    return types.Datum(model_input=types.ModelInput.from_ints(tokens[:-1]), loss_fn_inputs=inputs)
-
-
-def compare(engine: Engine, model: str, source: str, options: argparse.Namespace, *, answers: bool) -> dict[str, float]:
-    sequences = examples(options.vocabulary, BATCH * options.steps)
+def compare(service: tinker.ServiceClient, source: str, options: argparse.Namespace, *, answers: bool) -> dict[str, float]:
+    sequences = examples(options.vocabulary, BATCH * options.steps, shortest=6)
     counted = sum(len(tokens) - 1 for tokens in sequences[WARM * BATCH :])
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(source, sequences, folder, answers=answers)
-        served = Served(engine, model, sequences, answers=answers)
-        pairs = [(peer.seconds(), served.seconds()) for _ in range(options.rounds)]
-        served.service.close("success").result()
+        ours = Served(service, options.model, sequences, answers=answers)
+        pairs = [(peer.seconds(), ours.seconds()) for _ in range(options.rounds)]
     return {
         "trl_tokens_per_s": round(counted / statistics.median(pair[0] for pair in pairs), 1),
         "engine_tokens_per_s": round(counted / statistics.median(pair[1] for pair in pairs), 1),
@@ -151,13 +133,7 @@ def compare(engine: Engine, model: str, source: str, options: argparse.Namespace
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="nano")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
+    options = parser_for(__doc__, rounds=3, steps=12).parse_args(argv)
     try:
         import trl
     except ImportError:
@@ -166,13 +142,9 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     source = spec_for(options.model).source
     options.vocabulary = AutoModelForCausalLM.from_pretrained(source).get_input_embeddings().weight.shape[0]
-    with (
-        tempfile.TemporaryDirectory() as home,
-        start_engine(Settings(home=Path(home)), [options.model], device="cpu", threads=options.threads) as engine,
-    ):
+    with served(options) as (_, service):
         found = {
-            name: compare(engine, options.model, source, options, answers=answers)
-            for name, answers in (("sft", False), ("answers", True))
+            name: compare(service, source, options, answers=answers) for name, answers in (("sft", False), ("answers", True))
         }
     if options.json:
         print(json.dumps({"trl": trl.__version__, **found}))
