@@ -123,8 +123,16 @@ def _practice(series: Series, *, ended: bool, kl_limit: float | None) -> Diagnos
             f"{unscored:.0%} of the answers could not be scored, so they teach nothing.",
             "Open some answers to see why, and correct the reward.",
         )
+    measured = series.get("validation_reward", ())
+    first, last = (
+        (measured[0].value, measured[-1].value) if len(measured) > 1 else (_mean(reward[:RECENT]), _mean(reward[-RECENT:]))
+    )
+    # A trick that every answer has learned scores alike too, so it is looked for first.
+    pleasing = _pleasing(series, kl_limit) if last > first else None
+    if pleasing is not None:
+        return pleasing
     if len(share) >= EARLY and _mean(share[-RECENT:]) < NO_SIGNAL:
-        right = _mean(reward[-RECENT:]) > 0.9
+        right = last > 0.9
         return Diagnosis(
             "warn",
             f"All answers to a question score alike in {1 - _mean(share[-RECENT:]):.0%} of questions: there is nothing to "
@@ -133,13 +141,6 @@ def _practice(series: Series, *, ended: bool, kl_limit: float | None) -> Diagnos
             if right
             else "Use easier questions, a reward that gives part marks, more answers to each question, or more temperature.",
         )
-    measured = series.get("validation_reward", ())
-    first, last = (
-        (measured[0].value, measured[-1].value) if len(measured) > 1 else (_mean(reward[:RECENT]), _mean(reward[-RECENT:]))
-    )
-    pleasing = _pleasing(series, kl_limit) if last > first else None
-    if pleasing is not None:
-        return pleasing
     unseen = "on questions it has not seen " if len(measured) > 1 else ""
     if last < first - REWARD_FALL:
         return Diagnosis(

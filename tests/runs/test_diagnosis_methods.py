@@ -93,6 +93,12 @@ def test_a_recipe_sets_its_own_limit_and_tokens_matter_only_while_the_reward_ris
     assert diagnose_run("rl", PRACTICE | fallen, 40).level == "bad"
 
 
+def test_a_trick_that_all_answers_have_learned_is_called_one():
+    alike = {"signal_share": curve([0.5] * 10 + [0.0] * 10), "answer_tokens": curve([26.0] * 10 + [10.0] * 10)}
+    won = {"reward": curve([0.0] * 20), "validation_reward": checks(0.5, 0.99)}
+    assert "perhaps a trick" in diagnose_run("rlhf", PRACTICE | alike | won, 20, ended=True).sentence
+
+
 def test_too_easy_questions_are_told_from_too_hard_ones():
     flat = PRACTICE | {"signal_share": curve([0.0] * 20)}
     assert "harder" in diagnose_run("rl", flat | {"reward": curve([1.0] * 20)}, 40).action
