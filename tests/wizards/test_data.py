@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from studio import data, datasets, samples
+from studio import data, datasets, kept, samples
 from studio.errors import DataError, NotFoundError
 from wizards import data_acts, data_bringing, data_reading
 from wizards.desk import bring, division, page
@@ -82,6 +82,13 @@ def test_a_sample_goes_to_the_settings_in_two_presses(ctx, walk):
     assert ctx.store.datasets.get(walk.draft.dataset, "ann").rows == usable
     assert walk.now.dataset is not None
     assert "Your data is ready" in walk.above
+
+
+def test_a_sample_brings_what_no_data_can_tell(ctx, walk):
+    walk.draft = replace(walk.draft, method="distill")
+    walk.press("sample", "school")
+    brought = dict(walk.draft.changes)["teacher_prompt"]
+    assert kept.said(ctx.settings, "ann", brought) == samples.sample("school").settings["teacher_prompt"]
 
 
 def test_an_upload_is_shown_with_findings_and_line_numbers(walk, csv):
