@@ -2,10 +2,12 @@
 
 Everyone reads the same generated file and does the same work: every row checked for missing and blank texts and for personal
 data, keys, chat markers, control and invisible characters and damaged letters, the lengths counted, exact copies dropped,
-prompts keyed by their normalised text, and three zstd Parquet files written by a hash of that key. Polars also finds what the
-studio calls near-duplicates, with the same count, and keeps them in one part; the other two are not asked to. It holds the
-whole table in memory, because that is its fastest way. The studio does more: line numbers of an editor, Unicode normalisation,
-a stage that the desk reads, a fingerprint of the file, the check that nothing leaked; a broken row costs that row only.
+prompts keyed by their normalised text, and three zstd Parquet files written by a hash of that key. Polars also takes the
+fingerprint of the file, names its rows, finds what the studio calls near-duplicates, with the same count, and keeps them in one
+part, counts prompts with several answers, and reads the parts again to see that no prompt is in two of them (the keys of all
+rows, and of as many texts as the studio compares, in lower case); the other two are not asked to. It holds the whole table in
+memory, because that is its fastest way. The studio does more: line numbers of an editor, examples of each finding, numbers that
+have a checksum, a stage that the desk reads; a broken row costs that row only.
 
 Each run is a process of its own, and the tools take turns, so that a busy machine disturbs all alike. Printed are medians with
 their spread, and ratios within the same rounds. Memory is sampled over the whole process tree; ``own`` leaves out pages of
@@ -139,6 +141,7 @@ def run_studio(path: Path, out: Path) -> dict[str, int]:
 def run_polars(path: Path, out: Path) -> dict[str, int]:
     import polars as pl
 
+    digest = _Digest(path)
     schema = dict.fromkeys(COLUMNS, pl.String)
     lazy = pl.scan_ndjson(path, schema=schema) if path.suffix == ".jsonl" else pl.scan_csv(path, schema=schema)
     table = lazy.collect(engine="streaming")
@@ -171,7 +174,9 @@ def run_polars(path: Path, out: Path) -> dict[str, int]:
     # Only texts with marks that join letters have to be composed.
     if table.select(ask.str.contains(r"\p{M}").any()).item():
         ask = ask.str.normalize("NFC")
-    keys = table.select(folded(ask).hash(42).alias("key"), pl.struct(COLUMNS[:2]).hash(1).alias("row"))
+    keys = table.select(
+        pl.int_range(pl.len()).alias("row_id"), folded(ask).hash(42).alias("key"), pl.struct(COLUMNS[:2]).hash(1).alias("row")
+    )
     kept = table.hstack(keys).filter(visible).unique("row", keep="first", maintain_order=True)
     several = kept.filter(pl.len().over("key") > 1).select("key", folded(answer))
     bucket = pl.col("key") % BUCKETS
@@ -181,18 +186,60 @@ def run_polars(path: Path, out: Path) -> dict[str, int]:
         "train": bucket.is_between(TEST, VALIDATION - 1),
     }
     sinks = [
-        kept.lazy()
-        .filter(share)
-        .drop("key", "row")
-        .sink_parquet(out / f"{part}.parquet", compression="zstd", compression_level=1, lazy=True)
+        kept.lazy().filter(share).sink_parquet(out / f"{part}.parquet", compression="zstd", compression_level=1, lazy=True)
         for part, share in shares.items()
     ]
     pl.collect_all(sinks, engine="streaming")
+    many, shared = several.get_column("key").n_unique(), _polars_shared(out)
     return {
+        "fingerprint": digest.value(), "several answers": many, "shared": shared,
         "rows": checked["rows"], "blank": checked["blank"], "copies": checked["rows"] - checked["blank"] - kept.height,
         "near": several.height - several.unique().height, "email": marks["email"], "markers": marks["markers"],
         "written": kept.height,
     }  # fmt: skip
+
+
+def _polars_shared(out: Path) -> int:
+    """How many prompts are in two of the written parts: by the keys of all rows, and by some of the texts, in lower case."""
+    import polars as pl
+
+    parts = [pl.scan_parquet(out / f"{part}.parquet") for part in ("test", "validation", "train")]
+    keys = pl.concat([part.select("key", pl.lit(place).alias("part")) for place, part in enumerate(parts)])
+    size = parts[2].select(pl.len()).collect().item()
+    some = pl.concat([parts[2].slice(size * place // 16, size // 256) for place in range(16)]) if size > 200_000 else parts[2]
+    texts = pl.concat(
+        [
+            part.select(pl.col("prompt").str.to_lowercase().hash(7).alias("key"), pl.lit(n).alias("part"))
+            for n, part in enumerate((*parts[:2], some))
+        ]
+    )
+    found = (
+        each.group_by("key").agg(pl.col("part").min() != pl.col("part").max()).select(pl.col("part").sum())
+        for each in (keys, texts)
+    )
+    return sum(int(one.item()) for one in pl.collect_all(list(found), engine="streaming"))
+
+
+class _Digest:
+    """The SHA-256 of a file, taken by another thread meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._pool = ThreadPoolExecutor(1)
+        self._found = self._pool.submit(self._taken, path)
+
+    @staticmethod
+    def _taken(path: Path) -> str:
+        import hashlib
+
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def value(self) -> str:
+        found = self._found.result()
+        self._pool.shutdown()
+        return found
 
 
 def _key(prompt: str) -> int:
