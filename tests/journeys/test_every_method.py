@@ -58,8 +58,12 @@ def set_up(page: Page, method: str, source: str | Path, **settings: object) -> N
         page.get_by_role("button", name=re.compile(source)).click()
     page.get_by_role("button", name="Split and continue").click()
     expect(page.get_by_role("heading", name="How thorough should it be?")).to_be_visible(timeout=PATIENCE)
-    changes = urlencode([("set", f"{name}:{value}") for name, value in settings.items()])
-    page.goto(f"{page.url}&{changes}")
+    change(page, page.url, **settings)
+
+
+def change(page: Page, address: str, **settings: object) -> None:
+    """The settings step at this address with these changes."""
+    page.goto(f"{address}&{urlencode([('set', f'{name}:{value}') for name, value in settings.items()])}")
     expect(page.get_by_text(re.compile(r"\d settings? changed")).first).to_be_visible(timeout=PATIENCE)
 
 
@@ -128,17 +132,31 @@ def test_a_judge_and_practice_for_it(page, shared_studio, tmp_path):
     store.close()
 
 
-def test_a_long_prompt_baked_in(page, shared_studio):
+def test_a_long_prompt_baked_in_and_what_came_of_it_as_a_teacher(page, shared_studio, tmp_path):
     settings = samples.sample("school").settings
-    set_up(page, "Distillation", "School answers", max_steps=2, batch_size=8, epochs=1, eval_every=0, save_every=2)
+    some = tmp_path / "school.jsonl"
+    # The teacher answers every question before the first step.
+    some.write_text("".join(samples.sample("school").file.read_text("utf-8").splitlines(keepends=True)[:60]), "utf-8")
+    set_up(page, "Distillation", some, max_steps=1, batch_size=8, epochs=1, eval_every=0, save_every=1)
     box = page.get_by_label("teacher's prompt")
-    expect(box).to_have_value(settings["teacher_prompt"])
-    box.fill("")
-    box.blur()
     expect(page.get_by_role("button", name="Write the long prompt first")).to_be_visible(timeout=PATIENCE)
     box.fill(settings["teacher_prompt"])
     box.blur()
-    store, _, recipe = train(page, shared_studio, "distill")
+    store, run_id, recipe = train(page, shared_studio, "distill")
     assert recipe.teacher_prompt == settings["teacher_prompt"]
     expect(page.get_by_role("heading", name="How far its guesses are from the teacher's answers")).to_be_visible()
+    expect(page.get_by_text("The teacher's answer:")).to_be_visible()
+    dataset = store.runs.get(run_id, "local").dataset_id
+    store.close()
+
+    # The next run learns from that one, word by word.
+    quick = {"max_steps": 1, "batch_size": 2, "group_size": 2, "max_tokens": 8, "eval_every": 0, "save_every": 1}
+    address = f"{shared_studio.url}?{urlencode({'step': 'settings', 'method': 'distill', 'dataset': dataset})}"
+    change(page, address, distillation="on_policy", teacher=run_id, **quick)
+    store, _, recipe = train(page, shared_studio, "on-policy")
+    assert (recipe.distillation, recipe.teacher) == ("on_policy", run_id)
+    expect(page.get_by_role("heading", name="How far it is from its teacher")).to_be_visible()
+    page.get_by_role("button", name="On held-out questions").click()
+    expect(page.get_by_label("Step to read")).to_have_value("1")
+    expect(page.get_by_text("not scored")).to_have_count(0)
     store.close()
