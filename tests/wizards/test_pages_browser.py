@@ -87,6 +87,26 @@ def test_every_screen_of_the_first_steps_is_open_to_everybody(open_page, shared_
     assert page.faults == []
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")], ids=["desk", "phone"])
+def test_the_page_of_models_is_open_to_everybody_and_leads_into_a_run(open_page, shared_studio, width, scheme):
+    page = open_page("/models?find=:zzz", width=width, scheme=scheme)
+    expect(page.get_by_text("No model fits")).to_be_visible()
+    _no_barrier(page, "nothing found")
+    page.get_by_role("button", name="Show all models").click()
+    expect(page.get_by_role("link", name="Use this model: nano")).to_be_visible()
+    page.get_by_label("Kind", exact=True).select_option("base")
+    expect(page).to_have_url(re.compile("find=base"))
+    expect(page.get_by_role("link", name="Use this model: nano")).to_have_count(0)
+    page.get_by_label("Kind", exact=True).select_option("")
+    expect(page.get_by_role("link", name="Use this model: nano")).to_be_visible()
+    page.get_by_text("Add or correct a price").click()
+    _no_barrier(page, "all models")
+    page.get_by_role("link", name="Use this model: nano").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("good answers")
+    _stays_home(page, shared_studio)
+    assert page.faults == []
+
+
 def test_a_hostile_file_is_only_text(open_page, shared_studio, tmp_path):
     page = open_page("/?step=data&method=sl&answer=examples:yes")
     file = tmp_path / "a${window.hacked=5}.csv"
