@@ -131,12 +131,14 @@ def _counted(count: int, what: str) -> str:
 def _steps(now: Tried) -> Html:
     at = now.steps.index(now.step)
     names = [(str(step), _name(step, held=now.held)) for step in now.steps]
-    chosen = forms.choice("tf-tried-step", names, str(now.step), data_field="step")
+    # Another name for another list: a list whose entries are exchanged under it would show none of them.
+    ident = "tf-tried-check" if now.held else "tf-tried-step"
+    chosen = forms.choice(ident, names, str(now.step), data_field="step")
     return tag(
         "div",
         _turn("First", now.steps[0], off=at == 0),
         _turn("Earlier", now.steps[max(0, at - 1)], off=at == 0),
-        tag("span", tag("label", "Step to read", for_="tf-tried-step", cls="tf-unseen"), chosen, cls="tf-field"),
+        tag("span", tag("label", "Step to read", for_=ident, cls="tf-unseen"), chosen, cls="tf-field"),
         _turn("Later", now.steps[min(len(now.steps) - 1, at + 1)], off=at == len(now.steps) - 1),
         _turn("Latest", now.steps[-1], off=at == len(now.steps) - 1, latest=True),
         cls="tf-tried-steps",
