@@ -26,7 +26,7 @@ from studio.data.reading.texts import extra_columns, prepare
 from studio.data.sources.packing import Columnar, Packing, packing_of
 from studio.data.sources.source import WORKING_FILES, Source, survey
 from studio.data.staging import fixes as repairs
-from studio.data.staging.stage import STAGE, write_stage
+from studio.data.staging.stage import LAYOUT, STAGE, write_stage
 from studio.data.staging.tally import first_line, tally
 from studio.data.types import Inspection, Reading, Shape, Watch
 from studio.errors import NotFoundError, StoreError
@@ -66,7 +66,7 @@ def inspect(
         surveyed = survey(source, name, place, encoding=chosen.encoding, watch=watch)
         inspection = _inspected(surveyed, place, chosen, watch)
     finally:
-        for working in (RECORDS, f"{STAGE}.part", *WORKING_FILES):
+        for working in (RECORDS, f"{STAGE}.part", f"{LAYOUT}.part", *WORKING_FILES):
             (folder / working).unlink(missing_ok=True)
     with disk_errors(name):
         write_json(folder / _RECORD, inspection.to_dict())

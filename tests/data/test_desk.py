@@ -165,3 +165,10 @@ def test_a_stage_that_is_gone_is_said_to_be_gone(look):
     (found.folder / "stage.parquet").unlink()
     with pytest.raises(NotFoundError):
         seen()
+
+
+def test_rows_that_an_earlier_version_laid_out_are_said_to_be_so(look):
+    found, seen = look(MANY)
+    (found.folder / "stage.json").write_text('{"lines": "one"}')
+    with pytest.raises(NotFoundError, match="earlier version"):
+        seen()

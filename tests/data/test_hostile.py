@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import random
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -225,6 +226,21 @@ def test_the_disk_needs_room_for_what_is_written_and_no_more(tmp_path, monkeypat
     free.free -= int(0.2 * source.stat().st_size)
     with pytest.raises(StoreError, match="MB free"):
         data.inspect(source, "a.json", tmp_path / "dataset")
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["texts", "conversations"])
+def test_the_stage_takes_no_more_room_than_was_asked_for(tmp_path, chat):
+    rng = random.Random(0)
+
+    def row() -> object:
+        ask, answer = rng.randbytes(100).hex(), rng.randbytes(300).hex()
+        turns = [{"role": "user", "content": ask}, {"role": "assistant", "content": answer}]
+        return {"messages": [*turns, *turns]} if chat else {"prompt": ask, "completion": answer}
+
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps(row()) + "\n" for _ in range(300)))
+    data.inspect(source, "a.jsonl", tmp_path / "dataset")
+    assert (tmp_path / "dataset" / "stage.parquet").stat().st_size <= 1.1 * source.stat().st_size
 
 
 def test_a_full_disk_says_so_and_leaves_the_file_alone(tmp_path, monkeypatch):

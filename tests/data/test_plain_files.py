@@ -122,6 +122,21 @@ ODD = [
     ),
     *(b'{"prompt": "finance", "completion": "infinite", "id": "NaN"}', b'{"prompt": "x", "completion": "y", "id": INFINITY}'),
 ]
+# As long as a row of three texts, but what stands without quotation marks makes room for what is no JSON, or for another key.
+AS_LONG = [
+    b'{"prompt": "x", "completion": {"a": nan }, "id": "z"}',
+    b'{"prompt": "x", "completion": {"a": [1, nan]}, "id": "z"}',
+    b'{"prompt": "x", "completion": {"a": 1 ,}, "id": "z"}',
+    b'{"prompt": "x", "completion": NaN  , "id": "z"}',
+    b'{"prompt": "x", "completion": "y", "id": 5 ,}',
+    b'{"prompt": "x", "completion": 5,"q":1, "id": 7}',
+]
+
+
+@pytest.mark.parametrize("odd", AS_LONG)
+def test_rows_of_the_usual_length_are_looked_at_when_a_value_has_no_quotation_marks(odd, monkeypatch):
+    direct, exact = both(as_jsonl(many(30)) + odd + b"\n", "x.jsonl", monkeypatch)
+    assert direct == exact
 
 
 ENDS = [

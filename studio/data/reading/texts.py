@@ -30,8 +30,9 @@ EXTRA_CHARACTERS = 1000
 _MENDED = "mended_json"
 # What some writers put where no number is.
 _UNREAL = r"[:,\[]\s*-?(NaN|Infinity|nan|inf)\s*[,}\]]"
-# A comma before the last bracket is no JSON, but the database reads it as meant, as we do.
-_LAST_COMMA = r"regexp_matches(value, ',\s*\}\s*$')"
+_WORDS = ("true", "false", "NaN", "Infinity", "nan", "inf")
+# A comma before a bracket is no JSON, but the database reads it as meant, as we do.
+_COMMA = r",\s*[}\]]"
 
 
 def extra_columns(table: Table, shape: Shape | None) -> tuple[str, ...]:
@@ -111,15 +112,14 @@ def _parsed(table: Table, direct: Mapping[str, str]) -> str:
     form = literal(json.dumps(dict.fromkeys(direct.values(), "VARCHAR"), ensure_ascii=False))
     read = "coalesce(problem, 'repaired_json') = 'repaired_json'"
     quick = f"CASE WHEN {read} THEN TRY(json_transform(value, {form})) END" if direct else "NULL"
-    unreal = _unreal("value") if table.direct else "false"
+    odd = f"{_unreal('value')} OR regexp_matches(value, {literal(_COMMA)})" if table.direct else "false"
     mended = f"CASE WHEN mended IS NULL THEN quick ELSE json_transform(mended, {form}) END" if direct else "NULL"
     return f"""
         SELECT line, breaks, coalesce(mended, value) AS raw, told, coalesce(mended, value) AS json, found, sure,
-          mended IS NOT NULL OR coalesce(told = 'repaired_json', false)
-            OR CASE WHEN sure THEN false ELSE found IS NOT NULL AND {_LAST_COMMA} END AS repaired,
+          mended IS NOT NULL OR coalesce(told = 'repaired_json', false) AS repaired,
           CASE WHEN sure THEN quick WHEN found = {_usual_keys(table)} THEN {mended} END AS usual
         FROM (SELECT *, CASE WHEN own IS NULL AND mended IS NOT NULL THEN TRY(json_keys(mended)) ELSE own END AS found
-          FROM (SELECT *, CASE WHEN NOT sure AND told IS NULL AND (own IS NULL OR {unreal}) THEN {_MENDED}(value) END AS mended
+          FROM (SELECT *, CASE WHEN NOT sure AND told IS NULL AND (own IS NULL OR {odd}) THEN {_MENDED}(value) END AS mended
             FROM (SELECT *, CASE WHEN NOT sure AND {read.replace("problem", "told")} THEN TRY(json_keys(value)) END AS own
               FROM (SELECT *, coalesce({_sure(table, direct)}, false) AS sure
                 FROM (SELECT line, breaks, problem AS told, value, {quick} AS quick FROM {table.records})))))"""
@@ -139,7 +139,8 @@ def _sure(table: Table, direct: Mapping[str, str]) -> str:
     """SQL for whether a row has the usual keys and no others, by its length: the texts and the signs around them fill it.
 
     The signs have the same length in every row that one program wrote, but for rows with escaped letters, which are then
-    looked at more closely. A key more would take at least the five letters of ``,"":0``.
+    looked at more closely. A key more would take at least the five letters of ``,"":0``. What stands without quotation marks
+    leaves room for other signs, such as a comma too many, so a row with any of it is not sure.
     """
     if not direct or set(direct.values()) != set(table.regular):
         return "false"
@@ -148,10 +149,18 @@ def _sure(table: Table, direct: Mapping[str, str]) -> str:
     tight = 2 + sum(len(name.encode()) + 3 for name in names) + len(names) - 1
     loose = tight + 2 * len(names) - 1
     left = " - ".join(["strlen(value)", *(f"strlen(quick.{_name(key)})" for key in table.regular)])
+    bare = " OR ".join(_may_be_bare(f"quick.{_name(key)}") for key in table.regular)
     return (
-        f"({left} = {tight} AND starts_with(value, {literal('{' + names[0] + ':' + chr(34))})) OR "
-        f"({left} = {loose} AND starts_with(value, {literal('{' + names[0] + ': ' + chr(34))}))"
+        f"(({left} = {tight} AND starts_with(value, {literal('{' + names[0] + ':' + chr(34))})) OR "
+        f"({left} = {loose} AND starts_with(value, {literal('{' + names[0] + ': ' + chr(34))}))) AND NOT ({bare})"
     )
+
+
+def _may_be_bare(text: str) -> str:
+    """SQL for whether a text may have stood without quotation marks: a list, an object, a number or a word."""
+    number = f"CASE WHEN {text} >= '-' AND {text} < ':' THEN regexp_full_match({text}, '[-+.0-9A-Za-z]*') ELSE false END"
+    words = " OR ".join(f"{text} = {literal(word)}" for word in _WORDS)
+    return f"({text} >= '[' AND {text} < '\\') OR ({text} >= '{{' AND {text} < '|') OR {number} OR {words}"
 
 
 def _direct(table: Table, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -174,7 +183,7 @@ def _may_be_no_text(text: str, part: str, table: Table, wanted: Sequence[tuple[s
         # Only its text is kept, which is the same whatever the type.
         return "false"
     # One comparison after the other, because a list of words becomes a join.
-    words = " OR ".join(f"{text} = {literal(word)}" for word in ("true", "false", "NaN", "Infinity", "nan", "inf"))
+    words = " OR ".join(f"{text} = {literal(word)}" for word in _WORDS)
     return f"coalesce(({text} >= '-' AND {text} < ':') {listed} OR ({text} >= '{{' AND {text} < '|') OR {words}, false)"
 
 

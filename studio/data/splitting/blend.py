@@ -22,7 +22,7 @@ from studio.data.reading.texts import MOST_EXTRAS
 from studio.data.splitting.assign import PARTS, PartName
 from studio.data.splitting.stored import stored, table_of, write
 from studio.data.staging.marks import CALM, marked
-from studio.data.staging.stage import LAYOUT, LEFT_OUT, STAGE, rows_of
+from studio.data.staging.stage import LEFT_OUT, STAGE, put_in_place, rows_of
 from studio.data.types import (
     Dataset,
     Inspection,
@@ -108,9 +108,7 @@ def write_stage(
         copy = f"COPY ({query}) TO {writable(partial)} ({parquet(largest)})"
         watched(connection, copy, watch, "mixing", total, "rows")
         with disk_errors(str(folder)):
-            (folder / LEFT_OUT).unlink(missing_ok=True)
-            (folder / LAYOUT).write_text(json.dumps({"lines": "stored", "first": 0, "flags": []}), "utf-8")
-            partial.replace(folder / STAGE)
+            put_in_place(partial, {"lines": "stored", "first": 0, "flags": []})
     finally:
         partial.unlink(missing_ok=True)
 

@@ -33,7 +33,18 @@ from studio.data.staging.turns import repaired_turns
 from studio.data.types import Fix, Shape, Watch
 from studio.errors import NotFoundError
 
-__all__ = ["KEY_VERSION", "LAYOUT", "LEFT_OUT", "MESSAGES", "NOT_JUDGED", "STAGE", "normalised", "rows_of", "write_stage"]
+__all__ = [
+    "KEY_VERSION",
+    "LAYOUT",
+    "LEFT_OUT",
+    "MESSAGES",
+    "NOT_JUDGED",
+    "STAGE",
+    "normalised",
+    "put_in_place",
+    "rows_of",
+    "write_stage",
+]
 
 STAGE = "stage.parquet"
 # All yes and no of a row are one number on disk, because what the writer holds in memory grows with the number of columns.
@@ -45,6 +56,7 @@ REPAIRED = 1 << _FLAGS.index("repaired")
 LEFT_OUT = "left_out.parquet"
 #: How the stage is laid out on disk; ``rows_of`` needs it.
 LAYOUT = "stage.json"
+_LAID_OUT = frozenset({"lines", "first", "flags"})
 #: The reason of every row as long as nobody knows which column is what.
 NOT_JUDGED = "not_judged"
 # Packing takes a quarter of the time of staging. Without it the stage is about as large as the file, as long as a row holds
@@ -60,14 +72,10 @@ MESSAGES = f"""coalesce(messages, list_filter([{{'role': 'system', 'content': sy
 def rows_of(stage: Path) -> str:
     """A SQL table expression with every column of the stage, in file order. ``stage`` is the path of ``stage.parquet``.
 
-    Columns that a query does not use cost nothing. Raises ``NotFoundError`` when the stage is gone.
+    Columns that a query does not use cost nothing. Raises ``NotFoundError`` when the stage is gone, or was laid out by an
+    earlier version in a way that is not known any more.
     """
-    try:
-        layout = json.loads(stage.with_name(LAYOUT).read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            "The prepared rows are gone.", where=str(stage.parent), next_step="Choose the file again."
-        ) from error
+    layout = _layout_of(stage)
     line = "line"
     if layout["lines"] != "stored":
         # Editor lines follow from the place of a row, or from that of its chunk.
@@ -108,11 +116,22 @@ def write_stage(
     _require_order(select, connection)
     query = f"COPY ({select}) TO {writable(partial)} ({parquet(table.row_bytes, packed=_packed(table, shape))})"
     watched(connection, query, watch, "staging", table.bytes, "bytes")
+    layout = _layout(table, flags, partial, connection)
     with disk_errors(str(folder)):
-        (folder / LEFT_OUT).unlink(missing_ok=True)
-        (folder / LAYOUT).write_text(json.dumps(_layout(table, flags, partial, connection)), "utf-8")
-    partial.replace(path)
+        put_in_place(partial, layout)
     return path
+
+
+def put_in_place(partial: Path, layout: Mapping[str, object]) -> None:
+    """Give a stage that was written as ``stage.parquet.part`` its name and its layout, and forget which rows were left out.
+
+    Whoever reads meanwhile finds whole files, the old ones or the new ones.
+    """
+    written = partial.with_name(f"{LAYOUT}.part")
+    written.write_text(json.dumps(layout), "utf-8")
+    partial.with_name(LEFT_OUT).unlink(missing_ok=True)
+    written.replace(partial.with_name(LAYOUT))
+    partial.replace(partial.with_name(STAGE))
 
 
 def _packed(table: Table, shape: Shape | None) -> bool:
@@ -133,6 +152,20 @@ def _operators(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for node in nodes:
         yield str(node["name"]).upper()
         yield from _operators(node["children"])
+
+
+def _layout_of(stage: Path) -> dict[str, Any]:
+    try:
+        layout = json.loads(stage.with_name(LAYOUT).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            "The prepared rows are gone.", where=str(stage.parent), next_step="Choose the file again."
+        ) from error
+    if not layout.keys() >= _LAID_OUT:
+        raise NotFoundError(
+            "These rows were prepared by an earlier version.", where=str(stage.parent), next_step="Choose the file again."
+        )
+    return layout
 
 
 def _layout(table: Table, flags: Sequence[str], stage: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, object]:
