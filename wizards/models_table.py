@@ -133,7 +133,8 @@ def _act(model: Model, href: str, place: Place, draft: Draft) -> Html:
 def _use(model: Model, href: str, draft: Draft, label: str, kind: str) -> Html:
     if draft.dataset and draft.model == model.name:
         label = "Back to your run with it"
-    return tag("a", tag("span", label), tag("span", f": {model.label}", cls="tf-unseen"), href=href, cls=f"tf-button tf-{kind}")
+    name = label if model.label in label else f"{label}: {model.label}"
+    return tag("a", label, href=href, aria_label=name, cls=f"tf-button tf-{kind}")
 
 
 def about_prices(storage: Storage | None, own_table: str) -> Html:

@@ -34,11 +34,9 @@ Every listener is private (``api_visibility="private"``); a test holds that no e
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 import gradio as gr
 from gradio.blocks import Block
@@ -52,11 +50,10 @@ from wizards import card, widgets
 from wizards.chrome import address, dial, fault, header, reachable
 from wizards.draft import STEPS, Draft, StepId
 from wizards.plan import plan
+from wizards.turns import Turns
 from wizards.widgets import Html, tag
 
 _log = logging.getLogger(__name__)
-#: Open pages whose acts are counted; a page that is forgotten begins at none again.
-_PAGES: Final = 10_000
 
 
 class Starter(Protocol):
@@ -152,25 +149,6 @@ class StepParts:
 Builder = Callable[[Context], StepParts]
 
 
-class _Acts:
-    """Counts the acts that each open page has finished, so that a heartbeat can tell that one has overtaken it."""
-
-    def __init__(self) -> None:
-        self._done: OrderedDict[str, int] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def done(self, page: str) -> int:
-        """How many there were, 0 for a page that has not been heard of for long."""
-        return self._done.get(page, 0)
-
-    def finish(self, page: str) -> None:
-        """One more. Only the pages of the last acts are remembered."""
-        with self._lock:
-            self._done[page] = self._done.pop(page, 0) + 1
-            while len(self._done) > _PAGES:
-                self._done.popitem(last=False)
-
-
 @dataclass(slots=True)
 class _Frame:
     """The components around the steps and what they show for a visit. One per built page, never per visitor."""
@@ -185,7 +163,7 @@ class _Frame:
     notice: gr.HTML
     live_notice: gr.HTML
     card: gr.HTML
-    acts: _Acts = field(default_factory=_Acts)
+    turns: Turns[Draft] = field(default_factory=Turns[Draft])
 
     @property
     def outputs(self) -> list[Any]:
@@ -275,7 +253,9 @@ def go(visit: Visit, said: Said) -> Draft:
 
 
 def start(ctx: Context, visit: Visit) -> Draft:
-    """Start the planned run, or go to the step where something is missing."""
+    """Start the planned run, or go to the step where something is missing. The second press of two starts nothing."""
+    if visit.draft.step == "train" and visit.draft.run:
+        return visit.draft
     now = plan(ctx.settings, ctx.store, visit.draft, visit.owner)
     if now.missing is not None or now.recipe is None or now.dataset is None:
         return visit.draft.at(now.missing.step if now.missing else "settings")
@@ -323,19 +303,16 @@ def _named(component: gr.HTML, event: str) -> Listener:
 
 def _act(frame: _Frame, action: Action) -> None:
     def run(draft: Draft | None, query: str, request: gr.Request, event: gr.EventData, *values: object) -> list[Any]:
-        drawn = frame.guarded(
-            draft or Draft.from_query(query), request, lambda visit: action.run(visit, said_by(event), *values)
-        )
-        frame.acts.finish(_page_of(request))
+        with frame.turns.take(request, frame.ctx.owner_of(request)) as turn:
+            now = turn.left or draft or Draft.from_query(query)
+            drawn = frame.guarded(now, request, lambda visit: action.run(visit, said_by(event), *values))
+            if isinstance(drawn[0], Draft):
+                turn.left = drawn[0]
         return drawn
 
     if action.phase:
         listen(action.on, None, None, None, js=f"() => window.tuningFork.busy({action.phase!r})")
     listen(action.on, run, [frame.draft, frame.query, *action.inputs], frame.outputs)
-
-
-def _page_of(request: gr.Request | None) -> str:
-    return str(request.session_hash or "") if request is not None else ""
 
 
 def said_by(event: gr.EventData) -> Said:
@@ -349,15 +326,16 @@ def said_by(event: gr.EventData) -> Said:
 
 def _tick(frame: _Frame, parts: StepParts, ticking: gr.HTML) -> None:
     def again(draft: Draft | None, query: str, request: gr.Request, event: gr.EventData) -> list[Any]:
-        known = draft or Draft.from_query(query)
-        acts = frame.acts.done(_page_of(request))
-        visit = Visit(known, frame.ctx.owner_of(request), seen=said_by(event).value)
+        owner = frame.ctx.owner_of(request)
+        turn = frame.turns.of(request, owner)
+        acts, known = turn.done, turn.left or draft or Draft.from_query(query)
+        visit = Visit(known, owner, seen=said_by(event).value)
         try:
             values = parts.show(visit)
             run_card = card.of(frame.ctx.settings, frame.ctx.store, known, visit.owner)
         except StudioError as error:
             return [str(widgets.problem(error)), gr.skip(), *(gr.skip() for _ in parts.outputs)]
-        if frame.acts.done(_page_of(request)) != acts:
+        if turn.done != acts:
             # What the person has done meanwhile is on the page already; this would draw over it what was before.
             return [gr.skip() for _ in outputs]
         return ["", str(run_card), *(str(value) if isinstance(value, Html) else value for value in values)]

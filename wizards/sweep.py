@@ -34,9 +34,12 @@ from wizards.plan import DIALS, noted, plan
 from wizards.plan import Plan as Planned
 from wizards.shell import Context, Said, listen, said_by
 from wizards.sweep_asked import ADDRESS, Asked, Reading, around, read, searched
+from wizards.turns import Turns
 from wizards.widgets import Html, tag
 
 _log = logging.getLogger(__name__)
+#: A field that is left because a button is pressed asks twice at once; the answer to the press has to come last.
+_TURNS: Final = Turns[str]()
 _KINDS: Final = {each: each for each in ("grid", "tpe")}
 
 
@@ -320,8 +323,13 @@ def _named(component: gr.HTML, event: str) -> Callable[..., Any]:
 
 
 def _answered(ctx: Context, request: gr.Request, before: str, act: Callable[[str], Answer]) -> list[Any]:
-    """Do it and draw, whatever it raises: address, hidden address, notice and body."""
+    """Do it after what was asked before, and draw, whatever it raises: address, hidden address, notice and body."""
     owner = ctx.owner_of(request)
+    with _TURNS.take(request, owner):
+        return _drawn(ctx, owner, before, act)
+
+
+def _drawn(ctx: Context, owner: str, before: str, act: Callable[[str], Answer]) -> list[Any]:
     try:
         try:
             done = act(owner)

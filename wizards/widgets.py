@@ -359,7 +359,7 @@ element.addEventListener('keydown', (event) => {
 });
 element.addEventListener('change', (event) => {
   const f = event.target.closest('[data-field]');
-  if (f) trigger('edit', {name: f.dataset.field, value: f.value});
+  if (f) window.tuningFork.left(f, () => trigger('edit', {name: f.dataset.field, value: f.value}));
 });
 let last = Date.now();
 const beat = () => {

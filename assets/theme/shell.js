@@ -194,5 +194,22 @@
   };
   if (document.body) watch();
   else document.addEventListener("DOMContentLoaded", watch);
-  window.tuningFork = { busy, idle };
+
+  // A field is left because a button is being pressed. What was typed goes out before the press does, and not while the
+  // pointer is down: its answer would exchange the button under the finger. A form's own button sends all its fields.
+  let pressed = null;
+  let held = [];
+  document.addEventListener("pointerdown", (event) => { pressed = event.target.closest?.("button, a") ?? null; }, true);
+  const release = (event) => {
+    const on = event.type === "pointerup" && pressed?.contains(event.target) ? pressed : null;
+    const waiting = held;
+    pressed = null;
+    held = [];
+    for (const { form, go } of waiting) if (!(on?.matches("[data-send]") && form?.contains(on))) go();
+  };
+  document.addEventListener("pointerup", release, true);
+  document.addEventListener("pointercancel", release, true);
+  const left = (field, go) => (pressed ? held.push({ form: field.closest("[data-form]"), go }) : go());
+
+  window.tuningFork = { busy, idle, left };
 })();

@@ -43,7 +43,7 @@ def test_on_this_computer_nano_can_be_used_and_the_others_looked_at(here):
     text, page = text_of(here)
     assert "The engine on this computer trains nano." in text
     assert "set TINKER_API_KEY" in text
-    assert page.count("Use this model") == 1
+    assert page.count("Use this model</a>") == 1
     assert 'data-onward="ask"' not in page
     for model in models.everything():
         for fact in (model.wire_name, model.size, f"{model.hidden_size:,}", f"{model.context:,}", model.renderer, model.kind):
@@ -68,7 +68,7 @@ def test_a_server_is_asked_on_the_first_visit_of_a_day_and_by_a_press(cluster):
     assert 'data-onward="ask"' not in page
     assert 'data-pick="ask"' in page
     # Retired by hosted Tinker, but this very server has it, and says how much it reads.
-    assert page.count("Use this model") == 1
+    assert page.count("Use this model</a>") == 1
     assert "16,384" in text
 
 

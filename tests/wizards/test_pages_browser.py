@@ -78,7 +78,11 @@ def test_every_screen_of_the_first_steps_is_open_to_everybody(open_page, shared_
         _no_barrier(page, tab)
     page.get_by_role("button", name="split and continue").click()
     page.get_by_label("learning rate").fill("fast")
-    page.get_by_label("learning rate").blur()
+    if width > 1000:
+        # Whoever presses at once starts nothing with the rate that stood there before.
+        page.get_by_role("button", name="Start training").click()
+    else:
+        page.get_by_label("learning rate").blur()
     expect(page.get_by_role("textbox", name="learning rate")).to_have_attribute("aria-invalid", "true")
     page.get_by_text(re.compile(r"The other \d+ settings")).click()
     _no_barrier(page, "settings with a problem")
@@ -102,7 +106,7 @@ def test_the_page_of_models_is_open_to_everybody_and_leads_into_a_run(open_page,
     page.get_by_text("Add or correct a price").click()
     _no_barrier(page, "all models")
     page.get_by_role("link", name="Use this model: nano").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("good answers")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("good example answers")
     _stays_home(page, shared_studio)
     assert page.faults == []
 

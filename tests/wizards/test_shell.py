@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
+from dataclasses import replace
 
 import gradio as gr
 import pytest
@@ -25,12 +27,13 @@ def page(ctx):
     return shell.build(ctx, {step: real.get(step, _stub) for step in STEPS})
 
 
-def _call(page, dependency, inputs, event=None):
+def _call(page, dependency, inputs, event=None, open_page=""):
     """Run one listener as the browser would, through Gradio's own machinery."""
     state = gr.state_holder.SessionState(page)
     target = page.blocks[dependency.targets[0][0]] if dependency.targets[0][0] is not None else None
+    request = gr.Request(session_hash=open_page) if open_page else None
     return asyncio.run(
-        page.process_api(dependency, inputs, state=state, request=None, event_data=gr.EventData(target, event or {}))
+        page.process_api(dependency, inputs, state=state, request=request, event_data=gr.EventData(target, event or {}))
     )["data"]
 
 
@@ -87,12 +90,13 @@ def test_a_heartbeat_that_an_act_has_overtaken_draws_nothing(ctx):
     pick = _listener(page, "pick", tick.targets[0][0])
 
     def beat():
-        return _call(page, tick, [None, "step=goal"], {"name": "tick", "value": "beat"})
+        return _call(page, tick, [None, "step=goal"], {"name": "tick", "value": "beat"}, "page1")
 
     assert any("as it was" in str(value) for value in beat())
 
     def act():
-        done = threading.Thread(target=lambda: _call(page, pick, [None, "step=goal"], {"name": "go", "value": ""}))
+        said = {"name": "go", "value": ""}
+        done = threading.Thread(target=lambda: _call(page, pick, [None, "step=goal"], said, "page1"))
         done.start()
         done.join()
 
@@ -100,6 +104,41 @@ def test_a_heartbeat_that_an_act_has_overtaken_draws_nothing(ctx):
     assert not any("as it was" in str(value) for value in beat())
     while_it_looks.clear()
     assert any("as it was" in str(value) for value in beat()), "the next one draws again"
+
+
+def test_a_press_that_leaves_a_field_knows_what_was_typed(ctx):
+    """The browser sends both in one breath, each with the draft as it was before."""
+    at_work, seen = threading.Event(), []
+
+    def both(_):
+        panel = widgets.panel()
+
+        def edit(visit, said):
+            at_work.set()
+            time.sleep(0.3)
+            return replace(visit.draft, model=said.value)
+
+        def press(visit, said):
+            seen.append(visit.draft.model)
+            return visit.draft
+
+        return StepParts((panel,), lambda visit: ("",), (Action(panel.edit, edit), Action(panel.pick, press)))
+
+    page = shell.build(ctx, {step: both if step == "settings" else _stub for step in STEPS})
+    edit = _listener(page, "edit")
+    pick = _listener(page, "pick", edit.targets[0][0])
+    typing = threading.Thread(target=lambda: _call(page, edit, [None, "step=settings"], {"value": "other"}, "page1"))
+    typing.start()
+    at_work.wait(10)
+    _call(page, pick, [None, "step=settings"], {"name": "start"}, "page1")
+    typing.join()
+    _call(page, pick, [None, "step=settings"], {"name": "start"}, "page2")
+    assert seen == ["other", Draft().model], "another page knows nothing of it"
+
+
+def test_the_second_press_of_start_starts_nothing(ctx):
+    started = Draft(step="train", run="run-1")
+    assert shell.start(ctx, Visit(started, "ann")) == started
 
 
 @pytest.mark.parametrize("step", STEPS)
