@@ -174,7 +174,7 @@ def invite(store: Store, session_id: str, owner: str, name: str) -> Invite:
         raise RunError("This session is closed.", next_step="Open a new session over the same answers.")
     token = secrets.token_urlsafe(32)
     known_as = name.strip()[:80] or "Rater"
-    rater = store.ratings.add_rater(session, known_as, _hash(token), deal(SessionPlan.of(session).rated))
+    rater = store.ratings.add_rater(session, known_as, fingerprint(token), deal(SessionPlan.of(session).rated))
     return Invite(token, rater.id, known_as)
 
 
@@ -214,6 +214,8 @@ def close(store: Store, session_id: str, owner: str) -> None:
 
 def _require_sealed(store: Store, comparison: ComparisonRow) -> None:
     """Answers count only under the seal of their run: it is what says that no prompt was trained on."""
+    if comparison.run_id is None:
+        return
     sealed = store.runs.get(comparison.run_id, comparison.owner).seal
     # Answers of a version without seals say nothing about them.
     answered_under = json.loads(comparison.settings_json).get("run_seal", "")
@@ -346,23 +348,23 @@ class _Seat:
 
 
 def _seat(store: Store, token: str) -> _Seat:
-    rater = store.ratings.rater_of(_hash(token))
+    rater = store.ratings.rater_of(fingerprint(token))
     if rater is None:
         raise NotFoundError("This link does not lead to a rating.", next_step="Ask for a new link.")
     blind: dict[int, Choice] = {one.position: one.choice for one in store.ratings.votes_of(rater.id) if not one.unblinded}
     return _Seat(rater, store.ratings.session(rater.session_id), store.ratings.deals(rater.id), blind)
 
 
-def _hash(token: str) -> str:
+def fingerprint(token: str) -> str:
+    """What the store keeps of a token."""
     # "replace": a browser can send halves of characters, and a token with one is simply not known.
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def _as_dealt(store: Store, session: SessionRow, dealt: DealRow) -> tuple[tuple[Message, ...], str, str]:
-    base, tuned = store.comparisons.pair(session.comparison_id, dealt.prompt_id)
-    texts = (shown(base.text), shown(tuned.text))
-    on_left = dealt.tuned_side == "left"
-    return messages_of(base), texts[on_left], texts[not on_left]
+    answers = {one.arm: one for one in store.comparisons.pair(session.comparison_id, dealt.prompt_id)}
+    left, right = answers[dealt.left_arm], answers[dealt.right_arm]
+    return messages_of(left), shown(left.text), shown(right.text)
 
 
 def _reveal(store: Store, seat: _Seat) -> Reveal:
@@ -370,19 +372,24 @@ def _reveal(store: Store, seat: _Seat) -> Reveal:
     for dealt in seat.deals:
         messages, left, right = _as_dealt(store, seat.session, dealt)
         choice = seat.choices.get(dealt.position)
-        items.append(RevealedItem(dealt.position, messages, left, right, choice, dealt.tuned_side))
+        items.append(RevealedItem(dealt.position, messages, left, right, choice, tuned_side(dealt)))
     counts = Counter(outcome_of(one.choice, one.tuned_side) for one in items if one.choice)
     guess = cast("Guess", seat.rater.guess)
     return Reveal(
         items=tuple(items),
         guess=guess,
-        guessed_right=None if guess == "unsure" else guess == seat.deals[-1].tuned_side,
+        guessed_right=None if guess == "unsure" else guess == tuned_side(seat.deals[-1]),
         tuned_won=counts["tuned"],
         base_won=counts["base"],
         ties=counts["tie"],
         both_bad=counts["both_bad"],
         skipped=counts["skip"],
     )
+
+
+def tuned_side(dealt: DealRow) -> Side:
+    """On which side the tuned model's answer stands."""
+    return "left" if dealt.left_arm == "tuned" else "right"
 
 
 def outcome_of(choice: Choice, tuned_side: Side) -> str:

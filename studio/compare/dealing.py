@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from studio.store.rows import Side
+from studio.store.rows import Pairing, Side
 
 if TYPE_CHECKING:
     import random
@@ -43,14 +43,17 @@ def draw(prompt_ids: Sequence[str], identical: Collection[str], most: int, chanc
     return Draw(tuple(rated), tuple(ties))
 
 
-def deal(prompt_ids: Sequence[str], chance: random.Random | None = None) -> tuple[tuple[str, Side], ...]:
-    """One rater's own order: (prompt id, side of the tuned answer) in the order of showing."""
+def deal(prompt_ids: Sequence[str], chance: random.Random | None = None) -> tuple[Pairing, ...]:
+    """One rater's own order of base against tuned."""
     source = chance or secrets.SystemRandom()
     sides: list[Side] = [_SIDES[i % 2] for i in range(len(prompt_ids) // 2 * 2)]
     if len(sides) < len(prompt_ids):
         sides.append(source.choice(_SIDES))
     source.shuffle(sides)
-    return tuple(zip(_shuffled(prompt_ids, source), sides, strict=True))
+    return tuple(
+        Pairing(prompt_id, *(("tuned", "base") if side == "left" else ("base", "tuned")))
+        for prompt_id, side in zip(_shuffled(prompt_ids, source), sides, strict=True)
+    )
 
 
 def _shuffled(items: Sequence[str], chance: random.Random | None) -> list[str]:

@@ -23,6 +23,7 @@ from studio.compare.blind import (
     labels,
     messages_of,
     owned_session,
+    tuned_side,
 )
 from studio.compare.giveaways import Flag, flags, shown
 from studio.compare.reference import Blinding, blinding
@@ -72,7 +73,7 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
     record = _open_book(store, session_id, owner)
     session = record.session
     comparison = store.comparisons.get(session.comparison_id, owner)
-    run = store.runs.get(comparison.run_id, owner)
+    run = store.runs.get(comparison.run_id or "", owner)
     guesses, lines = _blinding(record), answers_table(store, session_id, owner)
     return {
         "format": "tuning-fork-votes",
@@ -97,7 +98,7 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
             for one in record.votes
         ],
         "raters": [
-            {"rater": record.labels[one.id], "guess": one.guess, "tuned_side": record.deals[one.id][-1].tuned_side}
+            {"rater": record.labels[one.id], "guess": one.guess, "tuned_side": tuned_side(record.deals[one.id][-1])}
             for one in sorted(record.raters, key=lambda one: record.labels[one.id])
         ],
         "giveaways": {
@@ -119,7 +120,7 @@ def answers_table(store: Store, session_id: str, owner: str) -> tuple[AnswerLine
     """Every prompt of the session with both answers, in the order of the prompts. Raises as ``export`` does."""
     record = _open_book(store, session_id, owner)
     comparison = store.comparisons.get(record.session.comparison_id, owner)
-    names = (store.runs.get(comparison.run_id, owner).model,)
+    names = (store.runs.get(comparison.run_id or "", owner).model,)
     outcomes: dict[str, Counter[Outcome]] = defaultdict(Counter)
     for one in tally(record.votes, automatic_ties=record.plan.automatic_ties).votes:
         outcomes[one.prompt_id][one.outcome] += 1
@@ -179,7 +180,7 @@ def _record(store: Store, session: SessionRow) -> _Record:
     names = labels(invited)
     deals = {one.id: store.ratings.deals(one.id) for one in invited}
     votes = tuple(
-        Vote(one.prompt_id, names[one.rater_id], one.choice, deals[one.rater_id][one.position].tuned_side, bool(one.unblinded))
+        Vote(one.prompt_id, names[one.rater_id], one.choice, tuned_side(deals[one.rater_id][one.position]), bool(one.unblinded))
         for one in log
     )
     ties, closed, cap = plan.automatic_ties, None, len(plan.rated) + len(plan.automatic_ties)
@@ -218,7 +219,7 @@ def _blinding(record: _Record) -> Blinding:
     told: Counter[str] = Counter()
     for one in record.raters:
         if one.revealed_at is not None:
-            told["unsure" if one.guess == "unsure" else str(one.guess == record.deals[one.id][-1].tuned_side)] += 1
+            told["unsure" if one.guess == "unsure" else str(one.guess == tuned_side(record.deals[one.id][-1]))] += 1
     return blinding(right=told["True"], wrong=told["False"], unsure=told["unsure"])
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from studio.errors import NotFoundError, RunError
 from studio.store.database import Database, insert, update
 from studio.store.ids import new_id
-from studio.store.rows import Choice, DealRow, RaterRow, SessionRow, Side, VoteRow
+from studio.store.rows import Choice, DealRow, Pairing, RaterRow, SessionRow, VoteRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class Ratings:
                 "UPDATE sessions SET state = 'closed', closed_at = ? WHERE id = ? AND state = 'open'", (time.time(), session_id)
             )
 
-    def add_rater(self, session: SessionRow, name: str, token_hash: str, order: Sequence[tuple[str, Side]]) -> RaterRow:
-        """A rater with an own order: ``order`` is (prompt id, side of the tuned answer) in the order of showing."""
+    def add_rater(self, session: SessionRow, name: str, token_hash: str, order: Sequence[Pairing]) -> RaterRow:
+        """A rater with an own order: ``order`` is the pairs in the order of showing."""
         row = RaterRow(new_id("rat"), session.owner, session.id, name, token_hash, time.time(), None, "")
         with self.database.write() as con:
             insert(con, "raters", asdict(row))
-            for position, (prompt_id, side) in enumerate(order):
-                insert(con, "deals", asdict(DealRow(row.id, position, session.owner, prompt_id, side)))
+            for position, pair in enumerate(order):
+                insert(con, "deals", asdict(DealRow(row.id, position, session.owner, *pair)))
         return row
 
     def rater_of(self, token_hash: str) -> RaterRow | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from studio.errors import NotFoundError, StoreError
-from studio.store import AnswerRow, Store, checked_id, new_id
+from studio.store import AnswerRow, Pairing, Store, checked_id, new_id
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_answers_are_never_rewritten(store: Store):
 def test_a_double_click_is_one_vote_and_a_change_of_mind_is_logged(store: Store):
     comparison = store.comparisons.add(owner="local", run_id=a_run(store), settings_json="{}")
     session = store.ratings.open_session(owner="local", comparison_id=comparison.id, settings_json="{}")
-    rater = store.ratings.add_rater(session, "Ana", "hash", [("p1", "left"), ("p2", "right")])
+    rater = store.ratings.add_rater(session, "Ana", "hash", [Pairing("p1", "tuned", "base"), Pairing("p2", "base", "tuned")])
     deal = store.ratings.deals(rater.id)[0]
     assert store.ratings.vote(rater, deal, "left")
     assert not store.ratings.vote(rater, deal, "left")

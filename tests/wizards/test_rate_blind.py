@@ -17,6 +17,7 @@ from gradio import context as building
 
 from studio.compare import blind, dealing
 from studio.settings import Settings
+from studio.store import Pairing
 from tests.wizards.world import World
 from wizards import compose
 
@@ -65,7 +66,8 @@ class Served:
 def _forced(side: str):
     def deal(prompt_ids, chance=None):
         del chance
-        return tuple((prompt_id, side) for prompt_id in sorted(prompt_ids))
+        arms = ("tuned", "base") if side == "left" else ("base", "tuned")
+        return tuple(Pairing(prompt_id, *arms) for prompt_id in sorted(prompt_ids))
 
     return deal
 
