@@ -141,6 +141,17 @@ class Comparisons:
         """The arms, the reference first."""
         return self.database.all(ArmRow, "SELECT * FROM arms WHERE comparison_id = ? ORDER BY position", (comparison_id,))
 
+    def update_arm(self, comparison_id: str, name: str, *, path: str | None = None, details_json: str | None = None) -> None:
+        """Record where an arm answers from, once that is known. Raises ``NotFoundError``."""
+        with self.database.write() as con:
+            changed = con.execute(
+                "UPDATE arms SET path = COALESCE(?, path), details_json = COALESCE(?, details_json) "
+                "WHERE comparison_id = ? AND name = ?",
+                (path, details_json, comparison_id, name),
+            ).rowcount
+            if not changed:
+                raise NotFoundError(f"There is no arm {name!r} in {comparison_id!r}.")
+
     def add_prompts(self, prompts: Sequence[PromptRow]) -> None:
         """Store what is known of the prompts, all or none. One that is there already stays as it was."""
         with self.database.write() as con:

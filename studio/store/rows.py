@@ -154,7 +154,7 @@ class AnswerRow:
     """One answer of one arm.
 
     ``nll`` is the mean negative log-likelihood of the reference in nats per token; ``seconds`` the time until the whole answer
-    was there, ``None`` where nobody measured it.
+    was there, ``None`` where nobody measured it; ``details_json`` is for other things that were measured with it.
     """
 
     comparison_id: str
@@ -170,6 +170,7 @@ class AnswerRow:
     nll: float | None
     nll_tokens: int
     seconds: float | None = None
+    details_json: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)

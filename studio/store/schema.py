@@ -267,6 +267,7 @@ CREATE TABLE answers (
   nll           REAL,
   nll_tokens    INTEGER NOT NULL DEFAULT 0,
   seconds       REAL,
+  details_json  TEXT NOT NULL DEFAULT '{}',
   PRIMARY KEY (comparison_id, prompt_id, arm),
   FOREIGN KEY (comparison_id, arm) REFERENCES arms (comparison_id, name)
 ) STRICT, WITHOUT ROWID;

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from studio.errors import NotFoundError, StoreError
-from studio.store import AnswerRow, Pairing, Store, checked_id, new_id
+from studio.store import AnswerRow, ArmRow, Pairing, PromptRow, Store, checked_id, new_id
 
 
 @pytest.fixture
@@ -206,3 +206,39 @@ def test_trials_are_numbered_and_keep_how_they_ended(store: Store):
         store.sweeps.get(sweep.id, "somebody else")
     with pytest.raises(NotFoundError):
         store.sweeps.note("swp-000000", "no")
+
+
+def test_arms_stand_in_their_order_and_answers_belong_to_one_of_them(store: Store):
+    run = a_run(store)
+    arms = [ArmRow("", name, 0, "", "imported", name.upper(), path=f"{name}.csv") for name in ("zebra", "apple", "mango")]
+    comparison = store.comparisons.add(owner="local", run_id=None, settings_json="{}", arms=arms)
+    assert store.comparisons.get(comparison.id, "local").run_id is None
+    kept = store.comparisons.arms(comparison.id)
+    assert [(one.name, one.reference, one.label) for one in kept] == [
+        ("zebra", True, "ZEBRA"),
+        ("apple", False, "APPLE"),
+        ("mango", False, "MANGO"),
+    ]
+    for prompt in ("p2", "p1"):
+        rows = [AnswerRow(comparison.id, prompt, one.name, "local", 0, "[]", "", one.name, 1, "", None, 0, 0.5) for one in arms]
+        store.comparisons.add_answers(rows[::-1])
+    assert [one.arm for one in store.comparisons.pair(comparison.id, "p1")] == ["zebra", "apple", "mango"]
+    stranger = AnswerRow(comparison.id, "p1", "tuned", "local", 0, "[]", "", "x", 1, "", None, 0)
+    with pytest.raises(StoreError):
+        store.comparisons.add_answers([stranger])
+    store.comparisons.update_arm(comparison.id, "apple", path="tinker://x")
+    assert store.comparisons.arms(comparison.id)[1].path == "tinker://x"
+    with pytest.raises(NotFoundError):
+        store.comparisons.update_arm(comparison.id, "tuned", path="x")
+    assert {one.id for one in store.comparisons.all("local")} == {comparison.id}
+    assert store.comparisons.of_run(run, "local") == ()
+    with pytest.raises(NotFoundError):
+        store.comparisons.add(owner="somebody else", run_id=run, settings_json="{}")
+
+
+def test_what_is_known_of_a_prompt_is_kept_once(store: Store):
+    comparison = store.comparisons.add(owner="local", run_id=a_run(store), settings_json="{}")
+    rows = [PromptRow(comparison.id, f"p{i}", "local", i, '{"source": "a"}', "trained on" if i else "") for i in range(2)]
+    store.comparisons.add_prompts(rows)
+    store.comparisons.add_prompts([PromptRow(comparison.id, "p0", "local", 0, "{}", "other")])
+    assert store.comparisons.prompts(comparison.id) == tuple(rows)
