@@ -15,7 +15,7 @@ from studio.cli.output import Output
 from studio.compare import generate
 from studio.compare.generate import CompareSettings
 from studio.compare.measures import Measure
-from studio.compare.verdict import verdict_from_document
+from studio.compare.recompute import verdict_from_document
 from studio.errors import DataError, RunError
 from studio.runs.supervisor import Supervisor
 from studio.settings import Settings

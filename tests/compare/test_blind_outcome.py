@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from studio.compare import blind, outcome
-from studio.compare.verdict import as_json, verdict_from_document
+from studio.compare.recompute import as_json, verdict_from_document
 from studio.errors import NotFoundError, RunError
 from studio.store import CHOICES, Store
 
