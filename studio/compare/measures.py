@@ -23,7 +23,7 @@ from studio.compare.resampling import bootstrap_interval
 from studio.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -56,11 +56,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number for each arm, and how sure their difference is.
+    """One number for the reference and one for another arm, and how sure their difference is.
 
-    ``low`` and ``high`` are the ends of a 95 % bootstrap interval of *tuned minus base* over the ``n`` prompts measured,
-    ``None`` when all of them differ alike, which leaves it undetermined. ``unit`` is ``share`` (0 to 1, shown as
-    a percentage), ``nats per token``, ``perplexity``, ``reward`` or ``characters``.
+    ``reference`` and ``arm`` name the two; ``base`` and ``tuned`` are their numbers, whatever they are. ``low`` and ``high``
+    are the ends of a 95 % bootstrap interval of *tuned minus base* over the ``n`` prompts measured, ``None`` when all of them
+    differ alike, which leaves it undetermined. ``unit`` is ``share`` (0 to 1, shown as a percentage), ``nats per token``,
+    ``perplexity``, ``reward``, ``seconds`` or ``characters``.
     """
 
     name: str
@@ -72,6 +73,8 @@ class Measure:
     n: int
     better: Better
     unit: str
+    arm: str = "tuned"
+    reference: str = "base"
 
     @property
     def difference(self) -> float:
@@ -141,9 +144,21 @@ def measure_loss(base: Sequence[Sequence[float]], tuned: Sequence[Sequence[float
     )
 
 
-def measure_reward(base: Sequence[float], tuned: Sequence[float]) -> Measure:
-    """The mean reward of both arms' answers to the same prompts."""
-    return _mean_measure("reward", "Reward", _columns(base, tuned), better="higher", unit="reward")
+def measure_scores(name: str, label: str, scores: Sequence[tuple[str, float, float]], *, unit: str) -> tuple[Measure, ...]:
+    """The mean of scores of both arms, given as (prompt id, base, tuned), of which higher is better; nothing for no scores."""
+    if not scores:
+        return ()
+    columns = _columns([one[1] for one in scores], [one[2] for one in scores])
+    return (_mean_measure(name, label, columns, better="higher", unit=unit),)
+
+
+def measure_latency(base: Mapping[str, float], tuned: Mapping[str, float]) -> tuple[Measure, ...]:
+    """Seconds for a whole answer, on the prompts (by id) on which both arms were timed; nothing for none."""
+    both = [prompt_id for prompt_id in base if prompt_id in tuned]
+    if not both:
+        return ()
+    columns = _columns([base[one] for one in both], [tuned[one] for one in both])
+    return (_mean_measure("latency", "Time for an answer", columns, better="lower", unit="seconds"),)
 
 
 def exact_match(answer: str, reference: str) -> float:
