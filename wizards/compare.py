@@ -212,7 +212,7 @@ def _rating(now: Screen, session: SessionState) -> Html:
 def _rating_acts(session: SessionState) -> Html:
     """What leads on comes first: one's own pairs while there are any, then the verdict."""
     own = judging.own_seat(session)
-    seated = any(one.name == judging.OWNER for one in session.raters)
+    seated = any(one.is_owner for one in session.raters)
     acts: list[Html] = []
     if own is not None:
         acts.append(judging.seat_door(session.id, "Continue rating" if own.done else "Start rating"))

@@ -97,6 +97,8 @@ def _answer(ctx: Context, asked: Asked) -> Html:
             return reveal(asked, blind.finish(store, asked.seat, asked.value))
         case _:
             pass
+    if now.status == "paused" and now.done < now.total:
+        return trouble(asked, "This session is paused.", "Nothing that you rated is lost. Come back later with the same link.")
     if not now.open and not now.done:
         return trouble(asked, "This session has been closed.", "You had not rated anything yet, so there is nothing to do.")
     if now.done == now.total or not now.open:
@@ -279,7 +281,7 @@ def _quiet(label: str, say: str, sign: str, *, key: str = "") -> Html:
 def last_question(asked: Asked, last: Item, done: int) -> Html:
     """The question that comes before the sides are told: could they be told apart."""
     closed = None
-    if not last.open:
+    if last.status == "closed":
         closed = tag("p", f"This session has been closed. The {done:,} pairs that you rated are kept.", cls="tf-lead")
     return _page(
         asked,

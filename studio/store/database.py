@@ -2,6 +2,7 @@
 
 Guarantees: a ``write`` is one transaction that is on disk when the block ends, or has left no trace; writers of this and other
 processes wait for each other; readers never wait; what SQLite refuses comes out as a ``StoreError`` that says what to do.
+Connections are kept and lent: opening one costs more than most questions that are asked over it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Row = TypeVar("Row")
 Value = str | int | float | None
 
 _BUSY_SECONDS: Final = 20.0
+# As many as the server has threads; each holds a few pages in memory.
+_MOST_READERS: Final = 40
 
 
 class Database:
@@ -28,6 +31,9 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writing = threading.Lock()
+        self._lending = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._closed = False
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Held open for life: when the last connection closes, SQLite folds the WAL back, which would cost every caller.
@@ -40,35 +46,58 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Let go of the file. Nothing is pending: every write was durable when its block ended."""
-        self._keeper.close()
+        """Let go of the file. Nothing is pending: every write was durable when its block ended.
+
+        Whoever still asks afterwards is answered over a connection of their own.
+        """
+        with self._writing, self._lending:
+            self._closed = True
+            for connection in (*self._readers, self._keeper):
+                connection.close()
+            self._readers.clear()
 
     @contextmanager
     def write(self) -> Generator[sqlite3.Connection]:
         """One durable transaction. Raises ``StoreError`` when the disk or another writer refuses."""
         with self._writing, _explained(self.path):
-            connection = self._connect()
+            connection = self._connect() if self._closed else self._keeper
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
+                    connection.commit()
                 except BaseException:
-                    connection.rollback()
+                    # SQLite has rolled back by itself after some errors, such as a full disk.
+                    if connection.in_transaction:
+                        connection.rollback()
                     raise
-                connection.commit()
             finally:
-                connection.close()
+                if connection is not self._keeper:
+                    connection.close()
 
     def all(self, kind: type[Row], sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> tuple[Row, ...]:
         """Every row of the query as ``kind``, whose field names are the columns' names."""
-        with _explained(self.path):
-            connection = self._connect()
-            try:
-                found = connection.execute(sql, values)
-                names = [column[0] for column in found.description]
-                return tuple(kind(**dict(zip(names, row, strict=True))) for row in found)
-            finally:
-                connection.close()
+        with _explained(self.path), self._reader() as connection:
+            found = connection.execute(sql, values)
+            names = [column[0] for column in found.description]
+            return tuple(kind(**dict(zip(names, row, strict=True))) for row in found.fetchall())
+
+    @contextmanager
+    def _reader(self) -> Generator[sqlite3.Connection]:
+        """A connection that nobody else uses meanwhile."""
+        with self._lending:
+            connection = self._readers.pop() if self._readers else None
+        connection = connection or self._connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        with self._lending:
+            if not self._closed and len(self._readers) < _MOST_READERS:
+                self._readers.append(connection)
+                return
+        connection.close()
 
     def one(self, kind: type[Row], sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> Row | None:
         """The first row of the query as ``kind``, or ``None``."""

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.compare import blind
-from studio.compare.dealing import deal, draw
+from studio.compare.dealing import Unit, draw, order
 from studio.errors import NotFoundError, RunError, SettingError
 from studio.store import CHOICES, Pairing, Store
 
@@ -44,17 +44,20 @@ def rate_all(store: Store, token: str, choice: str = "left") -> None:
 # ---- dealing ----
 
 
+def units(n: int) -> list[Unit]:
+    return [Unit(f"p{i}", "tuned", "base") for i in range(n)]
+
+
 @given(st.integers(0, 205), st.integers())
 def test_sides_are_balanced_and_each_prompt_is_dealt_once(n: int, seed: int):
-    prompts = [f"p{i}" for i in range(n)]
-    order = deal(prompts, random.Random(seed))
-    assert sorted(pair.prompt_id for pair in order) == sorted(prompts)
-    left = sum(pair.left_arm == "tuned" for pair in order)
+    dealt = order(units(n), chance=random.Random(seed))
+    assert sorted(pair.prompt_id for pair in dealt) == sorted(unit.prompt_id for unit in units(n))
+    left = sum(pair.left_arm == "tuned" for pair in dealt)
     assert abs(left - (n - left)) <= 1
 
 
 def test_the_odd_pair_may_fall_on_either_side():
-    seen = {sum(pair.left_arm == "tuned" for pair in deal(["a", "b", "c"])) for _ in range(200)}
+    seen = {sum(pair.left_arm == "tuned" for pair in order(units(3))) for _ in range(200)}
     assert seen == {1, 2}
 
 
@@ -158,8 +161,8 @@ def test_swapped_worlds_look_the_same_to_a_rater(store: Store, comparison_of: Ca
     for world in (answers, [(second, first) for first, second in answers]):
         session = blind.open_session(store, comparison_of(world), "local")
         arms = [("tuned", "base") if (world is answers) == (i % 2 == 0) else ("base", "tuned") for i in range(8)]
-        order = [Pairing(f"p{i:03}", *arms[i]) for i in range(8)]
-        store.ratings.add_rater(session, "Ana", blind.fingerprint(session.id), order)
+        dealt = [Pairing(f"p{i:03}", *arms[i]) for i in range(8)]
+        store.ratings.add_rater(session, "Ana", blind.fingerprint(session.id), lambda *_, dealt=dealt: dealt)
         pages: list[object] = [blind.item(store, session.id, i) for i in range(8)]
         pages += [blind.vote(store, session.id, i, "left") for i in range(8)]
         seen.append(pages)

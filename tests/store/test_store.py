@@ -10,6 +10,7 @@ import pytest
 
 from studio.errors import NotFoundError, StoreError
 from studio.store import AnswerRow, ArmRow, Pairing, PromptRow, Store, checked_id, new_id
+from studio.store.ratings import Ballot
 
 
 @pytest.fixture
@@ -101,13 +102,15 @@ def test_answers_are_never_rewritten(store: Store):
 def test_a_double_click_is_one_vote_and_a_change_of_mind_is_logged(store: Store):
     comparison = store.comparisons.add(owner="local", run_id=a_run(store), settings_json="{}")
     session = store.ratings.open_session(owner="local", comparison_id=comparison.id, settings_json="{}")
-    rater = store.ratings.add_rater(session, "Ana", "hash", [Pairing("p1", "tuned", "base"), Pairing("p2", "base", "tuned")])
+    rater = store.ratings.add_rater(
+        session, "Ana", "hash", lambda *_: [Pairing("p1", "tuned", "base"), Pairing("p2", "base", "tuned")]
+    )
     deal = store.ratings.deals(rater.id)[0]
-    assert store.ratings.vote(rater, deal, "left")
-    assert not store.ratings.vote(rater, deal, "left")
-    assert store.ratings.vote(rater, deal, "tie")
+    assert store.ratings.vote(rater, deal, Ballot("left"))[0]
+    assert not store.ratings.vote(rater, deal, Ballot("left"))[0]
+    assert store.ratings.vote(rater, deal, Ballot("tie"))[0]
     store.ratings.reveal(rater.id, "left")
-    assert store.ratings.vote(rater, deal, "right")
+    assert store.ratings.vote(rater, deal, Ballot("right"))[0]
     log = store.ratings.votes(session.id)
     assert [(vote.choice, vote.unblinded) for vote in log] == [("left", 0), ("tie", 0), ("right", 1)]
     first_reveal = store.ratings.raters(session.id)[0].revealed_at
@@ -130,20 +133,17 @@ def test_a_newer_file_is_refused_with_advice(tmp_path: Path):
 def test_a_full_disk_is_said_and_loses_nothing(store: Store):
     run = a_run(store)
     # SQLite's own page limit is the same error code as a full disk.
-    database = store.jobs.database
-    original = database._connect
-
-    def cramped() -> sqlite3.Connection:
-        connection = original()
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
-    database._connect = cramped  # type: ignore[method-assign]
+    keeper = store.jobs.database._keeper
+    (pages,) = keeper.execute("PRAGMA page_count").fetchone()
+    (most,) = keeper.execute("PRAGMA max_page_count").fetchone()
+    keeper.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match="disk is full") as caught:
         store.jobs.tell(run, "x" * 200_000)
     assert "Free some space" in caught.value.next_step
-    database._connect = original  # type: ignore[method-assign]
+    assert store.jobs.events(run) == ()
+    keeper.execute(f"PRAGMA max_page_count = {most}")
+    store.jobs.tell(run, "There is room again.")
+    assert [event.text for event in store.jobs.events(run)] == ["There is room again."]
     assert store.jobs.get(run).status == "queued"
 
 

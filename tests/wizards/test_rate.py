@@ -113,7 +113,10 @@ def test_the_guess_can_be_wrong_or_missing(world, session):
 def test_nobody_is_told_the_sides_before_the_end(world, token):
     world.rate(token, ["tuned"] * 2, finish=False)
     assert "Thank you" not in say(world, token, "guess", "left")
-    assert blind.raters(world.store, world.store.ratings.rater_of(blind.fingerprint(token)).session_id, "local")[0].revealed is False
+    assert (
+        blind.raters(world.store, world.store.ratings.rater_of(blind.fingerprint(token)).session_id, "local")[0].revealed
+        is False
+    )
 
 
 @pytest.mark.parametrize("seat", ["", "nonsense", "../../etc/passwd", "\ud800", "x" * 10_000])

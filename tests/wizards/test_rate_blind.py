@@ -15,7 +15,7 @@ import httpx
 import pytest
 from gradio import context as building
 
-from studio.compare import blind, dealing
+from studio.compare import blind, dealing, seats
 from studio.settings import Settings
 from studio.store import Pairing
 from tests.wizards.world import World
@@ -34,9 +34,9 @@ class Served:
         run = self.world.run("completed", name="Secret run name")
         pairs = [(Y, X) if tuned_left else (X, Y) for _ in range(PROMPTS)]
         self.session = self.world.session(self.world.comparison(run, pairs))
-        monkeypatch.setattr(blind, "deal", _forced("left" if tuned_left else "right"))
+        monkeypatch.setattr(seats, "order", _forced("left" if tuned_left else "right"))
         self.token = self.world.seat(self.session)
-        monkeypatch.setattr(blind, "deal", dealing.deal)
+        monkeypatch.setattr(seats, "order", dealing.order)
         # Gradio counts components over the whole process; both worlds start to count alike.
         monkeypatch.setattr(building.Context, "id", 0)
         self.app = compose.create_app(Settings(home=home))
@@ -64,12 +64,12 @@ class Served:
 
 
 def _forced(side: str):
-    def deal(prompt_ids, chance=None):
-        del chance
+    def order(units, gold=(), *, reference="", chance=None):
+        del gold, reference, chance
         arms = ("tuned", "base") if side == "left" else ("base", "tuned")
-        return tuple(Pairing(prompt_id, *arms) for prompt_id in sorted(prompt_ids))
+        return tuple(Pairing(prompt_id, *arms) for prompt_id in sorted(unit.prompt_id for unit in units))
 
-    return deal
+    return order
 
 
 @pytest.fixture
