@@ -18,12 +18,12 @@ from studio.compare import lists
 from studio.compare.choosing import Desk, Others, arms_of, require_place, require_result, require_sealed, steps_of, tuned_model
 from studio.compare.giveaways import visible
 from studio.compare.lists import Entry, keep_answers, keep_entries, keep_packs, keep_pasted, keep_prompts
-from studio.compare.measures import Measure
+from studio.compare.measures import Column, Measure
 from studio.compare.plan import MOST_ARMS, MOST_PROMPTS, ArmPlan, CompareSettings, Imported, Plan, PromptSource
 from studio.compare.prompts import Question, held_out_rows, questions
-from studio.compare.scores import measured, reward_of
+from studio.compare.scores import changes, measured, reward_of
 from studio.data import Dataset, Message
-from studio.errors import RunError
+from studio.errors import NotFoundError, RunError
 from studio.models import Model
 from studio.recipe import Recipe
 from studio.runs import seal
@@ -35,6 +35,7 @@ __all__ = [
     "MOST_ARMS",
     "MOST_PROMPTS",
     "ArmPlan",
+    "Column",
     "CompareSettings",
     "Imported",
     "Measure",
@@ -43,6 +44,7 @@ __all__ = [
     "PromptSource",
     "Question",
     "answers_complete",
+    "changes_of",
     "checkpoints_of",
     "keep_answers",
     "keep_packs",
@@ -98,8 +100,23 @@ def start_comparison(
             if store.jobs.move(known.id, "queued", only_from=("failed", "stopped", "interrupted"), event=again):
                 store.jobs.update(known.id, phase="waiting")
             return known
-    rows = [arm.row(place, owner) for place, arm in enumerate(plan.arms)]
-    return store.comparisons.add(owner=owner, run_id=run_id or None, settings_json=plan.to_json(), arms=rows)
+    return store.comparisons.add(owner=owner, run_id=run_id or None, settings_json=plan.to_json(), arms=plan.rows())
+
+
+def changes_of(
+    settings: Settings, store: Store, comparison_id: str, owner: str, arm: str = ""
+) -> tuple[tuple[Column, ...], tuple[Question, ...]]:
+    """What changed prompt by prompt between the reference and another arm (the first challenger unless ``arm`` names one).
+
+    Each measure as a ``Column``, and the prompts. Raises ``NotFoundError``; ``DataError`` when the prompts are gone.
+    """
+    plan = Plan.of(store.comparisons.get(comparison_id, owner))
+    names = [one.name for one in plan.arms]
+    if arm and arm not in names[1:]:
+        raise NotFoundError(f"There is no arm {arm!r} here.", next_step=f"Choose one of: {', '.join(names[1:])}.")
+    asked, answers = questions(settings, plan), store.comparisons.answers(comparison_id)
+    reward = reward_of(store, plan, owner)
+    return changes(answers, arms=(names[0], arm or names[1]), reward=reward, asked_of=asked), asked
 
 
 def checkpoints_of(settings: Settings, store: Store, run_id: str, owner: str) -> tuple[Checkpoint, ...]:

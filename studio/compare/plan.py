@@ -112,21 +112,6 @@ class ArmPlan:
         """Whether this studio trained it, so that a seal says on what."""
         return self.kind in ("run", "checkpoint")
 
-    def row(self, position: int, owner: str, comparison_id: str = "") -> ArmRow:
-        """The arm as the store keeps it."""
-        details = {"model": self.model, "renderer": self.renderer, "step": self.step, "file": self.digest}
-        return ArmRow(
-            comparison_id=comparison_id,
-            name=self.name,
-            position=position,
-            owner=owner,
-            kind=self.kind,
-            label=self.label,
-            run_id=self.run_id or None,
-            path=self.path,
-            details_json=json.dumps({key: value for key, value in details.items() if value not in ("", None)}, sort_keys=True),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -180,6 +165,29 @@ class Plan:
 
     def _unlabelled(self) -> Plan:
         return replace(self, arms=tuple(replace(arm, label="") for arm in self.arms))
+
+    def rows(self) -> tuple[ArmRow, ...]:
+        """The arms as the store keeps them; it fills in whose they are."""
+        return tuple(self._row(arm) for arm in self.arms)
+
+    def _row(self, arm: ArmPlan) -> ArmRow:
+        details: dict[str, Any] = {"model": arm.model, "renderer": arm.renderer, "step": arm.step, "file": arm.digest}
+        details["stamps"] = list(self.remarks(arm))
+        kept = {key: value for key, value in details.items() if value not in ("", None, [])}
+        run, told = arm.run_id or None, json.dumps(kept, ensure_ascii=False, sort_keys=True)
+        return ArmRow("", arm.name, 0, "", arm.kind, arm.label, run, arm.path, told)
+
+    def remarks(self, arm: ArmPlan) -> tuple[str, ...]:
+        """What a reader of the verdict should know about how this arm differs from the reference, in sentences."""
+        found: list[str] = []
+        if arm.kind == "model":
+            found.append(f"Nothing says whether {arm.label} was trained on these prompts.")
+        if not arm.asked:
+            found.append(f"Nothing says with which settings {arm.label} was asked, or whether it was trained on these prompts.")
+        first = self.reference
+        if arm.asked and first.asked and arm.renderer != first.renderer:
+            found.append(f"{arm.label} was asked in its own template ({arm.renderer}), {first.label} in {first.renderer}.")
+        return tuple(found)
 
     @property
     def reference(self) -> ArmPlan:
