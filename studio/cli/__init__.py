@@ -57,6 +57,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("compare", "let two or more models answer the same prompts", "comparing"),
     Verb("measure", "count what a program can count, and show what changed most", "comparing"),
     Verb("sample", "answer one prompt with a run or a base model", "judging"),
+    Verb("session", "rate answers blind: open a session, invite people, close it", "sessions"),
     Verb("verdict", "compute the verdict from a file of votes", "judging"),
     Verb("engine", "serve the embedded engine for any Tinker client", "serving"),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from studio.compare.dealing import order, share, taken
@@ -36,10 +36,13 @@ class Invite:
 def invite(store: Store, session_id: str, owner: str, name: str, *, days: float | None = None) -> Invite:
     """Let one more person rate, with an own order and own sides, for ``days`` (by default as the session's options say).
 
-    Raises ``NotFoundError``; ``RunError`` when the session is closed or every prompt has its planned raters.
+    Raises ``NotFoundError``; ``SettingError`` for a number of days that cannot work; ``RunError`` when the session is closed
+    or every prompt has its planned raters.
     """
     session = owned_session(store, session_id, owner)
-    expires_at = time.time() + (days or SessionPlan.of(session).options.expires_days) * DAY
+    options = SessionPlan.of(session).options
+    lasting = options if days is None else replace(options, expires_days=days)
+    expires_at = time.time() + lasting.expires_days * DAY
     token = new_token(store.ratings.signing_key())
     rater = store.ratings.add_rater(session, _named(name), fingerprint(token), _dealer(store), expires_at=expires_at)
     return Invite(token, rater.id, rater.name, rater.expires_at)
