@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studio.compare.sentences import hanging, leaning, people, percent, plain_sentence, prompts, start
+from studio.compare.sentences import could_tell, hanging, leaning, people, percent, plain_sentence, prompts, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from studio.compare.verdict import Verdict
-
-_COULD_TELL = 20.0
 
 
 def paragraph(verdict: Verdict) -> str:
@@ -27,6 +25,7 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     about = verdict.about
     if not verdict.n_votes or verdict.win_rate is None:
         yield f"Nobody has compared {about.challenger} with {about.reference} yet."
+        yield from _others(verdict)
         return
     yield _done(verdict)
     yield _counts(verdict)
@@ -75,24 +74,40 @@ def _conclusion(verdict: Verdict) -> str:
         case "no_difference":
             return f"So on prompts like these, in the eyes of {whose}, there is no difference worth having."
         case "leaning":
-            return f"This leans towards {leaning(verdict)} but does not settle it{_more(verdict)}."
+            return f"This leans towards {leaning(verdict)} but does not settle it{_more(verdict, 'would')}."
         case "no_evidence":
-            return f"This is no evidence that either is better{_more(verdict)}."
+            return f"This is no evidence that either is better{_more(verdict, 'would settle it')}."
         case "stopped":
             return "Rating has ended without settling which is better: every number in that range is still possible."
 
 
-def _more(verdict: Verdict) -> str:
+def _more(verdict: Verdict, would: str) -> str:
     if verdict.more_prompts_needed is None:
         return ""
-    return f"; about {verdict.more_prompts_needed:,} more prompts would, if the votes go on like this"
+    return f"; about {verdict.more_prompts_needed:,} more prompts {would}, if the votes go on like this"
 
 
 def _others(verdict: Verdict) -> Iterator[str]:
     """The other challengers, each in one sentence."""
     for one in verdict.checkpoints if verdict.challengers > 1 else ():
         if one.arm.name != verdict.challenger:
-            yield f"{start(one.verdict.about.challenger)}: {one.verdict.sentence}"
+            yield _in_short(one.verdict)
+
+
+def _in_short(verdict: Verdict) -> str:
+    name, against = start(verdict.about.challenger), verdict.about.reference
+    if verdict.win_rate is None or verdict.state == "too_early":
+        return f"{name} has been compared with {against} on {prompts(verdict.n_rated)}, too few to say anything."
+    rate = f"its win rate is {percent(verdict.win_rate)}, between {percent(verdict.low)} and {percent(verdict.high)}"
+    match verdict.state:
+        case "tuned_better":
+            return f"{name} is better than {against}: {rate}."
+        case "base_better":
+            return f"{name} is worse than {against}: {rate}."
+        case "no_difference":
+            return f"{name} and {against} do not differ by anything worth having: {rate}."
+        case _:
+            return f"Whether {verdict.about.challenger} is better than {against} is not settled: {rate}."
 
 
 def _limits(verdict: Verdict) -> Iterator[str]:
@@ -100,13 +115,7 @@ def _limits(verdict: Verdict) -> Iterator[str]:
     if verdict.n_raters == 1:
         yield "Other people may see it differently."
     yield from hanging(verdict)
-    told = verdict.blinding
-    if told.index is not None and told.index > 0 and told.evidence >= _COULD_TELL:
-        asked = told.right + told.wrong + told.unsure
-        yield (
-            f"Asked at the end which side was {verdict.about.challenger}'s, {told.right:,} of {asked:,} named it rightly, so "
-            "the rating was not fully blind."
-        )
+    yield from could_tell(verdict)
     if verdict.challengers > 1:
         yield (
             f"{verdict.challengers:,} were compared with {verdict.about.reference}, and each had to pass "

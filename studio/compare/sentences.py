@@ -10,6 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from studio.compare.evidence import THRESHOLD
+from studio.compare.reference import coin_evidence
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -29,6 +32,8 @@ HEADLINES: Mapping[State, str] = {
 # Percentages that say something in themselves; a number close to one of them gets decimals rather than becoming it.
 _LANDMARKS = (0.0, 50.0, 100.0)
 _LONGEST_NAME = 80
+# Evidence at which a side effect is worth a sentence.
+_SURE = THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,8 @@ def caveats(verdict: Verdict) -> Iterator[str]:
     if verdict.state == "stopped" and verdict.n_items < verdict.fewest:
         yield f"{start(prompts(verdict.n_items))} cannot settle it; a verdict needs at least {verdict.fewest}."
     yield from hanging(verdict)
+    yield from could_tell(verdict)
+    yield from _one_sided(verdict)
     if verdict.n_automatic_ties and verdict.win_rate_rated is not None:
         yield (
             f"{start(about.models)} gave the same answer on {prompts(verdict.n_automatic_ties)}, of which "
@@ -167,10 +174,38 @@ def hanging(verdict: Verdict) -> Iterator[str]:
         "base": f"that {verdict.about.reference} is better",
         "undecided": "not settled",
     }
-    for share in verdict.raters:
-        if verdict.n_raters > 1 and share.verdict_without != verdict.verdict:
-            without, now = says[share.verdict_without], says[verdict.verdict]
-            yield f"Without {plain(share.rater)} the verdict would be {without}, not {now}."
+    for share in verdict.raters if verdict.n_raters > 1 else ():
+        without = share.verdict_without if share.n_without >= verdict.fewest else "undecided"
+        if without != verdict.winner:
+            yield f"Without {plain(share.rater)} the verdict would be {says[without]}, not {says[verdict.winner]}."
+
+
+def could_tell(verdict: Verdict) -> Iterator[str]:
+    """Whether raters knew the sides more often than by luck, from what they said before the reveal."""
+    told = verdict.blinding
+    if told.right > told.wrong and told.evidence >= _SURE:
+        asked = told.right + told.wrong + told.unsure
+        yield (
+            f"Asked at the end which side was {verdict.about.challenger}'s, {told.right:,} of {asked:,} were right, so the "
+            "rating was not fully blind."
+        )
+
+
+def _one_sided(verdict: Verdict) -> Iterator[str]:
+    """Whether one side of the screen was preferred, where the sides were dealt as they should be."""
+    left, right = verdict.sides_chosen
+    if coin_evidence(*verdict.sides_shown) >= _SURE:
+        on_left = verdict.sides_shown[0]
+        yield (
+            f"{start(verdict.about.challenger)}'s answer stood on the left in {on_left:,} of {verdict.n_votes:,} votes. "
+            "That is not half and half, so the place on the screen may have decided."
+        )
+    elif coin_evidence(left, right) >= _SURE:
+        side, share = ("left", left) if left > right else ("right", right)
+        yield (
+            f"The {side} answer was chosen in {percent(share / (left + right))} of the votes for a side. Sides are dealt half "
+            "and half, so this favours neither model, but it hides part of a difference."
+        )
 
 
 def plain_sentence(text: str) -> str:

@@ -51,6 +51,7 @@ __all__ = [
     "Verdict",
     "Vote",
     "judge",
+    "state_of",
     "verdict",
 ]
 
@@ -70,7 +71,8 @@ _FORECAST = 1000
 class RaterShare:
     """One rater's part. ``win_rate`` is over this rater's own votes; the two ``without`` say what is left if they go.
 
-    ``win_rate_without`` is ``None`` when nothing would be left.
+    ``win_rate_without`` is ``None`` when nothing would be left; ``verdict_without`` follows from the interval alone, over the
+    ``n_without`` prompts that are left.
     """
 
     rater: str
@@ -78,6 +80,7 @@ class RaterShare:
     win_rate: float
     win_rate_without: float | None
     verdict_without: Conclusion
+    n_without: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,11 @@ class Verdict:
         return math.ceil(self.more_prompts_needed * self.n_votes / self.n_rated) if self.n_rated else self.more_prompts_needed
 
     @property
+    def winner(self) -> Conclusion:
+        """Who may be named: as ``verdict``, but nobody below the minimum of prompts."""
+        return self.verdict if self.n_items >= FEWEST_PROMPTS else "undecided"
+
+    @property
     def headline(self) -> str:
         """The state in a few words."""
         return headline(self)
@@ -184,6 +192,18 @@ class Verdict:
     def paragraph(self) -> str:
         """What was done, what came out and what it does not say, in one paragraph that a teacher can quote."""
         return paragraph(self)
+
+    @property
+    def sides_shown(self) -> tuple[int, int]:
+        """Votes that count and were cast while the challenger's answer stood on the left, and on the right."""
+        shown = [vote.tuned_side for vote in self.tally.votes]
+        return shown.count("left"), shown.count("right")
+
+    @property
+    def sides_chosen(self) -> tuple[int, int]:
+        """Votes that count and went to the left answer, and to the right."""
+        chosen = [vote.choice for vote in self.tally.votes]
+        return chosen.count("left"), chosen.count("right")
 
     @property
     def odds(self) -> str:
@@ -256,7 +276,7 @@ def verdict(
     scores, n_rated, limit = counted.scores, len(counted.rated), cap or MOST_PROMPTS
     spread, n, threshold = Spread.of(scores), len(scores), THRESHOLD * challengers
     log_e, conclusion, (low, high) = log_evidence(spread), conclude(spread, threshold), interval(spread, threshold)
-    state = _state(spread, n, limit, threshold)
+    state = state_of(spread, cap=limit, threshold=threshold)
     outcomes, n_votes = counted.outcomes, len(counted.votes)
     return Verdict(
         win_rate=spread.mean if n else None,
@@ -329,7 +349,9 @@ def _counted(record: Record, one: str, other: str) -> Tally:
     return tally(record.votes(one, other), automatic_ties=ties, closed=closed, planned=cap)
 
 
-def _state(spread: Spread, n: int, cap: int, threshold: float) -> State:
+def state_of(spread: Spread, *, cap: int = MOST_PROMPTS, threshold: float = THRESHOLD) -> State:
+    """The rule that ends sessions, on the scores of closed prompts."""
+    n = spread.n
     if n < FEWEST_PROMPTS:
         return "stopped" if n >= cap else "too_early"
     conclusion = conclude(spread, threshold)
@@ -370,4 +392,5 @@ def _raters(counted: Tally, threshold: float) -> Iterator[RaterShare]:
             win_rate=sum(mine.values()) / (2 * len(mine)),
             win_rate_without=rest.mean if rest.n else None,
             verdict_without=conclude(rest, threshold),
+            n_without=int(rest.n),
         )
