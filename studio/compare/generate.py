@@ -93,7 +93,7 @@ def start_comparison(
         plan = _on_list(settings, plan, wanted, prompts or _of_file(settings, others))
     if len(plan.arms) > 2 or plan.source.kind != "held_out":
         # Said now and not when the job runs: whoever chose these can choose others.
-        plan = replace(plan, max_prompts=len(questions(settings, plan)))
+        questions(settings, plan)
     for known in store.comparisons.all(owner):
         if known.run_id == (run_id or None) and Plan.of(known).same_as(plan):
             again = "You asked for these answers again."
@@ -224,11 +224,12 @@ def _of_file(settings: Settings, others: Others) -> PromptSource:
 
 def _on_list(settings: Settings, plan: Plan, wanted: CompareSettings, source: PromptSource) -> Plan:
     """The plan on another list of prompts. Nothing that decides an answer is left of the held-out part."""
-    longest = max((len(one.reference) for one in lists.entries_of(settings, source.digest)), default=0)
+    entries = lists.entries_of(settings, source.digest)
+    longest = max((len(one.reference) for one in entries), default=0)
     longest = max(longest, *(len(text) for arm in plan.arms for _, text in _told(settings, arm)), 0)
     model = models.get(next((arm.model for arm in plan.arms if arm.asked), "nano"))
     room = max(_USUAL_LIMIT, _limit_for(longest, model, 0))
-    kept = replace(plan, source=source, max_prompts=wanted.max_prompts, held_out_seal="")
+    kept = replace(plan, source=source, max_prompts=min(wanted.max_prompts, len(entries)), held_out_seal="")
     return replace(kept, max_tokens=wanted.max_tokens or max(room, plan.max_tokens))
 
 

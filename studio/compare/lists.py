@@ -222,7 +222,10 @@ def _answered(inspection: data.Inspection, name: str) -> list[tuple[tuple[Messag
 
 
 def _once(entries: Sequence[Entry]) -> list[Entry]:
-    return list({one.prompt_id: one for one in reversed(entries)}.values())[::-1]
+    found: dict[str, Entry] = {}
+    for one in entries:
+        found.setdefault(one.prompt_id, one)
+    return list(found.values())
 
 
 def _require_short(rows: int, name: str) -> None:
