@@ -9,6 +9,7 @@ the invite may rate, and nobody else, whatever they call.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -82,13 +83,13 @@ def answer(ctx: Context, asked: Asked) -> Html:
 
 def _answer(ctx: Context, asked: Asked) -> Html:
     store = ctx.store
-    now = blind.item(store, asked.seat)
+    voting = asked.name == "vote"
+    now = blind.rate(store, asked.seat, asked.position, asked.value) if voting else blind.item(store, asked.seat)
     if now.revealed:
         return reveal(asked, blind.finish(store, asked.seat, "unsure"))
+    if now.wait:
+        return pair(asked, now)
     match asked.name:
-        case "vote" if now.open:
-            blind.vote(store, asked.seat, asked.position, asked.value)
-            now = blind.item(store, asked.seat)
         case "back" if now.open and asked.position > 0:
             return pair(asked, blind.item(store, asked.seat, asked.position - 1))
         case "review" if now.open:
@@ -155,6 +156,7 @@ def pair(asked: Asked, now: Item) -> Html:
         _progress(now),
         tag("h1", _TITLE, cls="rt-question", tabindex="-1", data_focus=True),
         _first_words() if not now.done else None,
+        _too_early(now) if now.wait else None,
         _prompt(now.messages),
         _switch(),
         tag(
@@ -207,6 +209,15 @@ def _first_words() -> Html:
             "stop and come back with the same link.",
         ),
         cls="rt-first",
+    )
+
+
+def _too_early(now: Item) -> Html:
+    return tag(
+        "p",
+        f"That was quick. Read both once more: your answer is taken from {math.ceil(now.wait)} s on.",
+        cls="rt-first",
+        role="status",
     )
 
 

@@ -16,7 +16,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, cast, get_args
 
 from studio.compare.dealing import BETTER
@@ -51,7 +51,7 @@ from studio.store import (
     Side,
     Store,
 )
-from studio.store.ratings import Ballot
+from studio.store.ratings import Ballot, Place
 
 __all__ = [
     "CRITERION_CHOICES",
@@ -86,6 +86,7 @@ __all__ = [
     "pause",
     "progress",
     "question",
+    "rate",
     "raters",
     "resume",
     "state",
@@ -101,6 +102,8 @@ GUESSES: Final[tuple[Guess, ...]] = get_args(Guess)
 CRITERION_CHOICES: Final = ("left", "right", "tie")
 LONGEST_COMMENT: Final = 2_000
 _LONGEST_PAUSE: Final = 86_400.0
+# Far beyond any order, and far below what SQLite's whole numbers hold.
+_FARTHEST: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ class Item:
     """One pair as a rater sees it. ``choice``, ``answers`` and ``comment`` are what this rater said about it before.
 
     ``criteria`` are the questions beside the overall one, ``comments`` whether a comment is asked for; ``min_seconds`` is the
-    least time between two votes. ``status`` is the session's: votes are taken while it is ``open``.
+    least time between two votes. ``wait`` is how many seconds too early the
+    vote came that this answers. ``status`` is the session's: votes are taken while it is ``open``.
     """
 
     position: int
@@ -134,6 +138,7 @@ class Item:
     comments: bool = False
     comment: str = ""
     min_seconds: float = 0.0
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ def item(store: Store, token: str, position: int | None = None) -> Item:
 
     Raises ``NotFoundError`` for a token that is unknown, forged or expired, and for a position that was not dealt.
     """
-    return _item(store, _seat(store, token), position)
+    return _item(store, _visit(store, token), position)
 
 
 def vote(
@@ -222,20 +227,35 @@ def vote(
     Raises ``NotFoundError`` as ``item`` does, ``SettingError`` for an answer that does not exist or a comment where none is
     asked for, ``RunError`` when the session is closed or paused.
     """
-    seat = _seat(store, token)
-    dealt = seat.deal_at(position)
-    if choice not in CHOICES:
-        raise SettingError("This is not one of the five answers.", where="choice", next_step="Press one of the five buttons.")
-    said = _ballot(seat.plan.options, choice, criteria or {}, comment, seconds)
-    saved, wait = store.ratings.vote(seat.rater, dealt, said, least_seconds=seat.plan.options.min_seconds)
-    done = len(seat.said) if wait else len({*seat.said, position})
-    return Progress(done, len(seat.deals), done == len(seat.deals), saved, wait)
+    return _vote(store, _visit(store, token), position, choice, criteria or {}, comment, seconds)
+
+
+def rate(
+    store: Store,
+    token: str,
+    position: int,
+    choice: str,
+    *,
+    criteria: Mapping[str, str] | None = None,
+    comment: str = "",
+    seconds: float | None = None,
+) -> Item:
+    """``vote``, and the pair that comes next; the same pair, with ``wait``, when the vote came too early.
+
+    Of somebody who knows the sides, or in a session that is not open, no vote is taken. For a page that answers many people at
+    once: it asks the store half as often as ``vote`` and ``item`` do. Raises as ``vote`` does.
+    """
+    visit = _visit(store, token)
+    if visit.rater.revealed_at is not None or visit.session.state != "open":
+        return _item(store, visit, None)
+    told = _vote(store, visit, position, choice, criteria or {}, comment, seconds)
+    return replace(_item(store, visit, position), wait=told.wait) if told.wait else _item(store, visit, None)
 
 
 def progress(store: Store, token: str) -> Progress:
     """How far this rater is. Raises ``NotFoundError``."""
-    seat = _seat(store, token)
-    return Progress(len(seat.said), len(seat.deals), len(seat.said) == len(seat.deals))
+    place = _place(store, _visit(store, token).rater, None)
+    return Progress(place.done, place.total, place.done == place.total)
 
 
 def question(store: Store, token: str) -> Question:
@@ -245,7 +265,12 @@ def question(store: Store, token: str) -> Question:
     dealt = seat.deals[-1]
     arms = _arms(store, seat)
     challenger, against = (arms[name] for name in _roles(seat, dealt))
-    return Question(_item(store, seat, dealt.position), challenger.label, against.label, _base_and_tuned(arms.values()))
+    return Question(
+        _item(store, _Visit(seat.rater, seat.session), dealt.position),
+        challenger.label,
+        against.label,
+        _base_and_tuned(arms.values()),
+    )
 
 
 def finish(store: Store, token: str, guess: str) -> Reveal:
@@ -281,64 +306,89 @@ def outcome_of(choice: Choice, side: Side) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class _Visit:
+    """Whose token it is, and where they rate."""
+
+    rater: RaterRow
+    session: SessionRow
+
+
+@dataclass(frozen=True, slots=True)
 class _Seat:
-    """One rater at work: what they were dealt, and what they said while blind, by position."""
+    """All that one rater was dealt, and what they said while blind, by position."""
 
     rater: RaterRow
     session: SessionRow
     plan: SessionPlan
     deals: tuple[DealRow, ...]
-    said: Mapping[int, Ballot]
-
-    @property
-    def next_position(self) -> int:
-        return next((dealt.position for dealt in self.deals if dealt.position not in self.said), self.deals[-1].position)
-
-    def deal_at(self, position: int) -> DealRow:
-        if isinstance(position, bool) or not 0 <= position < len(self.deals):
-            raise NotFoundError("There is no such pair.", next_step="Reload the page.")
-        return self.deals[position]
+    said: Mapping[int, Choice]
 
 
-def _seat(store: Store, token: str) -> _Seat:
-    unknown = NotFoundError("This link does not lead to a rating.", next_step="Ask for a new link.")
+def _visit(store: Store, token: str) -> _Visit:
     rater = None if forged(store.ratings.signing_key(), token) else store.ratings.rater_of(fingerprint(token))
     if rater is None:
-        raise unknown
+        raise NotFoundError("This link does not lead to a rating.", next_step="Ask for a new link.")
     # Somebody who has finished may look at their own votes for ever.
     if rater.revealed_at is None and gone(rater, time.time()):
         raise NotFoundError("This link has expired.", next_step="Ask for a new link.")
-    session = store.ratings.session(rater.session_id)
-    said = {
-        one.position: Ballot(one.choice, one.criteria_json, one.comment)
-        for one in store.ratings.votes_of(rater.id)
-        if not one.unblinded
-    }
-    return _Seat(rater, session, SessionPlan.of(session), store.ratings.deals(rater.id), said)
+    return _Visit(rater, store.ratings.session(rater.session_id))
 
 
-def _item(store: Store, seat: _Seat, position: int | None) -> Item:
-    where = seat.next_position if position is None else position
-    messages, left, right = _as_dealt(store, seat.session, seat.deal_at(where))
-    before, options = seat.said.get(where), seat.plan.options
-    answers: dict[str, str] = json.loads(before.criteria_json) if before else {}
+def _seat(store: Store, token: str) -> _Seat:
+    visit = _visit(store, token)
+    said = {one.position: one.choice for one in store.ratings.votes_of(visit.rater.id) if not one.unblinded}
+    return _Seat(visit.rater, visit.session, SessionPlan.of(visit.session), store.ratings.deals(visit.rater.id), said)
+
+
+def _place(store: Store, rater: RaterRow, position: int | None) -> Place:
+    known = (
+        None if isinstance(position, bool) or not -1 < (position or 0) < _FARTHEST else store.ratings.place(rater.id, position)
+    )
+    if known is None:
+        raise NotFoundError("There is no such pair.", next_step="Reload the page.")
+    return known
+
+
+def _item(store: Store, visit: _Visit, position: int | None) -> Item:
+    place, options = _place(store, visit.rater, position), SessionPlan.of(visit.session).options
+    messages, left, right = _as_dealt(store, visit.session, place.deal)
+    answers: dict[str, str] = json.loads(place.criteria_json or "{}")
     return Item(
-        position=where,
-        total=len(seat.deals),
-        done=len(seat.said),
+        position=place.position,
+        total=place.total,
+        done=place.done,
         messages=messages,
         left=left,
         right=right,
-        choice=before.choice if before else None,
-        revealed=seat.rater.revealed_at is not None,
-        open=seat.session.state == "open",
-        status=seat.session.state,
+        choice=place.choice,
+        revealed=visit.rater.revealed_at is not None,
+        open=visit.session.state == "open",
+        status=visit.session.state,
         criteria=options.criteria,
         answers=tuple(sorted(answers.items())),
         comments=options.comments,
-        comment=before.comment if before else "",
+        comment=place.comment or "",
         min_seconds=options.min_seconds,
     )
+
+
+def _vote(
+    store: Store,
+    visit: _Visit,
+    position: int,
+    choice: str,
+    criteria: Mapping[str, str],
+    comment: str,
+    seconds: float | None,
+) -> Progress:
+    place = _place(store, visit.rater, position)
+    if choice not in CHOICES:
+        raise SettingError("This is not one of the five answers.", where="choice", next_step="Press one of the five buttons.")
+    options = SessionPlan.of(visit.session).options
+    said = _ballot(options, choice, criteria, comment, seconds)
+    saved, wait = store.ratings.vote(visit.rater, place.deal, said, least_seconds=options.min_seconds)
+    done = place.done + (place.choice is None and not wait)
+    return Progress(done, place.total, done == place.total, saved, wait)
 
 
 def _ballot(
@@ -395,8 +445,7 @@ def _reveal(store: Store, seat: _Seat) -> Reveal:
     items: list[RevealedItem] = []
     gold: list[bool] = []
     for dealt in seat.deals:
-        said = seat.said.get(dealt.position)
-        choice = said.choice if said else None
+        choice = seat.said.get(dealt.position)
         if dealt.kind == "gold":
             if choice and choice != "skip":
                 gold.append(choice == dealt.side_of(BETTER))

@@ -80,6 +80,8 @@ class Database:
         with _explained(self.path), self._reader() as connection:
             found = connection.execute(sql, values)
             names = [column[0] for column in found.description]
+            if names == list(getattr(kind, "__dataclass_fields__", ())):
+                return tuple(kind(*row) for row in found.fetchall())
             return tuple(kind(**dict(zip(names, row, strict=True))) for row in found.fetchall())
 
     @contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from studio.errors import NotFoundError, RunError
@@ -19,6 +19,7 @@ from studio.store.database import Database, insert, update
 from studio.store.ids import new_id
 from studio.store.rows import (
     Choice,
+    DealKind,
     DealRow,
     Event,
     GoldRow,
@@ -45,6 +46,49 @@ FROM raters JOIN sessions ON sessions.id = raters.session_id WHERE raters.id = ?
 """
 
 
+#: One row about a rater at work. ``next`` is the first pair without a blind vote, or the last of all.
+_PLACE: Final = """
+WITH
+  said AS (SELECT DISTINCT position FROM votes WHERE rater_id = :rater AND unblinded = 0),
+  at AS (SELECT COALESCE(
+    :position,
+    (SELECT min(position) FROM deals WHERE rater_id = :rater AND position NOT IN (SELECT position FROM said)),
+    (SELECT max(position) FROM deals WHERE rater_id = :rater)) AS position),
+  last AS (SELECT max(id) AS id FROM votes JOIN at USING (position) WHERE rater_id = :rater AND unblinded = 0)
+SELECT
+  (SELECT count(*) FROM deals WHERE rater_id = :rater) AS total,
+  (SELECT count(*) FROM said) AS done,
+  deals.rater_id, deals.position, deals.owner, deals.prompt_id, deals.left_arm, deals.right_arm, deals.kind,
+  votes.choice, votes.criteria_json, votes.comment
+FROM deals JOIN at USING (position) LEFT JOIN votes ON votes.id = (SELECT id FROM last)
+WHERE deals.rater_id = :rater
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place in a rater's order: what was dealt there, and what the rater last said about it while blind."""
+
+    total: int
+    done: int
+    rater_id: str
+    position: int
+    owner: str
+    prompt_id: str
+    left_arm: str
+    right_arm: str
+    kind: DealKind
+    choice: Choice | None
+    criteria_json: str | None
+    comment: str | None
+
+    @property
+    def deal(self) -> DealRow:
+        """What was dealt there."""
+        sides = (self.left_arm, self.right_arm)
+        return DealRow(self.rater_id, self.position, self.owner, self.prompt_id, *sides, self.kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Ballot:
     """What a rater said about one pair. ``criteria_json`` is canonical, so that equal answers are equal texts."""
@@ -60,6 +104,7 @@ class Ratings:
     """Reads and writes ``sessions, session_events, gold_items, raters, deals, votes``."""
 
     database: Database
+    _keys: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False, compare=False)
 
     # ---- sessions ----
 
@@ -218,6 +263,14 @@ class Ratings:
             if found[0] is None:
                 update(con, "raters", rater_id, {"revealed_at": time.time(), "guess": guess})
 
+    def place(self, rater_id: str, position: int | None = None) -> Place | None:
+        """Where a rater is, and what they were dealt and said at ``position``, or at the first pair without a blind vote.
+
+        When every pair has one, that is the last. ``None`` for a position that was not dealt. One question, one row: it is
+        asked several times for each vote, and SQLite's rows are what fifty raters at once would wait for.
+        """
+        return self.database.one(Place, _PLACE, {"rater": rater_id, "position": position})
+
     def deals(self, rater_id: str) -> tuple[DealRow, ...]:
         """The rater's pairs in the order of showing."""
         return self.database.all(DealRow, "SELECT * FROM deals WHERE rater_id = ? ORDER BY position", (rater_id,))
@@ -272,15 +325,15 @@ class Ratings:
 
     def signing_key(self) -> bytes:
         """What signs the tokens of this studio: drawn once, and the same for every process on this file."""
-        sql = "SELECT value FROM secrets WHERE name = 'invites'"
-        known = self.database.one(_Secret, sql)
-        if known is None:
-            with self.database.write() as con:
-                con.execute("INSERT OR IGNORE INTO secrets VALUES ('invites', 'studio', ?)", (secrets.token_hex(32),))
-            known = self.database.one(_Secret, sql)
-        if known is None:
-            raise NotFoundError("The key that signs invites is gone.", next_step="Try again.")
-        return bytes.fromhex(known.value)
+        if "invites" not in self._keys:
+            sql = "SELECT value FROM secrets WHERE name = 'invites'"
+            if self.database.one(_Secret, sql) is None:
+                with self.database.write() as con:
+                    drawn = secrets.token_hex(32)
+                    con.execute("INSERT OR IGNORE INTO secrets VALUES ('invites', 'studio', ?)", (drawn,))
+            # Asked again: another process may have been first.
+            self._keys["invites"] = bytes.fromhex("".join(one.value for one in self.database.all(_Secret, sql)))
+        return self._keys["invites"]
 
 
 @dataclass(frozen=True, slots=True)
