@@ -78,7 +78,7 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
 
 
 def _terms(job: Job, plan: generate.Plan) -> Terms:
-    return Terms(job.total // 2 or plan.max_prompts, plan.renderer, plan.temperature, plan.max_tokens)
+    return Terms(job.total // len(plan.arms) or plan.max_prompts, plan.renderer, plan.temperature, plan.max_tokens)
 
 
 # --- markup ----------------------------------------------------------------------------------------------------------------
