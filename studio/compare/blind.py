@@ -336,7 +336,7 @@ def _visit(store: Store, token: str) -> _Visit:
 
 def _seat(store: Store, token: str) -> _Seat:
     visit = _visit(store, token)
-    said = {one.position: one.choice for one in store.ratings.votes_of(visit.rater.id) if not one.unblinded}
+    said: dict[int, Choice] = {one.position: one.choice for one in store.ratings.votes_of(visit.rater.id) if not one.unblinded}
     return _Seat(visit.rater, visit.session, SessionPlan.of(visit.session), store.ratings.deals(visit.rater.id), said)
 
 

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from sqlite3 import Connection
 from typing import Final
 
 from studio.errors import NotFoundError, RunError
@@ -293,25 +294,7 @@ class Ratings:
         flagged. Raises ``NotFoundError`` when the rater is gone and ``RunError`` when the session is closed or paused, or the
         seat has expired or was withdrawn; all looked up in the vote's own transaction, so no vote slips in behind a close.
         """
-        with self.database.write() as con:
-            standing = con.execute(_STANDING, (rater.id,)).fetchone()
-            now = time.time()
-            _require_open(standing, now)
-            last = con.execute(
-                "SELECT choice, criteria_json, comment FROM votes WHERE rater_id = ? AND position = ? ORDER BY id DESC LIMIT 1",
-                (rater.id, deal.position),
-            ).fetchone()
-            if last is not None and tuple(last) == (said.choice, said.criteria_json, said.comment):
-                return False, 0.0
-            if last is None and least_seconds:
-                before = con.execute("SELECT max(at) FROM votes WHERE rater_id = ?", (rater.id,)).fetchone()[0]
-                wait = least_seconds - (now - before) if before is not None else 0.0
-                if wait > 0:
-                    return False, wait
-            vote = {"owner": rater.owner, "session_id": rater.session_id, "rater_id": rater.id}
-            place = {"position": deal.position, "prompt_id": deal.prompt_id}
-            insert(con, "votes", vote | place | asdict(said) | {"unblinded": int(standing[0] is not None), "at": now})
-        return True, 0.0
+        return self.database.write_together(lambda con: _write_vote(con, rater, deal, said, least_seconds))
 
     def votes_of(self, rater_id: str) -> tuple[VoteRow, ...]:
         """The rater's log, oldest first."""
@@ -352,6 +335,27 @@ def _session(found: Sequence[str] | None) -> SessionRow:
     if session.state == "closed":
         raise RunError("This session is closed.", next_step="Open a new session over the same answers.")
     return session
+
+
+def _write_vote(con: Connection, rater: RaterRow, deal: DealRow, said: Ballot, least_seconds: float) -> tuple[bool, float]:
+    standing = con.execute(_STANDING, (rater.id,)).fetchone()
+    now = time.time()
+    _require_open(standing, now)
+    last = con.execute(
+        "SELECT choice, criteria_json, comment FROM votes WHERE rater_id = ? AND position = ? ORDER BY id DESC LIMIT 1",
+        (rater.id, deal.position),
+    ).fetchone()
+    if last is not None and tuple(last) == (said.choice, said.criteria_json, said.comment):
+        return False, 0.0
+    if last is None and least_seconds:
+        before = con.execute("SELECT max(at) FROM votes WHERE rater_id = ?", (rater.id,)).fetchone()[0]
+        wait = least_seconds - (now - before) if before is not None else 0.0
+        if wait > 0:
+            return False, wait
+    vote = {"owner": rater.owner, "session_id": rater.session_id, "rater_id": rater.id}
+    place = {"position": deal.position, "prompt_id": deal.prompt_id}
+    insert(con, "votes", vote | place | asdict(said) | {"unblinded": int(standing[0] is not None), "at": now})
+    return True, 0.0
 
 
 def _require_open(standing: tuple[float | None, float | None, float | None, SessionStatus] | None, now: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -242,3 +244,36 @@ def test_what_is_known_of_a_prompt_is_kept_once(store: Store):
     store.comparisons.add_prompts(rows)
     store.comparisons.add_prompts([PromptRow(comparison.id, "p0", "local", 0, "{}", "other")])
     assert store.comparisons.prompts(comparison.id) == tuple(rows)
+
+
+def test_many_small_writes_share_a_transaction_and_fail_one_by_one(store: Store):
+    database, run = store.jobs.database, a_run(store)
+
+    def one(number: int) -> int:
+        def do(con: sqlite3.Connection) -> int:
+            con.execute("INSERT INTO events (owner, job_id, at, text) VALUES ('local', ?, 1, ?)", (run, str(number)))
+            if number % 5 == 3:
+                raise NotFoundError(f"No {number}.")
+            if number == 7:
+                con.execute("INSERT INTO events (owner, job_id, at, text) VALUES ('local', 'run-nobody', 1, 'x')")
+            return number
+
+        return database.write_together(do)
+
+    def asked(number: int) -> object:
+        try:
+            return one(number)
+        except (NotFoundError, StoreError) as error:
+            return type(error).__name__
+
+    with ThreadPoolExecutor(20) as pool:
+        with database._writing:
+            waiting = [pool.submit(asked, number) for number in range(20)]
+            while len(database._waiting) < 20:
+                time.sleep(0.001)
+        answers = [each.result() for each in waiting]
+    assert answers[7] == "StoreError"
+    assert [answers[number] for number in (3, 8, 13, 18)] == ["NotFoundError"] * 4
+    kept = sorted(int(event.text) for event in store.jobs.events(run))
+    assert kept == [number for number in range(20) if number % 5 != 3 and number != 7]
+    assert [answers[number] for number in kept] == kept
