@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from studio.compare.document import record_from_document
 from studio.compare.reference import LABEL
@@ -35,7 +35,7 @@ def verdict_from_document(document: object) -> dict[str, Any]:
 def as_json(result: Verdict) -> dict[str, Any]:
     """Everything a verdict holds as plain JSON values, without the votes themselves."""
     reference = result.reference
-    return {
+    found: dict[str, Any] = {
         **_numbers(result),
         "headline": result.headline,
         "sentence": result.sentence,
@@ -56,6 +56,16 @@ def as_json(result: Verdict) -> dict[str, Any]:
         "checkpoints": [_checkpoint_json(one) for one in result.checkpoints],
         "reference": {"label": LABEL} | asdict(reference),
     }
+    return {name: _as_lists(value) for name, value in found.items()}
+
+
+def _as_lists(value: object) -> object:
+    """The value with lists in the place of tuples, as it comes back from a file."""
+    if isinstance(value, dict):
+        return {name: _as_lists(one) for name, one in cast("dict[str, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_as_lists(one) for one in cast("list[object]", value)]
+    return value
 
 
 def _numbers(result: Verdict) -> dict[str, Any]:
