@@ -21,7 +21,7 @@ from studio.store import ComparisonRow, Store
 
 _PAUSE: Final = 0.25
 _SHOWN: Final = 5
-_WIDE: Final = 60
+_WIDE: Final = 44
 
 
 def compare_arguments(parser: argparse.ArgumentParser) -> None:

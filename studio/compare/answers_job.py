@@ -143,7 +143,7 @@ def _fill_in(desk: Desk, link: Link, plan: Plan, asked: Sequence[Question], know
 
     desk.progress(min(len(known), total), total)
     desk.phase("answering")
-    work, clock = Answering(desk.job.id, desk.job.owner, prepared, frozenset(known), store), Clock()
+    work, clock = Answering(desk.job.id, desk.job.owner, prepared, frozenset(known), store, desk.phase), Clock()
     try:
         # Nothing needs saving at a stop: every answer that arrived is stored already.
         beside(link, answer_all(work, plan.arms, questioners, clock), check=desk.check)

@@ -141,7 +141,7 @@ class Answering:
     """One job's share of work: what is asked, whose answers are there already, and where finished rows go.
 
     ``questions`` maps an arm to a question as its tokens. ``store`` gets rows in small batches as they arrive; an error inside
-    it ends the work.
+    it ends the work. ``tell`` hears what is done now.
     """
 
     comparison_id: str
@@ -149,6 +149,7 @@ class Answering:
     questions: tuple[Mapping[str, Prepared], ...]
     known: frozenset[tuple[str, str]]
     store: Callable[[Sequence[AnswerRow]], None]
+    tell: Callable[[str], None] = lambda _: None
 
 
 @dataclass(slots=True)
@@ -168,6 +169,7 @@ async def answer_all(work: Answering, arms: Sequence[ArmPlan], questioners: Ques
     service = tinker.ServiceClient()
     samplers = {arm.name: await _sampler(service, arm) for arm in arms if arm.asked}
     await _answer_all(work, samplers, questioners)
+    work.tell("timing a few answers")
     await _time(work, samplers, clock)
     # Only after success: closing asks the server once more, and a dead one would be waited for.
     await service.close("success")
