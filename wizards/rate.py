@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -18,7 +19,7 @@ import gradio as gr
 
 from studio.assets import asset
 from studio.compare import blind
-from studio.compare.blind import Item, Message, Reveal, RevealedItem
+from studio.compare.blind import Item, Message, Question, Reveal, RevealedItem
 from studio.errors import NotFoundError, StudioError
 from studio.store import Choice
 from wizards import widgets
@@ -103,7 +104,7 @@ def _answer(ctx: Context, asked: Asked) -> Html:
     if not now.open and not now.done:
         return trouble(asked, "This session has been closed.", "You had not rated anything yet, so there is nothing to do.")
     if now.done == now.total or not now.open:
-        return last_question(asked, blind.item(store, asked.seat, now.total - 1), now.done)
+        return last_question(asked, blind.question(store, asked.seat), now.done)
     return pair(asked, now)
 
 
@@ -289,9 +290,10 @@ def _quiet(label: str, say: str, sign: str, *, key: str = "") -> Html:
     )
 
 
-def last_question(asked: Asked, last: Item, done: int) -> Html:
+def last_question(asked: Asked, told: Question, done: int) -> Html:
     """The question that comes before the sides are told: could they be told apart."""
-    closed = None
+    last, closed = told.item, None
+    words, left, right = _question(told)
     if last.status == "closed":
         closed = tag("p", f"This session has been closed. The {done:,} pairs that you rated are kept.", cls="tf-lead")
     return _page(
@@ -299,25 +301,35 @@ def last_question(asked: Asked, last: Item, done: int) -> Html:
         "guess",
         tag("h1", "One last question", tabindex="-1", data_focus=True),
         closed,
-        tag(
-            "p",
-            "One of the two answers to each prompt came from a base model, the other from the same model after it was tuned. "
-            "On this pair, which one do you think came from the tuned model?",
-            cls="tf-lead",
-        ),
+        tag("p", words, cls="tf-lead", dir="auto"),
         _prompt(last.messages),
         tag("div", _side("A", "left", last.left), _side("B", "right", last.right), cls="rt-pair", data_view="both"),
         tag(
             "div",
             *(
-                tag("button", tag("span", words), type="button", cls="rt-button", data_say="guess", data_value=value)
-                for value, words in (("left", "A is tuned"), ("right", "B is tuned"), ("unsure", "I cannot tell"))
+                tag("button", tag("span", label), type="button", cls="rt-button", data_say="guess", data_value=value)
+                for value, label in (("left", left), ("right", right), ("unsure", "I cannot tell"))
             ),
             cls="rt-buttons rt-three",
         ),
         _quiet("Change my last answer", "review", "back") if last.open else None,
         position=last.position,
     )
+
+
+def _question(told: Question) -> tuple[str, str, str]:
+    """The question, and the words on the two buttons that name a side."""
+    if told.base_and_tuned:
+        words = (
+            "One of the two answers to each prompt came from a base model, the other from the same model after it was tuned. "
+            "On this pair, which one do you think came from the tuned model?"
+        )
+        return words, "A is tuned", "B is tuned"
+    words = (
+        f"On this pair, one answer came from “{told.challenger}” and the other from “{told.against}”. "
+        f"Which one do you think came from “{told.challenger}”?"
+    )
+    return words, "It was A", "It was B"
 
 
 def reveal(asked: Asked, told: Reveal) -> Html:
@@ -338,7 +350,7 @@ def reveal(asked: Asked, told: Reveal) -> Html:
         tag(
             "details",
             tag("summary", f"Which answer was which, on all {len(told.items):,} pairs"),
-            tag("ol", *(_revealed(one) for one in told.items), cls="rt-list"),
+            tag("ol", *(_revealed(one, told.base_and_tuned) for one in told.items), cls="rt-list"),
             cls="tf-more",
             data_keep="reveal",
         ),
@@ -346,7 +358,12 @@ def reveal(asked: Asked, told: Reveal) -> Html:
 
 
 def _summary(told: Reveal) -> str:
-    parts = [f"You preferred the tuned model {_times(told.tuned_won)} and the base model {_times(told.base_won)}."]
+    if told.base_and_tuned:
+        parts = [f"You preferred the tuned model {_times(told.tuned_won)} and the base model {_times(told.base_won)}."]
+    else:
+        won = Counter(one.left_label if one.choice == "left" else one.right_label for one in told.items if one.choice in _SIDES)
+        names = sorted({label for one in told.items for label in (one.left_label, one.right_label)})
+        parts = ["You preferred " + ", ".join(f"“{name}” {_times(won[name])}" for name in names) + "."]
     if told.ties or told.both_bad:
         parts.append(f"You found them equally good {_times(told.ties)} and both bad {_times(told.both_bad)}.")
     if told.skipped:
@@ -360,27 +377,34 @@ def _times(count: int) -> str:
 
 def _guessed(told: Reveal) -> str:
     if told.guessed_right is None:
-        return "You could not tell which one was tuned. The verdict counts that beside the votes."
+        which = "tuned" if told.base_and_tuned else "which"
+        return f"You could not tell which one was {which}. The verdict counts that beside the votes."
     right = "right" if told.guessed_right else "wrong"
     return f"On the last pair you guessed {right}. One guess says little; it is counted with the others."
 
 
+_SIDES: Final = ("left", "right")
 _SAID: Final[dict[str, str]] = {"tie": "equally good", "both_bad": "both bad", "skip": "skipped"}
 
 
-def _revealed(one: RevealedItem) -> Html:
-    tuned, base = (one.left, one.right) if one.tuned_side == "left" else (one.right, one.left)
+def _revealed(one: RevealedItem, base_and_tuned: bool) -> Html:
+    (tuned, label), (base, other) = (one.left, one.left_label), (one.right, one.right_label)
+    if one.tuned_side == "right":
+        (tuned, label), (base, other) = (base, other), (tuned, label)
     said = "not rated" if one.choice is None else _SAID.get(one.choice, "")
-    if not said:
+    if not said and base_and_tuned:
         said = f"you preferred the {'tuned' if one.choice == one.tuned_side else 'base'} model"
+    elif not said:
+        said = f"you preferred “{label if one.choice == one.tuned_side else other}”"
+    names = ("Tuned", "Base") if base_and_tuned else (label, other)
     prompt = one.messages[-1].content if one.messages else ""
     return tag(
         "li",
         tag("p", prompt, cls="rt-text rt-list-prompt", dir="auto", tabindex="0"),
         tag(
             "dl",
-            tag("div", tag("dt", "Tuned"), tag("dd", tuned, cls="rt-text", dir="auto", tabindex="0")),
-            tag("div", tag("dt", "Base"), tag("dd", base, cls="rt-text", dir="auto", tabindex="0")),
+            tag("div", tag("dt", names[0]), tag("dd", tuned, cls="rt-text", dir="auto", tabindex="0")),
+            tag("div", tag("dt", names[1]), tag("dd", base, cls="rt-text", dir="auto", tabindex="0")),
         ),
         tag("p", said, cls="tf-remark"),
     )
