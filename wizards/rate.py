@@ -21,7 +21,7 @@ from studio.assets import asset
 from studio.compare import blind
 from studio.compare.blind import Item, Message, Question, Reveal, RevealedItem
 from studio.errors import NotFoundError, StudioError
-from studio.store import Choice
+from studio.store import Choice, Store
 from wizards import widgets
 from wizards.shell import Context, listen
 from wizards.widgets import Html, tag
@@ -29,17 +29,25 @@ from wizards.widgets import Html, tag
 _log = logging.getLogger(__name__)
 
 _TITLE: Final = "Which answer is better?"
+_MOST_ANSWERS: Final = 10
+_LONGEST_LOOK: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the browser said: the invite, what was pressed, on which pair, and the number of the message."""
+    """What the browser said: the invite, what was pressed, on which pair, and the number of the message.
+
+    With a vote may come answers to the session's own questions, a comment, and how long the pair was shown, in seconds.
+    """
 
     seat: str
     name: str
     value: str
     position: int
     turn: str
+    criteria: tuple[tuple[str, str], ...] = ()
+    comment: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +93,11 @@ def answer(ctx: Context, asked: Asked) -> Html:
 def _answer(ctx: Context, asked: Asked) -> Html:
     store = ctx.store
     voting = asked.name == "vote"
-    now = blind.rate(store, asked.seat, asked.position, asked.value) if voting else blind.item(store, asked.seat)
+    now = _vote(store, asked) if voting else blind.item(store, asked.seat)
     if now.revealed:
         return reveal(asked, blind.finish(store, asked.seat, "unsure"))
+    if now.status == "paused" and now.done < now.total:
+        return trouble(asked, "This session is paused.", "Nothing that you rated is lost. Come back later with the same link.")
     if now.wait:
         return pair(asked, now)
     match asked.name:
@@ -99,13 +109,23 @@ def _answer(ctx: Context, asked: Asked) -> Html:
             return reveal(asked, blind.finish(store, asked.seat, asked.value))
         case _:
             pass
-    if now.status == "paused" and now.done < now.total:
-        return trouble(asked, "This session is paused.", "Nothing that you rated is lost. Come back later with the same link.")
     if not now.open and not now.done:
         return trouble(asked, "This session has been closed.", "You had not rated anything yet, so there is nothing to do.")
     if now.done == now.total or not now.open:
         return last_question(asked, blind.question(store, asked.seat), now.done)
     return pair(asked, now)
+
+
+def _vote(store: Store, asked: Asked) -> Item:
+    return blind.rate(
+        store,
+        asked.seat,
+        asked.position,
+        asked.value,
+        criteria=dict(asked.criteria),
+        comment=asked.comment,
+        seconds=asked.seconds,
+    )
 
 
 # --- screens ---------------------------------------------------------------------------------------------------------------
@@ -417,13 +437,21 @@ def heard(data: object) -> Asked:
     """What a browser sent, whatever it is: everything is text of a bearable length or left out."""
     fields = cast("dict[str, object]", data) if isinstance(data, dict) else {}
 
-    def text(name: str) -> str:
+    def text(name: str, longest: int = 200) -> str:
         value = fields.get(name, "")
-        return value[:200] if isinstance(value, str) else ""
+        return value[:longest] if isinstance(value, str) else ""
 
-    position = fields.get("position", -1)
+    position, seconds, criteria = fields.get("position", -1), fields.get("seconds"), fields.get("criteria")
     whole = position if isinstance(position, int) and not isinstance(position, bool) else -1
-    return Asked(text("seat"), text("name"), text("value"), whole, text("turn"))
+    known = cast("dict[str, object]", criteria) if isinstance(criteria, dict) else {}
+    answers = tuple((name[:200], value[:20]) for name, value in list(known.items())[:_MOST_ANSWERS] if isinstance(value, str))
+    measured = float(seconds) if isinstance(seconds, int | float) and abs(seconds) < _LONGEST_LOOK else None
+    return Asked(
+        *(text("seat"), text("name"), text("value"), whole, text("turn")),
+        criteria=answers,
+        comment=text("comment", blind.LONGEST_COMMENT),
+        seconds=measured,
+    )
 
 
 def build(ctx: Context) -> gr.Blocks:
