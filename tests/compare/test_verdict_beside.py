@@ -353,7 +353,7 @@ anything = st.recursive(
 
 
 @given(st.dictionaries(keys, anything, max_size=8))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 def test_nothing_but_a_data_error_ever_comes_out(document: dict[str, Any]) -> None:
     with suppress(DataError):
         json.dumps(verdict_from_document({"items": []} | document), allow_nan=False).encode()
