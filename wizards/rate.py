@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, cast
 
 import gradio as gr
@@ -131,8 +132,10 @@ def _vote(store: Store, asked: Asked) -> Item:
 # --- screens ---------------------------------------------------------------------------------------------------------------
 
 
-def _page(asked: Asked, screen: str, *children: object, position: int = -1) -> Html:
-    lost = tag(
+# Fifty people at once ask for the same buttons: what no answer changes is written once.
+@cache
+def _lost() -> Html:
+    return tag(
         "div",
         tag("p", tag("strong", "No answer from the studio yet."), " Your last press may not be saved. Is it still running?"),
         tag("button", "Send it again", type="button", data_again=True, cls="tf-button tf-secondary"),
@@ -141,8 +144,11 @@ def _page(asked: Asked, screen: str, *children: object, position: int = -1) -> H
         hidden=True,
         data_lost=True,
     )
+
+
+def _page(asked: Asked, screen: str, *children: object, position: int = -1) -> Html:
     return tag(
-        "div", *children, lost, cls=f"rt is-{screen}", data_screen=screen, data_turn=asked.turn, data_position=str(position)
+        "div", *children, _lost(), cls=f"rt is-{screen}", data_screen=screen, data_turn=asked.turn, data_position=str(position)
     )
 
 
@@ -220,6 +226,7 @@ def _progress(now: Item) -> Html:
     return tag("div", tag("p", label), bar, tag("p", f"{now.done:,} rated", cls="tf-remark"), cls="rt-progress", role="status")
 
 
+@cache
 def _first_words() -> Html:
     return tag(
         "p",
@@ -258,6 +265,7 @@ def _prompt(messages: Sequence[Message]) -> Html:
     return tag("section", *turns, cls="rt-prompt", aria_label="Prompt", tabindex="0")
 
 
+@cache
 def _switch() -> Html:
     """Only on a narrow page: both answers equally high, or one of them whole."""
     views = (("both", "Both"), ("left", "A"), ("right", "B"))
@@ -284,6 +292,7 @@ def _side(letter: str, which: str, text: str) -> Html:
     )
 
 
+@cache
 def _button(one: Button, chosen: bool) -> Html:
     return tag(
         "button",
@@ -298,6 +307,7 @@ def _button(one: Button, chosen: bool) -> Html:
     )
 
 
+@cache
 def _quiet(label: str, say: str, sign: str, *, key: str = "") -> Html:
     return tag(
         "button",
