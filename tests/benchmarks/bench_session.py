@@ -78,10 +78,15 @@ def served(home: Path, port: int) -> subprocess.Popen[bytes]:
     raise SystemExit("The studio did not start.")
 
 
-async def rates(base: str, token: str, pairs: int, pace: float, taken: list[float]) -> None:
+async def rates(base: str, token: str, pairs: int, pace: float, taken: list[float], ready: asyncio.Barrier) -> None:
     """One rater from the first pair to the last, pressing every tenth button twice."""
     chance = random.Random(token)
     async with httpx.AsyncClient(base_url=base, timeout=120) as client:
+        # Everybody opens the page before the first one votes.
+        event = {"seat": token, "name": "open", "value": "", "position": -1, "turn": "0"}
+        body = {"data": [], "event_data": event, "fn_index": 0, "session_hash": token[:8]}
+        (await client.post("/rate/gradio_api/run/predict", json=body)).raise_for_status()
+        await ready.wait()
         position = 0
         for turn in range(pairs):
             if pace:
@@ -101,8 +106,9 @@ async def rates(base: str, token: str, pairs: int, pace: float, taken: list[floa
 
 async def everybody(base: str, tokens: list[str], pairs: int, pace: float) -> tuple[list[float], float]:
     taken: list[float] = []
+    ready = asyncio.Barrier(len(tokens))
     began = time.perf_counter()
-    await asyncio.gather(*(rates(base, token, pairs, pace, taken) for token in tokens))
+    await asyncio.gather(*(rates(base, token, pairs, pace, taken, ready) for token in tokens))
     return taken, time.perf_counter() - began
 
 
