@@ -62,15 +62,16 @@ def own_seat(store: Store, session_id: str, owner: str) -> Invite:
     return Invite(token, rater.id, rater.name)
 
 
-def login_seat(store: Store, session_id: str, login: str) -> Invite:
+def login_seat(store: Store, session_id: str, login: str, *, owner: str = "") -> Invite:
     """The seat of a signed-in person, whose name the caller has from the server and not from the browser.
 
-    The owner gets the owner's seat. Raises ``NotFoundError`` when there is no such session or it is not open to signed-in
+    ``owner`` is who the studio takes the visitor for, where it knows; the session's own owner gets the owner's seat. A login
+    alone never does: anybody may have the name that an owner goes by here. Raises ``NotFoundError`` when there is no such session or it is not open to signed-in
     people, ``RunError`` as ``invite`` does.
     """
     session = store.ratings.session(session_id)
-    if login == session.owner:
-        return own_seat(store, session_id, login)
+    if owner and owner == session.owner:
+        return own_seat(store, session_id, owner)
     plan = SessionPlan.of(session)
     if not plan.options.login or not login.strip():
         raise NotFoundError("This session is open to invited people only.", next_step="Ask its owner for a link.")

@@ -315,10 +315,12 @@ def test_a_signed_in_person_has_one_seat_where_the_owner_lets_them(store: Store)
     first, again, other = (blind.login_seat(store, open_, name) for name in ("ana", "ana", "bo"))
     assert first == again
     assert other.rater_id != first.rater_id
-    assert blind.login_seat(store, open_, OWNER).token == blind.own_seat(store, open_, OWNER).token
+    own = blind.own_seat(store, open_, OWNER)
+    assert blind.login_seat(store, open_, "me", owner=OWNER).token == own.token
+    assert blind.login_seat(store, open_, OWNER).rater_id != own.rater_id, "a name on the Hub makes nobody the owner"
     with pytest.raises(NotFoundError):
         blind.login_seat(store, open_, "  ")
-    assert {one.name for one in blind.raters(store, open_, OWNER)} == {"ana", "bo", "You"}
+    assert {one.name for one in blind.raters(store, open_, OWNER)} == {"ana", "bo", "You", OWNER}
 
 
 # ---- states ----
