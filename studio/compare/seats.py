@@ -66,8 +66,9 @@ def login_seat(store: Store, session_id: str, login: str, *, owner: str = "") ->
     """The seat of a signed-in person, whose name the caller has from the server and not from the browser.
 
     ``owner`` is who the studio takes the visitor for, where it knows; the session's own owner gets the owner's seat. A login
-    alone never does: anybody may have the name that an owner goes by here. Raises ``NotFoundError`` when there is no such session or it is not open to signed-in
-    people, ``RunError`` as ``invite`` does.
+    alone never does: anybody may have the name that an owner goes by here.
+    Raises ``NotFoundError`` when there is no such session or it is not open to signed-in people, ``RunError`` as ``invite``
+    does.
     """
     session = store.ratings.session(session_id)
     if owner and owner == session.owner:
