@@ -78,7 +78,7 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
 
 
 def _terms(job: Job, plan: generate.Plan) -> Terms:
-    return Terms(job.total // 2 or plan.max_prompts, plan.renderer, plan.temperature, plan.max_tokens)
+    return Terms(job.total // len(plan.arms) or plan.max_prompts, plan.renderer, plan.temperature, plan.max_tokens)
 
 
 # --- markup ----------------------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def _rating(now: Screen, session: SessionState) -> Html:
 def _rating_acts(session: SessionState) -> Html:
     """What leads on comes first: one's own pairs while there are any, then the verdict."""
     own = judging.own_seat(session)
-    seated = any(one.name == judging.OWNER for one in session.raters)
+    seated = any(one.is_owner for one in session.raters)
     acts: list[Html] = []
     if own is not None:
         acts.append(judging.seat_door(session.id, "Continue rating" if own.done else "Start rating"))

@@ -20,8 +20,6 @@ from wizards.draft import Draft
 from wizards.shell import Action, Context, Once, Said, StepParts, Visit
 from wizards.widgets import Html, tag
 
-#: How the owner's own seat is named in a session.
-OWNER: Final = "You"
 #: With its slash: without, a browser would be sent there in two steps.
 RATE: Final = "/rate/"
 
@@ -74,7 +72,7 @@ def begin(ctx: Context, visit: Visit) -> Draft:
 def take_seat(ctx: Context, visit: Visit) -> Once:
     """A seat for the owner in the open session (a new session when there is none), and on to the rating page."""
     session = _open_session(ctx, visit)
-    invite = blind.invite(ctx.store, session.id, visit.owner, OWNER)
+    invite = blind.own_seat(ctx.store, session.id, visit.owner)
     draft = replace(visit.draft, comparison=session.comparison_id, session=session.id)
     return Once(draft, leave=f"{RATE}#{invite.token}", back="/?" + draft.at("verdict").to_query())
 
@@ -82,7 +80,7 @@ def take_seat(ctx: Context, visit: Visit) -> Once:
 def invite_guest(ctx: Context, visit: Visit) -> Once:
     """A link for somebody else, said once above the step."""
     session = _open_session(ctx, visit)
-    guests = sum(one.name != OWNER for one in blind.raters(ctx.store, session.id, visit.owner))
+    guests = sum(not one.is_owner for one in blind.raters(ctx.store, session.id, visit.owner))
     invite = blind.invite(ctx.store, session.id, visit.owner, f"Guest {guests + 1}")
     draft = replace(visit.draft, comparison=session.comparison_id, session=session.id)
     return Once(draft, said=link_notice(invite.name, f"{RATE}#{invite.token}"))
@@ -99,14 +97,14 @@ def _open_session(ctx: Context, visit: Visit) -> SessionRow:
     place = place_of(ctx.store, visit.draft, visit.owner)
     if place.comparison is None:
         raise RunError("There are no answers to rate yet.", next_step="Let both models answer first.")
-    if place.session is not None and place.session.state == "open":
+    if place.session is not None and place.session.state != "closed":
         return place.session
     return blind.open_session(ctx.store, place.comparison.id, visit.owner)
 
 
 def own_seat(state: SessionState) -> RaterProgress | None:
     """The owner's seat that still has pairs to rate, or ``None``. While there is one, no page may tell how the votes fall."""
-    return next((one for one in state.raters if one.name == OWNER and not one.revealed), None) if state.open else None
+    return next((one for one in state.raters if one.is_owner and not one.revealed), None) if state.open else None
 
 
 def link_notice(name: str, href: str) -> Html:
@@ -157,6 +155,10 @@ def _how_far(one: RaterProgress, state: SessionState) -> Html:
         return widgets.pill("Finished", "good")
     if not state.open:
         return widgets.pill("Closed", "quiet")
+    if one.seat in ("expired", "withdrawn"):
+        return widgets.pill("Expired" if one.seat == "expired" else "Taken back", "quiet")
+    if state.status == "paused":
+        return widgets.pill("Paused", "quiet")
     return widgets.pill("Rating", "live") if one.done else widgets.pill("Not started", "quiet")
 
 

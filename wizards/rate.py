@@ -9,17 +9,20 @@ the invite may rate, and nobody else, whatever they call.
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, cast
 
 import gradio as gr
 
 from studio.assets import asset
 from studio.compare import blind
-from studio.compare.blind import Item, Message, Reveal, RevealedItem
+from studio.compare.blind import Item, Message, Question, Reveal, RevealedItem
 from studio.errors import NotFoundError, StudioError
-from studio.store import Choice
+from studio.store import Choice, Store
 from wizards import widgets
 from wizards.shell import Context, listen
 from wizards.widgets import Html, tag
@@ -27,17 +30,25 @@ from wizards.widgets import Html, tag
 _log = logging.getLogger(__name__)
 
 _TITLE: Final = "Which answer is better?"
+_MOST_ANSWERS: Final = 10
+_LONGEST_LOOK: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the browser said: the invite, what was pressed, on which pair, and the number of the message."""
+    """What the browser said: the invite, what was pressed, on which pair, and the number of the message.
+
+    With a vote may come answers to the session's own questions, a comment, and how long the pair was shown, in seconds.
+    """
 
     seat: str
     name: str
     value: str
     position: int
     turn: str
+    criteria: tuple[tuple[str, str], ...] = ()
+    comment: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +93,15 @@ def answer(ctx: Context, asked: Asked) -> Html:
 
 def _answer(ctx: Context, asked: Asked) -> Html:
     store = ctx.store
-    now = blind.item(store, asked.seat)
+    voting = asked.name == "vote"
+    now = _vote(store, asked) if voting else blind.item(store, asked.seat)
     if now.revealed:
         return reveal(asked, blind.finish(store, asked.seat, "unsure"))
+    if now.status == "paused" and now.done < now.total:
+        return trouble(asked, "This session is paused.", "Nothing that you rated is lost. Come back later with the same link.")
+    if now.wait:
+        return pair(asked, now)
     match asked.name:
-        case "vote" if now.open:
-            blind.vote(store, asked.seat, asked.position, asked.value)
-            now = blind.item(store, asked.seat)
         case "back" if now.open and asked.position > 0:
             return pair(asked, blind.item(store, asked.seat, asked.position - 1))
         case "review" if now.open:
@@ -100,15 +113,29 @@ def _answer(ctx: Context, asked: Asked) -> Html:
     if not now.open and not now.done:
         return trouble(asked, "This session has been closed.", "You had not rated anything yet, so there is nothing to do.")
     if now.done == now.total or not now.open:
-        return last_question(asked, blind.item(store, asked.seat, now.total - 1), now.done)
+        return last_question(asked, blind.question(store, asked.seat), now.done)
     return pair(asked, now)
+
+
+def _vote(store: Store, asked: Asked) -> Item:
+    return blind.rate(
+        store,
+        asked.seat,
+        asked.position,
+        asked.value,
+        criteria=dict(asked.criteria),
+        comment=asked.comment,
+        seconds=asked.seconds,
+    )
 
 
 # --- screens ---------------------------------------------------------------------------------------------------------------
 
 
-def _page(asked: Asked, screen: str, *children: object, position: int = -1) -> Html:
-    lost = tag(
+# Fifty people at once ask for the same buttons: what no answer changes is written once.
+@cache
+def _lost() -> Html:
+    return tag(
         "div",
         tag("p", tag("strong", "No answer from the studio yet."), " Your last press may not be saved. Is it still running?"),
         tag("button", "Send it again", type="button", data_again=True, cls="tf-button tf-secondary"),
@@ -117,8 +144,11 @@ def _page(asked: Asked, screen: str, *children: object, position: int = -1) -> H
         hidden=True,
         data_lost=True,
     )
+
+
+def _page(asked: Asked, screen: str, *children: object, position: int = -1) -> Html:
     return tag(
-        "div", *children, lost, cls=f"rt is-{screen}", data_screen=screen, data_turn=asked.turn, data_position=str(position)
+        "div", *children, _lost(), cls=f"rt is-{screen}", data_screen=screen, data_turn=asked.turn, data_position=str(position)
     )
 
 
@@ -153,6 +183,7 @@ def pair(asked: Asked, now: Item) -> Html:
         _progress(now),
         tag("h1", _TITLE, cls="rt-question", tabindex="-1", data_focus=True),
         _first_words() if not now.done else None,
+        _too_early(now) if now.wait else None,
         _prompt(now.messages),
         _switch(),
         tag(
@@ -195,6 +226,7 @@ def _progress(now: Item) -> Html:
     return tag("div", tag("p", label), bar, tag("p", f"{now.done:,} rated", cls="tf-remark"), cls="rt-progress", role="status")
 
 
+@cache
 def _first_words() -> Html:
     return tag(
         "p",
@@ -205,6 +237,15 @@ def _first_words() -> Html:
             "stop and come back with the same link.",
         ),
         cls="rt-first",
+    )
+
+
+def _too_early(now: Item) -> Html:
+    return tag(
+        "p",
+        f"That was quick. Read both once more: your answer is taken from {math.ceil(now.wait)} s on.",
+        cls="rt-first",
+        role="status",
     )
 
 
@@ -224,6 +265,7 @@ def _prompt(messages: Sequence[Message]) -> Html:
     return tag("section", *turns, cls="rt-prompt", aria_label="Prompt", tabindex="0")
 
 
+@cache
 def _switch() -> Html:
     """Only on a narrow page: both answers equally high, or one of them whole."""
     views = (("both", "Both"), ("left", "A"), ("right", "B"))
@@ -250,6 +292,7 @@ def _side(letter: str, which: str, text: str) -> Html:
     )
 
 
+@cache
 def _button(one: Button, chosen: bool) -> Html:
     return tag(
         "button",
@@ -264,6 +307,7 @@ def _button(one: Button, chosen: bool) -> Html:
     )
 
 
+@cache
 def _quiet(label: str, say: str, sign: str, *, key: str = "") -> Html:
     return tag(
         "button",
@@ -276,35 +320,46 @@ def _quiet(label: str, say: str, sign: str, *, key: str = "") -> Html:
     )
 
 
-def last_question(asked: Asked, last: Item, done: int) -> Html:
+def last_question(asked: Asked, told: Question, done: int) -> Html:
     """The question that comes before the sides are told: could they be told apart."""
-    closed = None
-    if not last.open:
+    last, closed = told.item, None
+    words, left, right = _question(told)
+    if last.status == "closed":
         closed = tag("p", f"This session has been closed. The {done:,} pairs that you rated are kept.", cls="tf-lead")
     return _page(
         asked,
         "guess",
         tag("h1", "One last question", tabindex="-1", data_focus=True),
         closed,
-        tag(
-            "p",
-            "One of the two answers to each prompt came from a base model, the other from the same model after it was tuned. "
-            "On this pair, which one do you think came from the tuned model?",
-            cls="tf-lead",
-        ),
+        tag("p", words, cls="tf-lead", dir="auto"),
         _prompt(last.messages),
         tag("div", _side("A", "left", last.left), _side("B", "right", last.right), cls="rt-pair", data_view="both"),
         tag(
             "div",
             *(
-                tag("button", tag("span", words), type="button", cls="rt-button", data_say="guess", data_value=value)
-                for value, words in (("left", "A is tuned"), ("right", "B is tuned"), ("unsure", "I cannot tell"))
+                tag("button", tag("span", label), type="button", cls="rt-button", data_say="guess", data_value=value)
+                for value, label in (("left", left), ("right", right), ("unsure", "I cannot tell"))
             ),
             cls="rt-buttons rt-three",
         ),
         _quiet("Change my last answer", "review", "back") if last.open else None,
         position=last.position,
     )
+
+
+def _question(told: Question) -> tuple[str, str, str]:
+    """The question, and the words on the two buttons that name a side."""
+    if told.base_and_tuned:
+        words = (
+            "One of the two answers to each prompt came from a base model, the other from the same model after it was tuned. "
+            "On this pair, which one do you think came from the tuned model?"
+        )
+        return words, "A is tuned", "B is tuned"
+    words = (
+        f"On this pair, one answer came from “{told.challenger}” and the other from “{told.against}”. "
+        f"Which one do you think came from “{told.challenger}”?"
+    )
+    return words, "It was A", "It was B"
 
 
 def reveal(asked: Asked, told: Reveal) -> Html:
@@ -325,7 +380,7 @@ def reveal(asked: Asked, told: Reveal) -> Html:
         tag(
             "details",
             tag("summary", f"Which answer was which, on all {len(told.items):,} pairs"),
-            tag("ol", *(_revealed(one) for one in told.items), cls="rt-list"),
+            tag("ol", *(_revealed(one, told.base_and_tuned) for one in told.items), cls="rt-list"),
             cls="tf-more",
             data_keep="reveal",
         ),
@@ -333,7 +388,12 @@ def reveal(asked: Asked, told: Reveal) -> Html:
 
 
 def _summary(told: Reveal) -> str:
-    parts = [f"You preferred the tuned model {_times(told.tuned_won)} and the base model {_times(told.base_won)}."]
+    if told.base_and_tuned:
+        parts = [f"You preferred the tuned model {_times(told.tuned_won)} and the base model {_times(told.base_won)}."]
+    else:
+        won = Counter(one.left_label if one.choice == "left" else one.right_label for one in told.items if one.choice in _SIDES)
+        names = sorted({label for one in told.items for label in (one.left_label, one.right_label)})
+        parts = ["You preferred " + ", ".join(f"“{name}” {_times(won[name])}" for name in names) + "."]
     if told.ties or told.both_bad:
         parts.append(f"You found them equally good {_times(told.ties)} and both bad {_times(told.both_bad)}.")
     if told.skipped:
@@ -347,27 +407,34 @@ def _times(count: int) -> str:
 
 def _guessed(told: Reveal) -> str:
     if told.guessed_right is None:
-        return "You could not tell which one was tuned. The verdict counts that beside the votes."
+        which = "tuned" if told.base_and_tuned else "which"
+        return f"You could not tell which one was {which}. The verdict counts that beside the votes."
     right = "right" if told.guessed_right else "wrong"
     return f"On the last pair you guessed {right}. One guess says little; it is counted with the others."
 
 
+_SIDES: Final = ("left", "right")
 _SAID: Final[dict[str, str]] = {"tie": "equally good", "both_bad": "both bad", "skip": "skipped"}
 
 
-def _revealed(one: RevealedItem) -> Html:
-    tuned, base = (one.left, one.right) if one.tuned_side == "left" else (one.right, one.left)
+def _revealed(one: RevealedItem, base_and_tuned: bool) -> Html:
+    (tuned, label), (base, other) = (one.left, one.left_label), (one.right, one.right_label)
+    if one.tuned_side == "right":
+        (tuned, label), (base, other) = (base, other), (tuned, label)
     said = "not rated" if one.choice is None else _SAID.get(one.choice, "")
-    if not said:
+    if not said and base_and_tuned:
         said = f"you preferred the {'tuned' if one.choice == one.tuned_side else 'base'} model"
+    elif not said:
+        said = f"you preferred “{label if one.choice == one.tuned_side else other}”"
+    names = ("Tuned", "Base") if base_and_tuned else (label, other)
     prompt = one.messages[-1].content if one.messages else ""
     return tag(
         "li",
         tag("p", prompt, cls="rt-text rt-list-prompt", dir="auto", tabindex="0"),
         tag(
             "dl",
-            tag("div", tag("dt", "Tuned"), tag("dd", tuned, cls="rt-text", dir="auto", tabindex="0")),
-            tag("div", tag("dt", "Base"), tag("dd", base, cls="rt-text", dir="auto", tabindex="0")),
+            tag("div", tag("dt", names[0]), tag("dd", tuned, cls="rt-text", dir="auto", tabindex="0")),
+            tag("div", tag("dt", names[1]), tag("dd", base, cls="rt-text", dir="auto", tabindex="0")),
         ),
         tag("p", said, cls="tf-remark"),
     )
@@ -380,13 +447,21 @@ def heard(data: object) -> Asked:
     """What a browser sent, whatever it is: everything is text of a bearable length or left out."""
     fields = cast("dict[str, object]", data) if isinstance(data, dict) else {}
 
-    def text(name: str) -> str:
+    def text(name: str, longest: int = 200) -> str:
         value = fields.get(name, "")
-        return value[:200] if isinstance(value, str) else ""
+        return value[:longest] if isinstance(value, str) else ""
 
-    position = fields.get("position", -1)
+    position, seconds, criteria = fields.get("position", -1), fields.get("seconds"), fields.get("criteria")
     whole = position if isinstance(position, int) and not isinstance(position, bool) else -1
-    return Asked(text("seat"), text("name"), text("value"), whole, text("turn"))
+    known = cast("dict[str, object]", criteria) if isinstance(criteria, dict) else {}
+    answers = tuple((name[:200], value[:20]) for name, value in list(known.items())[:_MOST_ANSWERS] if isinstance(value, str))
+    measured = float(seconds) if isinstance(seconds, int | float) and abs(seconds) < _LONGEST_LOOK else None
+    return Asked(
+        *(text("seat"), text("name"), text("value"), whole, text("turn")),
+        criteria=answers,
+        comment=text("comment", blind.LONGEST_COMMENT),
+        seconds=measured,
+    )
 
 
 def build(ctx: Context) -> gr.Blocks:

@@ -64,7 +64,7 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
         return Screen(run, place.comparison, answered)
     session = blind.state(store, place.session.id, owner)
     sealed = judging.own_seat(session) is not None
-    over = not session.open or (bool(session.raters) and all(one.revealed for one in session.raters))
+    over = not session.open or session.finished
     return Screen(
         run,
         place.comparison,
@@ -199,7 +199,7 @@ def _acts(now: Screen, session: SessionState) -> Html | None:
     acts: list[Html] = []
     if session.open:
         acts.append(widgets.button("Invite somebody else", "invite", phase="Making a link"))
-        if not any(one.name == judging.OWNER for one in session.raters):
+        if not any(one.is_owner for one in session.raters):
             acts.append(widgets.button("Rate yourself", "rate", phase="Opening your rating page"))
         if now.answers is None:
             acts.append(_close_button())

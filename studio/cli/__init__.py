@@ -54,8 +54,10 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("runs", "list the runs", "training"),
     Verb("stop", "stop a run and keep what it has learned", "training"),
     Verb("resume", "go on with a stopped or interrupted run", "training"),
-    Verb("compare", "let base and tuned answer the held-out prompts", "judging"),
+    Verb("compare", "let two or more models answer the same prompts", "comparing"),
+    Verb("measure", "count what a program can count, and show what changed most", "comparing"),
     Verb("sample", "answer one prompt with a run or a base model", "judging"),
+    Verb("session", "rate answers blind: open a session, invite people, close it", "sessions"),
     Verb("verdict", "compute the verdict from a file of votes", "judging"),
     Verb("engine", "serve the embedded engine for any Tinker client", "serving"),
 )

@@ -1,59 +1,21 @@
-"""``compare``, ``sample`` and ``verdict``: what the tuned model does, and whether that is better."""
+"""``sample`` and ``verdict``: what the tuned model does, and whether that is better."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from studio.cli.output import Output
 from studio.compare import generate
-from studio.compare.generate import CompareSettings
-from studio.compare.measures import Measure
-from studio.compare.verdict import verdict_from_document
-from studio.errors import DataError, RunError
-from studio.runs.supervisor import Supervisor
+from studio.compare.recompute import verdict_from_document
+from studio.compare.slices import LABEL as EXPLORATORY
+from studio.errors import DataError
 from studio.settings import Settings
 from studio.store import Store
-
-_PAUSE: Final = 0.25
-
-
-def compare_arguments(parser: argparse.ArgumentParser) -> None:
-    """``compare RUN [--max-prompts N]``."""
-    parser.add_argument("run", metavar="RUN", help="id of a completed run; `runs` lists them")
-    parser.add_argument("--max-prompts", type=int, metavar="N", help="answer at most N held-out prompts (default: 200)")
-
-
-def compare(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
-    """Let both models answer the held-out prompts, store the answers, and print the measures side by side."""
-    store = Store(settings.database)
-    try:
-        wanted = CompareSettings() if asked.max_prompts is None else CompareSettings(max_prompts=asked.max_prompts)
-        comparison = generate.start_comparison(settings, store, asked.run, settings.owner, wanted)
-        with Supervisor(settings, store) as supervisor:
-            supervisor.submit(comparison.id)
-            while not (job := store.jobs.get(comparison.id)).ended:
-                time.sleep(_PAUSE)
-        if job.status != "completed":
-            raise RunError(
-                f"The comparison is {job.status}. {job.reason}".strip(), where=comparison.id, next_step=job.next_step
-            )
-        found = generate.measures(store, comparison.id, settings.owner)
-        answers = len(store.comparisons.answers(comparison.id))
-    finally:
-        store.close()
-    output.result(
-        {"run_id": asked.run, "comparison_id": comparison.id, "answers": answers, "measures": [asdict(one) for one in found]}
-    )
-    output.table(["measure", "base", "tuned", "difference (95 %)", "prompts"], [_line(one) for one in found])
-    output.say(f"\n{answers} answers are stored as {comparison.id}. Rate them blind: tuning-fork ui")
-    return 0
 
 
 def sample_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,22 +53,46 @@ def sample(asked: argparse.Namespace, settings: Settings, output: Output) -> int
 
 
 def verdict_arguments(parser: argparse.ArgumentParser) -> None:
-    """``verdict VOTES.json``."""
-    parser.add_argument("votes", type=Path, metavar="VOTES.json", help="exported votes; - reads standard input")
+    """``verdict EXPORT.json``."""
+    parser.add_argument("votes", type=Path, metavar="EXPORT.json", help="exported votes; - reads standard input")
 
 
 def verdict(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
-    """Compute win rate, always-valid interval, evidence and verdict, and the reference numbers, from votes alone."""
+    """Compute win rate, always-valid interval, evidence and verdict, and everything beside it, from votes alone."""
     del settings
     found = verdict_from_document(_document(asked.votes))
     output.result(found)
-    output.say(str(found["sentence"]))
-    rows = [(name, found[name]) for name in ("win_rate", "low", "high", "evidence", "verdict", "n_items")]
-    output.table(["", ""], [(name, _number(value)) for name, value in rows])
-    reference: dict[str, Any] = found["reference"]
-    output.say(f"\nReference numbers, {reference['label']}:")
-    output.table(["", ""], list(_flat({name: value for name, value in reference.items() if name != "label"})))
+    output.say(str(found["paragraph"]))
+    for note in cast("list[str]", found["notes"]):
+        output.say(f"- {note}")
+    _tables(found, output)
     return 0
+
+
+def _tables(found: dict[str, Any], output: Output) -> None:
+    rows = [(name, found[name]) for name in ("win_rate", "low", "high", "evidence", "verdict", "n_items", "blinding_index")]
+    output.table(["", ""], [(name, _number(value)) for name, value in rows])
+    numbers = ("win_rate", "low", "high", "evidence", "verdict")
+    if len(found["checkpoints"]) > 1:
+        listed = [(one["name"], *(_number(one[name]) for name in (*numbers, "elo"))) for one in found["checkpoints"]]
+        output.table(["challenger", *numbers, "elo"], listed, title=f"\nEach needs evidence of {found['threshold']:g} : 1")
+    people: dict[str, dict[str, Any]] = found["per_rater"]
+    without, says = found["leave_one_out"], found["verdict_without"]
+    output.table(
+        ["rater", "prompts", "win rate", "win rate without", "verdict without"],
+        [(who, one["n"], _number(one["win_rate"]), _number(without[who]), says[who]) for who, one in people.items()],
+        title="\nRaters",
+    )
+    parts = [
+        (f"{name}: {value}", part["n"], *(_number(part[number]) for number in numbers))
+        for name, values in {**found["slices"], "criterion": found["criteria"]}.items()
+        for value, part in values.items()
+    ]
+    if parts:
+        output.table(["part", "prompts", *numbers], parts, title=f"\nParts, {EXPLORATORY}")
+    reference: dict[str, Any] = found["reference"] | {"length": found["length_controlled"]}
+    output.say(f"\nReference numbers, {reference['label']}:")
+    output.table(["", ""], [(name, value) for name, value in _flat(reference) if not name.endswith("label")])
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -120,18 +106,6 @@ def _document(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DataError("This is not an export of votes.", where=str(path), next_step="Export the votes again.")
     return cast("dict[str, Any]", found)
-
-
-def _line(measure: Measure) -> tuple[str, str, str, str, str]:
-    share = measure.unit == "share"
-
-    def shown(value: float | None) -> str:
-        if value is None:
-            return "not known"
-        return f"{100 * value:.0f} %" if share else f"{value:,.3g}"
-
-    between = "" if measure.low is None else f"{shown(measure.low)} to {shown(measure.high)}"
-    return measure.label, shown(measure.base), shown(measure.tuned), between, str(measure.n)
 
 
 def _flat(numbers: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -1,36 +1,109 @@
-"""Blind rating: who may rate, what they see, and when they learn which side was which.
+"""Blind rating: what a rater sees, and when they learn which side was which. A token is all they have.
 
 Guarantees, whatever a browser sends:
-- nothing that ``item``, ``vote`` or ``progress`` returns knows of base or tuned, and each does the same work for both sides;
-- only the hash of an invite is kept; a token reaches its own rater's pairs and nobody else's;
-- an order once dealt never changes; a vote is on disk when ``vote`` returns, and the same vote twice is one vote;
+- nothing that ``item``, ``vote`` or ``progress`` returns knows of the arms or of gold items, and each does the same work for
+  both sides;
+- only the hash of a token is kept; a token reaches its own rater's pairs and nobody else's, and none once it has expired;
+- an order once dealt never changes but at its end; a vote is on disk when ``vote`` returns; the same vote twice is one vote;
 - a rater learns the sides once every pair has an answer from them (or the session is closed), and what they vote afterwards is
   kept, marked and left out of every number.
-What the votes add up to is in ``studio.compare.outcome``.
+The owner's side is in ``sessions``, ``seats`` and ``standing``, and is named here too; ``outcome`` says what the votes come to.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Literal, cast, get_args
 
-from studio.compare.dealing import deal, draw
+from studio.compare.dealing import BETTER
 from studio.compare.giveaways import shown
+from studio.compare.seats import Invite, gone, invite, login_seat, own_seat, withdraw
+from studio.compare.sessions import (
+    MOST_PAIRS,
+    SessionOptions,
+    SessionPlan,
+    answer_pairs,
+    close,
+    extend,
+    open_session,
+    owned_session,
+    pause,
+    resume,
+)
+from studio.compare.standing import RaterProgress, SessionState, labels, raters, state
+from studio.compare.tokens import fingerprint, forged
 from studio.data.types import messages_from
 from studio.errors import NotFoundError, RunError, SettingError
 from studio.models.rendering import spoken
-from studio.store import CHOICES, AnswerRow, Choice, ComparisonRow, DealRow, RaterRow, SessionRow, Side, Store, VoteRow
+from studio.store import (
+    CHOICES,
+    AnswerRow,
+    ArmRow,
+    Choice,
+    DealRow,
+    RaterRow,
+    SessionRow,
+    SessionStatus,
+    Side,
+    Store,
+)
+from studio.store.ratings import Ballot, Place
+
+__all__ = [
+    "CRITERION_CHOICES",
+    "GUESSES",
+    "LONGEST_COMMENT",
+    "MOST_PAIRS",
+    "Guess",
+    "Invite",
+    "Item",
+    "Message",
+    "Progress",
+    "Question",
+    "RaterProgress",
+    "Reveal",
+    "RevealedItem",
+    "SessionOptions",
+    "SessionPlan",
+    "SessionState",
+    "answer_pairs",
+    "close",
+    "extend",
+    "fingerprint",
+    "finish",
+    "invite",
+    "item",
+    "labels",
+    "login_seat",
+    "messages_of",
+    "open_session",
+    "own_seat",
+    "owned_session",
+    "pause",
+    "progress",
+    "question",
+    "rate",
+    "raters",
+    "resume",
+    "state",
+    "tuned_side",
+    "vote",
+    "withdraw",
+]
 
 Guess = Literal["left", "right", "unsure"]
 
 GUESSES: Final[tuple[Guess, ...]] = get_args(Guess)
-#: A session shows at most this many pairs: beyond it, more raters are worth more than more prompts.
-MOST_PAIRS: Final = 200
+#: The answers to a question beside the overall one.
+CRITERION_CHOICES: Final = ("left", "right", "tie")
+LONGEST_COMMENT: Final = 2_000
+_LONGEST_PAUSE: Final = 86_400.0
+# Far beyond any order, and far below what SQLite's whole numbers hold.
+_FARTHEST: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +115,13 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionPlan:
-    """What a session is about, fixed when it opens: prompts that people rate, and prompts with the same answer twice."""
-
-    rated: tuple[str, ...]
-    automatic_ties: tuple[str, ...]
-
-    @classmethod
-    def of(cls, session: SessionRow) -> SessionPlan:
-        """The plan of a stored session."""
-        found = json.loads(session.settings_json)
-        return cls(tuple(found["rated"]), tuple(found["automatic_ties"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Invite:
-    """A way in for one rater. ``token`` is shown once: the store keeps only its hash."""
-
-    token: str
-    rater_id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RaterProgress:
-    """How far one rater is, without what they said. ``label`` is the name that votes carry in numbers and exports."""
-
-    label: str
-    name: str
-    done: int
-    total: int
-    revealed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SessionState:
-    """How far a session is. ``ended``: closed by the owner, or everyone who was invited has finished."""
-
-    id: str
-    comparison_id: str
-    open: bool
-    ended: bool
-    pairs: int
-    automatic_ties: int
-    votes: int
-    raters: tuple[RaterProgress, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Item:
-    """One pair as a rater sees it. ``choice`` is what this rater said about it before, if anything."""
+    """One pair as a rater sees it. ``choice``, ``answers`` and ``comment`` are what this rater said about it before.
+
+    ``criteria`` are the questions beside the overall one, ``comments`` whether a comment is asked for; ``min_seconds`` is the
+    least time between two votes. ``wait`` is how many seconds too early the
+    vote came that this answers. ``status`` is the session's: votes are taken while it is ``open``.
+    """
 
     position: int
     total: int
@@ -102,21 +132,42 @@ class Item:
     choice: Choice | None
     revealed: bool
     open: bool
+    status: SessionStatus = "open"
+    criteria: tuple[str, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()
+    comments: bool = False
+    comment: str = ""
+    min_seconds: float = 0.0
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the rater is. ``saved`` is ``False`` when the same vote was there already."""
+    """How far the rater is. ``saved`` is ``False`` when the same vote was there already, or came ``wait`` seconds too early."""
 
     done: int
     total: int
     finished: bool
     saved: bool = False
+    wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a rater is asked before the reveal: on which side of this pair the ``challenger`` stands.
+
+    ``base_and_tuned`` says that the two are a base model and the same model tuned, for which there are plainer words.
+    """
+
+    item: Item
+    challenger: str
+    against: str
+    base_and_tuned: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RevealedItem:
-    """One pair with the side on which this rater saw the tuned model's answer."""
+    """One pair with the arms that this rater saw left and right. ``tuned_side`` is the side of the challenger."""
 
     position: int
     messages: tuple[Message, ...]
@@ -124,11 +175,17 @@ class RevealedItem:
     right: str
     choice: Choice | None
     tuned_side: Side
+    left_label: str = ""
+    right_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reveal:
-    """Which side was which, and this rater's own votes. ``guessed_right`` is ``None`` for ``unsure``."""
+    """Which side was which, and this rater's own votes. ``guessed_right`` is ``None`` for ``unsure``.
+
+    Gold items are not among the ``items``: of ``gold`` that this rater answered they got ``gold_right`` right. ``several``
+    says that there were more than two arms, so that ``tuned_won`` counts all challengers.
+    """
 
     items: tuple[RevealedItem, ...]
     guess: Guess
@@ -138,255 +195,279 @@ class Reveal:
     ties: int
     both_bad: int
     skipped: int
-
-
-# ---- the owner's side -------------------------------------------------------------------------------------------------------
-
-
-def open_session(store: Store, comparison_id: str, owner: str, *, prompts: int | None = None) -> SessionRow:
-    """Open a rating session over complete answers, on ``prompts`` pairs (all by default, at most ``MOST_PAIRS``).
-
-    Raises ``NotFoundError`` for somebody else's comparison, ``SettingError`` for a number below 1, ``RunError`` while answers
-    are missing or when both models gave the same answer everywhere.
-    """
-    comparison = store.comparisons.get(comparison_id, owner)
-    if prompts is not None and prompts < 1:
-        raise SettingError("A session needs at least one pair.", where="prompts", next_step="Choose 1 or more.")
-    if store.jobs.get(comparison.id).status != "completed":
-        raise RunError("The answers are not complete yet.", next_step="Wait until both models have answered every prompt.")
-    _require_sealed(store, comparison)
-    pairs = answer_pairs(store.comparisons.answers(comparison.id))
-    identical = {prompt_id for prompt_id, (base, tuned) in pairs.items() if shown(base.text) == shown(tuned.text)}
-    drawn = draw(tuple(pairs), identical, min(prompts or MOST_PAIRS, MOST_PAIRS))
-    if not drawn.rated:
-        raise RunError(
-            "Both models gave the same answer to every prompt, so there is nothing to rate.",
-            next_step="Train longer, or with more or different examples, and compare again.",
-        )
-    plan = SessionPlan(drawn.rated, drawn.automatic_ties)
-    return store.ratings.open_session(owner=owner, comparison_id=comparison.id, settings_json=json.dumps(asdict(plan)))
-
-
-def invite(store: Store, session_id: str, owner: str, name: str) -> Invite:
-    """Let one more person rate, with an own order and own sides. Raises ``NotFoundError``, ``RunError`` when closed."""
-    session = owned_session(store, session_id, owner)
-    if session.state != "open":
-        raise RunError("This session is closed.", next_step="Open a new session over the same answers.")
-    token = secrets.token_urlsafe(32)
-    known_as = name.strip()[:80] or "Rater"
-    rater = store.ratings.add_rater(session, known_as, _hash(token), deal(SessionPlan.of(session).rated))
-    return Invite(token, rater.id, known_as)
-
-
-def raters(store: Store, session_id: str, owner: str) -> tuple[RaterProgress, ...]:
-    """Everyone who was invited, in order of invitation, and how far they are."""
-    return state(store, session_id, owner).raters
-
-
-def state(store: Store, session_id: str, owner: str) -> SessionState:
-    """How far the session is; says nothing about who is winning. Raises ``NotFoundError``."""
-    session = owned_session(store, session_id, owner)
-    plan, invited, log = SessionPlan.of(session), store.ratings.raters(session_id), store.ratings.votes(session_id)
-    rated: dict[str, set[int]] = defaultdict(set)
-    for one in log:
-        rated[one.rater_id].add(one.position)
-    names = labels(invited)
-    listed = tuple(
-        RaterProgress(names[one.id], one.name, len(rated[one.id]), len(plan.rated), one.revealed_at is not None)
-        for one in invited
-    )
-    return SessionState(
-        id=session.id,
-        comparison_id=session.comparison_id,
-        open=session.state == "open",
-        ended=has_ended(session, plan, invited, log),
-        pairs=len(plan.rated),
-        automatic_ties=len(plan.automatic_ties),
-        votes=sum(map(len, rated.values())),
-        raters=listed,
-    )
-
-
-def close(store: Store, session_id: str, owner: str) -> None:
-    """Take no more votes, for good; the session stays in the record. Twice is once. Raises ``NotFoundError``."""
-    store.ratings.close_session(owned_session(store, session_id, owner).id)
-
-
-def _require_sealed(store: Store, comparison: ComparisonRow) -> None:
-    """Answers count only under the seal of their run: it is what says that no prompt was trained on."""
-    sealed = store.runs.get(comparison.run_id, comparison.owner).seal
-    # Answers of a version without seals say nothing about them.
-    answered_under = json.loads(comparison.settings_json).get("run_seal", "")
-    if answered_under and answered_under != sealed:
-        raise RunError(
-            "These answers were made under another seal of the run, so some prompts may have been trained on.",
-            where=comparison.id,
-            next_step="Ask both models again.",
-        )
-
-
-# ---- the rater's side: a token is all they have -----------------------------------------------------------------------------
+    gold: int = 0
+    gold_right: int = 0
+    several: bool = False
+    base_and_tuned: bool = True
 
 
 def item(store: Store, token: str, position: int | None = None) -> Item:
     """The pair at ``position`` in this rater's order, or by default the first without a vote (the last when all have one).
 
-    Raises ``NotFoundError`` for an unknown token or position.
+    Raises ``NotFoundError`` for a token that is unknown, forged or expired, and for a position that was not dealt.
     """
-    seat = _seat(store, token)
-    where = seat.next_position if position is None else position
-    dealt = seat.deal_at(where)
-    messages, left, right = _as_dealt(store, seat.session, dealt)
-    return Item(
-        position=where,
-        total=len(seat.deals),
-        done=len(seat.choices),
-        messages=messages,
-        left=left,
-        right=right,
-        choice=seat.choices.get(where),
-        revealed=seat.rater.revealed_at is not None,
-        open=seat.session.state == "open",
-    )
+    return _item(store, _visit(store, token), position)
 
 
-def vote(store: Store, token: str, position: int, choice: str) -> Progress:
+def vote(
+    store: Store,
+    token: str,
+    position: int,
+    choice: str,
+    *,
+    criteria: Mapping[str, str] | None = None,
+    comment: str = "",
+    seconds: float | None = None,
+) -> Progress:
     """Record one vote; it is on disk when this returns. The last vote on a pair is the one that counts.
 
-    Raises ``NotFoundError`` for an unknown token or position, ``SettingError`` for an unknown choice, ``RunError`` when the
-    session is closed.
+    ``criteria`` holds answers to the session's own questions; who does not answer one says nothing about it. ``seconds`` is
+    how long the pair was shown, as the browser measured it. A vote that comes before the session's least time has passed is
+    not taken, and ``wait`` says how long that is.
+    Raises ``NotFoundError`` as ``item`` does, ``SettingError`` for an answer that does not exist or a comment where none is
+    asked for, ``RunError`` when the session is closed or paused.
     """
-    seat = _seat(store, token)
-    dealt = seat.deal_at(position)
-    if choice not in CHOICES:
-        raise SettingError("This is not one of the five answers.", where="choice", next_step="Press one of the five buttons.")
-    saved = store.ratings.vote(seat.rater, dealt, choice)
-    done = len({*seat.choices, position})
-    return Progress(done, len(seat.deals), done == len(seat.deals), saved)
+    return _vote(store, _visit(store, token), position, choice, criteria or {}, comment, seconds)
+
+
+def rate(
+    store: Store,
+    token: str,
+    position: int,
+    choice: str,
+    *,
+    criteria: Mapping[str, str] | None = None,
+    comment: str = "",
+    seconds: float | None = None,
+) -> Item:
+    """``vote``, and the pair that comes next; the same pair, with ``wait``, when the vote came too early.
+
+    Of somebody who knows the sides, or in a session that is not open, no vote is taken. For a page that answers many people at
+    once: it asks the store half as often as ``vote`` and ``item`` do. Raises as ``vote`` does.
+    """
+    visit = _visit(store, token)
+    if visit.rater.revealed_at is not None or visit.session.state != "open":
+        return _item(store, visit, None)
+    told = _vote(store, visit, position, choice, criteria or {}, comment, seconds)
+    return replace(_item(store, visit, position), wait=told.wait) if told.wait else _item(store, visit, None)
 
 
 def progress(store: Store, token: str) -> Progress:
     """How far this rater is. Raises ``NotFoundError``."""
+    place = _place(store, _visit(store, token).rater, None)
+    return Progress(place.done, place.total, place.done == place.total)
+
+
+def question(store: Store, token: str) -> Question:
+    """The question before the reveal, about the last pair of this rater's order. Raises as ``finish`` does."""
     seat = _seat(store, token)
-    return Progress(len(seat.choices), len(seat.deals), len(seat.choices) == len(seat.deals))
+    _require_done(seat)
+    dealt = seat.deals[-1]
+    arms = _arms(store, seat)
+    challenger, against = (arms[name] for name in _roles(seat, dealt))
+    return Question(
+        _item(store, _Visit(seat.rater, seat.session), dealt.position),
+        challenger.label,
+        against.label,
+        _base_and_tuned(arms.values()),
+    )
 
 
 def finish(store: Store, token: str, guess: str) -> Reveal:
     """Reveal the sides to a rater who is done, and record what they guessed before.
 
     ``guess`` is about the last pair of this rater's order (sides change from pair to pair): on which side the tuned model's
-    answer was. The first guess stays; asking again reveals again. Raises ``RunError`` while pairs are open in an open session,
-    ``SettingError`` for an unknown guess, ``NotFoundError`` for an unknown token.
+    answer was. The first guess stays; asking again reveals again. Raises ``RunError`` while pairs are open in a session that
+    is not closed, ``SettingError`` for an unknown guess, ``NotFoundError`` for an unknown token.
     """
     seat = _seat(store, token)
-    missing = len(seat.deals) - len(seat.choices)
-    if missing and seat.session.state == "open" and seat.rater.revealed_at is None:
-        raise RunError(f"You have {missing} left to rate.", next_step="Rate or skip them first.")
+    _require_done(seat)
     if guess not in GUESSES:
         raise SettingError("This is not an answer to the question.", where="guess", next_step="Say left, right or not sure.")
     store.ratings.reveal(seat.rater.id, guess)
     return _reveal(store, _seat(store, token))
 
 
-# ---- shared with the outcome ------------------------------------------------------------------------------------------------
-
-
-def owned_session(store: Store, session_id: str, owner: str) -> SessionRow:
-    """The session, if it is this owner's; somebody else's looks the same as none. Raises ``NotFoundError``."""
-    session = store.ratings.session(session_id)
-    if session.owner != owner:
-        raise NotFoundError(f"There is no session {session_id!r}.", next_step="Open the link that you were given.")
-    return session
-
-
-def answer_pairs(answers: Sequence[AnswerRow]) -> dict[str, tuple[AnswerRow, AnswerRow]]:
-    """Prompt id → (base, tuned), for the prompts that both models answered, in the order of the prompts."""
-    arms: dict[str, dict[str, AnswerRow]] = defaultdict(dict)
-    for answer in answers:
-        arms[answer.prompt_id][answer.arm] = answer
-    return {prompt_id: (both["base"], both["tuned"]) for prompt_id, both in arms.items() if len(both) == 2}
-
-
 def messages_of(answer: AnswerRow) -> tuple[Message, ...]:
     """The prompt of an answer, turn by turn, tool calls in words."""
-    return tuple(Message(turn.role, spoken(turn)) for turn in messages_from(json.loads(answer.prompt_json)))
+    return _messages(answer.prompt_json)
 
 
-def labels(invited: Sequence[RaterRow]) -> dict[str, str]:
-    """Rater id → the neutral name that votes carry in exports. Not in the order of invitation, and the same each time."""
-    order = sorted(invited, key=lambda one: hashlib.sha256(one.id.encode()).digest())
-    return {one.id: f"rater-{number}" for number, one in enumerate(order, start=1)}
+def tuned_side(dealt: DealRow, challenger: str = "tuned") -> Side:
+    """On which side the challenger's answer stands."""
+    return "left" if dealt.left_arm == challenger else "right"
 
 
-def has_ended(session: SessionRow, plan: SessionPlan, invited: Sequence[RaterRow], log: Sequence[VoteRow]) -> bool:
-    """Whether no vote is to be expected: the session is closed, or everybody who was invited has answered every pair."""
-    if session.state != "open":
-        return True
-    rated = {(one.rater_id, one.position) for one in log}
-    return bool(invited) and len(rated) == len(invited) * len(plan.rated)
+def outcome_of(choice: Choice, side: Side) -> str:
+    """``tuned``, ``base``, or the choice itself where no side was chosen. ``side`` is the challenger's."""
+    if choice in ("left", "right"):
+        return "tuned" if choice == side else "base"
+    return choice
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """Whose token it is, and where they rate."""
+
+    rater: RaterRow
+    session: SessionRow
 
 
 @dataclass(frozen=True, slots=True)
 class _Seat:
-    """One rater at work: what they were dealt, and what they said while blind, by position."""
+    """All that one rater was dealt, and what they said while blind, by position."""
 
     rater: RaterRow
     session: SessionRow
+    plan: SessionPlan
     deals: tuple[DealRow, ...]
-    choices: Mapping[int, Choice]
+    said: Mapping[int, Choice]
 
-    @property
-    def next_position(self) -> int:
-        return next((dealt.position for dealt in self.deals if dealt.position not in self.choices), self.deals[-1].position)
 
-    def deal_at(self, position: int) -> DealRow:
-        if isinstance(position, bool) or not 0 <= position < len(self.deals):
-            raise NotFoundError("There is no such pair.", next_step="Reload the page.")
-        return self.deals[position]
+def _visit(store: Store, token: str) -> _Visit:
+    rater = None if forged(store.ratings.signing_key(), token) else store.ratings.rater_of(fingerprint(token))
+    if rater is None:
+        raise NotFoundError("This link does not lead to a rating.", next_step="Ask for a new link.")
+    # Somebody who has finished may look at their own votes for ever.
+    if rater.revealed_at is None and gone(rater, time.time()):
+        raise NotFoundError("This link has expired.", next_step="Ask for a new link.")
+    return _Visit(rater, store.ratings.session(rater.session_id))
 
 
 def _seat(store: Store, token: str) -> _Seat:
-    rater = store.ratings.rater_of(_hash(token))
-    if rater is None:
-        raise NotFoundError("This link does not lead to a rating.", next_step="Ask for a new link.")
-    blind: dict[int, Choice] = {one.position: one.choice for one in store.ratings.votes_of(rater.id) if not one.unblinded}
-    return _Seat(rater, store.ratings.session(rater.session_id), store.ratings.deals(rater.id), blind)
+    visit = _visit(store, token)
+    said: dict[int, Choice] = {one.position: one.choice for one in store.ratings.votes_of(visit.rater.id) if not one.unblinded}
+    return _Seat(visit.rater, visit.session, SessionPlan.of(visit.session), store.ratings.deals(visit.rater.id), said)
 
 
-def _hash(token: str) -> str:
-    # "replace": a browser can send halves of characters, and a token with one is simply not known.
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+def _place(store: Store, rater: RaterRow, position: int | None) -> Place:
+    known = (
+        None if isinstance(position, bool) or not -1 < (position or 0) < _FARTHEST else store.ratings.place(rater.id, position)
+    )
+    if known is None:
+        raise NotFoundError("There is no such pair.", next_step="Reload the page.")
+    return known
+
+
+def _item(store: Store, visit: _Visit, position: int | None) -> Item:
+    place, options = _place(store, visit.rater, position), SessionPlan.of(visit.session).options
+    messages, left, right = _as_dealt(store, visit.session, place.deal)
+    answers: dict[str, str] = json.loads(place.criteria_json or "{}")
+    return Item(
+        position=place.position,
+        total=place.total,
+        done=place.done,
+        messages=messages,
+        left=left,
+        right=right,
+        choice=place.choice,
+        revealed=visit.rater.revealed_at is not None,
+        open=visit.session.state == "open",
+        status=visit.session.state,
+        criteria=options.criteria,
+        answers=tuple(sorted(answers.items())),
+        comments=options.comments,
+        comment=place.comment or "",
+        min_seconds=options.min_seconds,
+    )
+
+
+def _vote(
+    store: Store,
+    visit: _Visit,
+    position: int,
+    choice: str,
+    criteria: Mapping[str, str],
+    comment: str,
+    seconds: float | None,
+) -> Progress:
+    place = _place(store, visit.rater, position)
+    if choice not in CHOICES:
+        raise SettingError("This is not one of the five answers.", where="choice", next_step="Press one of the five buttons.")
+    options = SessionPlan.of(visit.session).options
+    said = _ballot(options, choice, criteria, comment, seconds)
+    saved, wait = store.ratings.vote(visit.rater, place.deal, said, least_seconds=options.min_seconds)
+    done = place.done + (place.choice is None and not wait)
+    return Progress(done, place.total, done == place.total, saved, wait)
+
+
+def _ballot(
+    options: SessionOptions, choice: Choice, criteria: Mapping[str, str], comment: str, seconds: float | None
+) -> Ballot:
+    for name, answer in criteria.items():
+        if name not in options.criteria or answer not in CRITERION_CHOICES:
+            raise SettingError("This is not an answer to one of the questions.", where="criteria", next_step="Reload the page.")
+    if comment and not options.comments:
+        raise SettingError("This session asks for no comments.", where="comment", next_step="Leave it empty.")
+    text = comment.encode("utf-8", "replace").decode().strip()[:LONGEST_COMMENT]
+    measured = None if seconds is None or not 0 <= seconds <= _LONGEST_PAUSE else float(seconds)
+    return Ballot(choice, json.dumps(dict(criteria), sort_keys=True, ensure_ascii=False), text, measured)
+
+
+def _require_done(seat: _Seat) -> None:
+    missing = len(seat.deals) - len(seat.said)
+    if missing and seat.session.state != "closed" and seat.rater.revealed_at is None:
+        raise RunError(f"You have {missing} left to rate.", next_step="Rate or skip them first.")
 
 
 def _as_dealt(store: Store, session: SessionRow, dealt: DealRow) -> tuple[tuple[Message, ...], str, str]:
-    base, tuned = store.comparisons.pair(session.comparison_id, dealt.prompt_id)
-    texts = (shown(base.text), shown(tuned.text))
-    on_left = dealt.tuned_side == "left"
-    return messages_of(base), texts[on_left], texts[not on_left]
+    """Prompt, left and right. Of a gold item and of a pair alike both texts come with one question to the store."""
+    if dealt.kind == "gold":
+        gold = {one.gold_id: one for one in store.ratings.gold(session.id)}[dealt.prompt_id]
+        texts = (gold.better, gold.worse) if dealt.left_arm == BETTER else (gold.worse, gold.better)
+        return _messages(gold.prompt_json), shown(texts[0]), shown(texts[1])
+    answers = {one.arm: one for one in store.comparisons.pair(session.comparison_id, dealt.prompt_id)}
+    left, right = answers[dealt.left_arm], answers[dealt.right_arm]
+    return messages_of(left), shown(left.text), shown(right.text)
+
+
+def _messages(prompt_json: str) -> tuple[Message, ...]:
+    return tuple(Message(turn.role, spoken(turn)) for turn in messages_from(json.loads(prompt_json)))
+
+
+def _arms(store: Store, seat: _Seat) -> dict[str, ArmRow]:
+    return {arm.name: arm for arm in store.comparisons.arms(seat.session.comparison_id)}
+
+
+def _roles(seat: _Seat, dealt: DealRow) -> tuple[str, str]:
+    """The challenger and what it is compared with."""
+    both = frozenset((dealt.left_arm, dealt.right_arm))
+    pair = next(pair for pair in seat.plan.pairs if pair.arms == both)
+    return pair.challenger, pair.against
+
+
+def _base_and_tuned(arms: Iterable[ArmRow]) -> bool:
+    return [(one.name, one.kind) for one in arms] == [("base", "base"), ("tuned", "run")]
 
 
 def _reveal(store: Store, seat: _Seat) -> Reveal:
+    arms = _arms(store, seat)
     items: list[RevealedItem] = []
+    gold: list[bool] = []
     for dealt in seat.deals:
+        choice = seat.said.get(dealt.position)
+        if dealt.kind == "gold":
+            if choice and choice != "skip":
+                gold.append(choice == dealt.side_of(BETTER))
+            continue
+        side = tuned_side(dealt, _roles(seat, dealt)[0])
         messages, left, right = _as_dealt(store, seat.session, dealt)
-        choice = seat.choices.get(dealt.position)
-        items.append(RevealedItem(dealt.position, messages, left, right, choice, dealt.tuned_side))
+        names = (arms[dealt.left_arm].label, arms[dealt.right_arm].label)
+        items.append(RevealedItem(dealt.position, messages, left, right, choice, side, *names))
     counts = Counter(outcome_of(one.choice, one.tuned_side) for one in items if one.choice)
     guess = cast("Guess", seat.rater.guess)
+    last = tuned_side(seat.deals[-1], _roles(seat, seat.deals[-1])[0])
     return Reveal(
         items=tuple(items),
         guess=guess,
-        guessed_right=None if guess == "unsure" else guess == seat.deals[-1].tuned_side,
+        guessed_right=None if guess == "unsure" else guess == last,
         tuned_won=counts["tuned"],
         base_won=counts["base"],
         ties=counts["tie"],
         both_bad=counts["both_bad"],
         skipped=counts["skip"],
+        gold=len(gold),
+        gold_right=sum(gold),
+        several=len(arms) > 2,
+        base_and_tuned=_base_and_tuned(arms.values()),
     )
-
-
-def outcome_of(choice: Choice, tuned_side: Side) -> str:
-    """``tuned``, ``base``, or the choice itself where no side was chosen."""
-    if choice in ("left", "right"):
-        return "tuned" if choice == tuned_side else "base"
-    return choice

@@ -16,6 +16,7 @@ integrals keep it) and at most 1 at the sample mean (Jensen), so the interval is
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, cast
@@ -36,7 +37,6 @@ THRESHOLD = 20.0
 SAME_LOW, SAME_HIGH = 0.45, 0.55
 """An interval inside these ends says that there is no difference worth having."""
 
-_LOG_THRESHOLD = math.log(THRESHOLD)
 # Exact for 8,190 prompts. Beyond that the integrand is still far wider (≈ 1/√n) than the gaps between nodes (≈ 1/2,600).
 _MOST_NODES = 4096
 # logit of 1e-300: E of a single win exceeds the threshold long before this.
@@ -80,31 +80,40 @@ def log_evidence(spread: Spread, mean: float = 0.5) -> float:
     return _log_e(spread, math.log(mean), math.log1p(-mean)) if spread.n else 0.0
 
 
-def conclude(spread: Spread) -> Conclusion:
+def conclude(spread: Spread, threshold: float = THRESHOLD) -> Conclusion:
     """Say who won: ``tuned`` when the interval lies above 1/2, ``base`` when below, without the cost of finding its ends.
 
     The interval is connected and holds the mean, so it lies to one side of 1/2 exactly when E(1/2) has passed the threshold.
     """
-    if not spread.n or log_evidence(spread) <= _LOG_THRESHOLD:
+    if not spread.n or log_evidence(spread) <= math.log(threshold):
         return "undecided"
     return "tuned" if spread.mean > 0.5 else "base"
 
 
-def interval(spread: Spread) -> tuple[float, float]:
-    """Ends of {m : E(m) < 20}: the win rates that the votes have not ruled out. ``(0, 1)`` when there are none."""
+def interval(spread: Spread, threshold: float = THRESHOLD) -> tuple[float, float]:
+    """Ends of {m : E(m) < threshold}: the win rates that the votes have not ruled out. ``(0, 1)`` when there are none.
+
+    At 20 it is a 95 % interval. k intervals at 20·k each hold together with 95 %, whichever of them one looks at.
+    """
     if not spread.n:
         return 0.0, 1.0
-    return _low_end(spread), 1.0 - _low_end(spread.flipped())
+    log_threshold = math.log(threshold)
+    return _low_end(spread, log_threshold), 1.0 - _low_end(spread.flipped(), log_threshold)
 
 
-def no_difference(spread: Spread) -> bool:
+def no_difference(spread: Spread, threshold: float = THRESHOLD) -> bool:
     """Whether the whole interval lies inside [0.45, 0.55]."""
     if not spread.n or not SAME_LOW < spread.mean < SAME_HIGH:
         return False
-    return all(log_evidence(spread, end) >= _LOG_THRESHOLD for end in (SAME_LOW, SAME_HIGH))
+    return all(log_evidence(spread, end) >= math.log(threshold) for end in (SAME_LOW, SAME_HIGH))
 
 
-def more_prompts_needed(spread: Spread, *, at_least: int, most: int) -> int | None:
+def held(log_e: float) -> float:
+    """Evidence from its logarithm, held at the largest float where it would overflow: JSON knows no infinity."""
+    return math.exp(log_e) if log_e < math.log(sys.float_info.max) else sys.float_info.max
+
+
+def more_prompts_needed(spread: Spread, *, at_least: int, most: int, threshold: float = THRESHOLD) -> int | None:
     """Further prompts until the session is settled, if the mix of scores stays as it is.
 
     Settled means decided for one side or shown to make no meaningful difference. At least ``at_least``, ``None`` when more than
@@ -115,7 +124,7 @@ def more_prompts_needed(spread: Spread, *, at_least: int, most: int) -> int | No
 
     def settled(more: int) -> bool:
         future = spread.scaled((spread.n + more) / spread.n)
-        return conclude(future) != "undecided" or no_difference(future)
+        return conclude(future, threshold) != "undecided" or no_difference(future, threshold)
 
     if settled(at_least):
         return at_least
@@ -139,7 +148,7 @@ def _log_e(spread: Spread, log_mean: float, log_rest: float) -> float:
     return peak + math.log(math.fsum(np.exp(terms - peak)))
 
 
-def _low_end(spread: Spread) -> float:
+def _low_end(spread: Spread, log_threshold: float) -> float:
     """The m below the sample mean at which E falls to the threshold."""
     from scipy.optimize import brentq  # a quarter of a second that only whoever asks for an interval pays
 
@@ -148,7 +157,7 @@ def _low_end(spread: Spread) -> float:
         return 0.0
 
     def excess(logit: float) -> float:
-        return _log_e(spread, -math.log1p(math.exp(-logit)), -math.log1p(math.exp(logit))) - _LOG_THRESHOLD
+        return _log_e(spread, -math.log1p(math.exp(-logit)), -math.log1p(math.exp(logit))) - log_threshold
 
     # At a mean of 1 the upper bracket must stop short of m = 1; E(m) → 1/(n + 1) there, far below the threshold.
     top = math.log(mean) - math.log1p(-mean) if mean < 1.0 else 36.0

@@ -1,159 +1,142 @@
-"""Both models answer the held-out prompts: what is asked of them, and what came back.
+"""All arms answer the same prompts: what is asked of them, and what came back.
 
-Guarantees: base and tuned get the same prompts, template, sampling settings, limits and seed; everything that decides an answer
-is stored with the comparison before the first one is made; the prompts are rows that the run was not trained on. Importing this
-module is light: the sampling itself is in ``generate_arms``, and in a process of its own (``answers_job``).
+Guarantees: every arm gets the same prompts, sampling settings, limits and seeds, and arms on one base model the same template;
+everything that decides an answer is stored with the comparison before the first one is made; held-out prompts are rows that no
+arm was trained on, and others say when they were. Importing this module is light: the sampling itself is in ``generate_arms``,
+and in a process of its own (``answers_job``).
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Self
+from dataclasses import replace
+from typing import Any, Final
 
-from studio import data, models, rewards
-from studio.compare.blind import answer_pairs
+from studio import data, models
+from studio.compare import lists
+from studio.compare.choosing import Desk, Others, arms_of, require_place, require_result, require_sealed, steps_of, tuned_model
 from studio.compare.giveaways import visible
-from studio.compare.measures import Answered, Measure, measure_answers, measure_loss, measure_reward
+from studio.compare.lists import Entry, keep_answers, keep_entries, keep_packs, keep_pasted, keep_prompts
+from studio.compare.measures import Column, Measure
+from studio.compare.plan import MOST_ARMS, MOST_PROMPTS, ArmPlan, CompareSettings, Imported, Plan, PromptSource
+from studio.compare.prompts import Question, held_out_rows, questions
+from studio.compare.scores import changes, measured, reward_of
 from studio.data import Dataset, Message
-from studio.errors import DataError, NotFoundError, RunError, SettingError
+from studio.errors import NotFoundError, RunError
 from studio.models import Model
 from studio.recipe import Recipe
-from studio.rewards import Reward, TaskRow
-from studio.rewards.rows import asked, task_row
 from studio.runs import seal
+from studio.runs.checkpoints import Checkpoint
 from studio.settings import Settings
-from studio.store import AnswerRow, ComparisonRow, RunRow, Store, checked_id
+from studio.store import ComparisonRow, Store, checked_id
 
-#: More prompts than this settle little that this many do not, and cost sampling and patience.
-MOST_PROMPTS: Final = 200
+__all__ = [
+    "MOST_ARMS",
+    "MOST_PROMPTS",
+    "ArmPlan",
+    "Column",
+    "CompareSettings",
+    "Imported",
+    "Measure",
+    "Others",
+    "Plan",
+    "PromptSource",
+    "Question",
+    "answers_complete",
+    "changes_of",
+    "checkpoints_of",
+    "keep_answers",
+    "keep_packs",
+    "keep_pasted",
+    "keep_prompts",
+    "measured",
+    "measures",
+    "questions",
+    "reward_of",
+    "sample_once",
+    "start_comparison",
+    "was_trained_on",
+]
+
 _SHORTEST_LIMIT: Final = 64
 _LONGEST_LIMIT: Final = 1024
-_PAGE: Final = 5_000
-#: Rows with equal prompts share this many first characters of their ids (see ``data.prompt_ids``).
-_PROMPT_PART: Final = 16
-_NO_TASK: Final = TaskRow("")
-
-
-@dataclass(frozen=True, slots=True)
-class CompareSettings:
-    """What a person may choose. The same values go to both models.
-
-    ``temperature`` 0 by default: each model then gives its most likely answer, so that a difference between the two is the
-    tuning and not the luck of the draw, and a repeated comparison gives the same answers. ``top_p`` and ``top_k`` matter only
-    above 0. ``max_tokens`` of ``None`` leaves room for twice the longest answer in the data. ``seed`` also draws the prompts
-    when there are more than ``max_prompts``. Raises ``SettingError`` for a value that cannot work.
-    """
-
-    max_prompts: int = MOST_PROMPTS
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = -1
-    max_tokens: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _require(1 <= self.max_prompts <= MOST_PROMPTS, "max_prompts", f"Use a whole number from 1 to {MOST_PROMPTS}.")
-        _require(0 <= self.temperature <= 2, "temperature", "Use a number from 0 to 2.")
-        _require(0 < self.top_p <= 1, "top_p", "Use a number above 0 and up to 1.")
-        _require(self.top_k == -1 or self.top_k >= 1, "top_k", "Use -1 for no limit, or a whole number from 1.")
-        _require(self.max_tokens is None or self.max_tokens >= 1, "max_tokens", "Use a whole number from 1.")
-        _require(0 <= self.seed < 2**31, "seed", "Use a whole number from 0.")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that decides the answers of one comparison; stored verbatim as its ``settings_json``."""
-
-    model: str
-    wire_name: str
-    renderer: str
-    sampler_path: str
-    dataset_id: str
-    dataset_fingerprint: str
-    held_out_seal: str
-    max_prompts: int
-    temperature: float
-    top_p: float
-    top_k: int
-    max_tokens: int
-    seed: int
-    run_id: str = ""
-    run_seal: str = ""
-
-    def to_json(self) -> str:
-        """JSON with sorted keys, so that equal plans are equal texts."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def of(cls, comparison: ComparisonRow) -> Self:
-        """The plan of a stored comparison. Those of the first version do not name their run."""
-        fields: dict[str, Any] = {"run_id": comparison.run_id, **json.loads(comparison.settings_json)}
-        return cls(**fields)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One held-out row: the turns that both models are given, and the answer that the data holds.
-
-    The answer is the example's, the better one of a pair, or the right one of a task; empty where the data has none. ``more``
-    is what it carries beside its text, such as tool calls. ``task`` is the row as a reward sees it.
-    """
-
-    position: int
-    prompt_id: str
-    messages: tuple[Message, ...]
-    reference: str
-    more: str = ""
-    task: TaskRow = _NO_TASK
+#: Room where no answer of the data says how long answers are.
+_USUAL_LIMIT: Final = 256
 
 
 def start_comparison(
-    settings: Settings, store: Store, run_id: str, owner: str, wanted: CompareSettings | None = None
+    settings: Settings,
+    store: Store,
+    run_id: str,
+    owner: str,
+    wanted: CompareSettings | None = None,
+    *,
+    others: Others | None = None,
+    prompts: PromptSource | None = None,
 ) -> ComparisonRow:
-    """Queue a job of kind ``answers`` for this run; ``Supervisor.submit(comparison.id)`` sets it going.
+    """Queue a job of kind ``answers``; ``Supervisor.submit(comparison.id)`` sets it going.
+
+    The arms are the run's base model, the run, and the ``others``; without a run (empty id) the others alone, of which the
+    first is then the reference. The prompts are the run's held-out rows unless ``prompts`` names a list or packs
+    (``keep_prompts``, ``keep_pasted``, ``keep_packs``); without a run they are those of the first file of answers.
 
     The same request again is the same comparison: a complete one is returned as it is, one that failed or was stopped is queued
-    again and goes on after the answers that it has. Raises ``RunError`` when the run has nothing to compare or
-    its data set was split again since, ``NotFoundError`` for somebody else's run, ``DataError`` when the files of its data set
-    are gone.
+    again and goes on after the answers that it has. Raises ``RunError`` when a run has nothing to compare or its data set was
+    split again since, ``NotFoundError`` for somebody else's run or a model that is not there, ``DataError`` when files are
+    gone, do not fit, or hold what was trained on, ``SettingError`` when the arms make no comparison.
     """
-    run = store.runs.get(run_id, owner)
-    _require_result(store, run)
-    dataset = data.load(settings.datasets / checked_id(run.dataset_id))
-    if not dataset.test.rows:
-        raise RunError(
-            "This data set has no held-out rows, so there is nothing fair to compare on.",
-            where=dataset.name,
-            next_step="Load more rows, train again, and compare that run.",
-        )
-    recipe = Recipe.from_json(run.recipe_json)
-    model = models.get(recipe.model)
-    _require_place(settings, model)
-    run, _ = seal.sealed(settings, store, run, dataset)
-    plan = _plan(run, recipe, model, dataset, wanted or CompareSettings())
-    for known in store.comparisons.of_run(run.id, owner):
-        if known.settings_json == plan.to_json():
+    at, wanted, others = Desk(settings, store, owner), wanted or CompareSettings(), others or Others()
+    plan = _of_run(at, run_id, wanted) if run_id else _of_nothing(wanted)
+    plan = replace(plan, arms=arms_of(at, plan.arms, others), learned=wanted.learned)
+    if prompts is not None or not run_id:
+        plan = _on_list(settings, plan, wanted, prompts or _of_file(settings, others))
+    if len(plan.arms) > 2 or plan.source.kind != "held_out":
+        # Said now and not when the job runs: whoever chose these can choose others.
+        questions(settings, plan)
+    for known in store.comparisons.all(owner):
+        if known.run_id == (run_id or None) and Plan.of(known).same_as(plan):
             again = "You asked for these answers again."
             if store.jobs.move(known.id, "queued", only_from=("failed", "stopped", "interrupted"), event=again):
                 store.jobs.update(known.id, phase="waiting")
             return known
-    return store.comparisons.add(owner=owner, run_id=run.id, settings_json=plan.to_json())
+    return store.comparisons.add(owner=owner, run_id=run_id or None, settings_json=plan.to_json(), arms=plan.rows())
+
+
+def changes_of(
+    settings: Settings, store: Store, comparison_id: str, owner: str, arm: str = ""
+) -> tuple[tuple[Column, ...], tuple[Question, ...]]:
+    """What changed prompt by prompt between the reference and another arm (the first challenger unless ``arm`` names one).
+
+    Each measure as a ``Column``, and the prompts. Raises ``NotFoundError``; ``DataError`` when the prompts are gone.
+    """
+    plan = Plan.of(store.comparisons.get(comparison_id, owner))
+    names = [one.name for one in plan.arms]
+    if arm and arm not in names[1:]:
+        raise NotFoundError(f"There is no arm {arm!r} here.", next_step=f"Choose one of: {', '.join(names[1:])}.")
+    asked, answers = questions(settings, plan), store.comparisons.answers(comparison_id)
+    reward = reward_of(store, plan, owner)
+    return changes(answers, arms=(names[0], arm or names[1]), reward=reward, asked_of=asked), asked
+
+
+def checkpoints_of(settings: Settings, store: Store, run_id: str, owner: str) -> tuple[Checkpoint, ...]:
+    """The steps of a run, besides its result, that can take part in a comparison. Raises ``NotFoundError``."""
+    return steps_of(Desk(settings, store, owner), run_id)
 
 
 def answers_complete(store: Store, comparison_id: str, owner: str) -> bool:
-    """Whether both models have answered every prompt. Raises ``NotFoundError``."""
+    """Whether all arms have answered every prompt. Raises ``NotFoundError``."""
     return store.jobs.get(store.comparisons.get(comparison_id, owner).id).status == "completed"
 
 
-def measures(store: Store, comparison_id: str, owner: str) -> tuple[Measure, ...]:
-    """What a program can count, base beside tuned; empty until the answers are complete. Raises ``NotFoundError``."""
+def measures(store: Store, comparison_id: str, owner: str, arm: str = "") -> tuple[Measure, ...]:
+    """What a program can count, the reference beside another arm (the first challenger unless ``arm`` names one).
+
+    Empty until the answers are complete. Raises ``NotFoundError``.
+    """
     found: list[dict[str, Any]] = json.loads(store.comparisons.get(comparison_id, owner).measures_json)
-    return tuple(Measure(**one) for one in found)
+    known = tuple(Measure(**one) for one in found)
+    return tuple(one for one in known if one.arm == (arm or known[0].arm))
 
 
 def sample_once(
@@ -173,7 +156,7 @@ def sample_once(
     """
     wanted = CompareSettings(temperature=temperature, max_tokens=max_tokens, seed=seed)
     model, renderer, sampler_path = _target(settings, store, target)
-    _require_place(settings, model)
+    require_place(settings, model)
     from studio.compare.generate_arms import answer_alone
 
     return visible(answer_alone(settings, model, renderer, sampler_path, prompt, wanted))
@@ -190,97 +173,18 @@ def was_trained_on(settings: Settings, store: Store, target: str, prompt: str) -
     return seal.trained_on(settings, run.id, run.seal, [[Message("user", prompt)]])[0] if run.seal else None
 
 
-def questions(settings: Settings, plan: Plan) -> tuple[Question, ...]:
-    """The held-out prompts of a plan, each once, in the order of the file.
-
-    When there are more than ``max_prompts``, the hash of seed and prompt id draws them: the choice depends neither on the order
-    of the file nor on anything a model did. Raises ``DataError`` when the held-out part is not the one that was sealed or a
-    prompt of it was trained on, ``RunError`` when nothing says what the run was trained on.
-    """
-    dataset = data.load(settings.datasets / checked_id(plan.dataset_id))
-
-    def drawn(row: data.Row) -> bytes:
-        return hashlib.sha256(f"{plan.seed}:{row.prompt_id}".encode()).digest()
-
-    chosen = sorted(heapq.nsmallest(plan.max_prompts, _rows(dataset), key=drawn), key=lambda row: row.line)
-    if not chosen or data.held_out_seal(dataset) != plan.held_out_seal:
-        raise DataError(
-            "The held-out rows are not the ones that were put aside when this data set was split.",
-            where=str(dataset.test.path),
-            next_step="Load the file again and train on it; what was held out must never change.",
+def _of_run(at: Desk, run_id: str, wanted: CompareSettings) -> Plan:
+    """The plan of base and tuned on the held-out prompts."""
+    run, recipe, model = tuned_model(at, run_id)
+    dataset = data.load(at.settings.datasets / checked_id(run.dataset_id))
+    if not dataset.test.rows:
+        raise RunError(
+            "This data set has no held-out rows, so there is nothing fair to compare on.",
+            where=dataset.name,
+            next_step="Load more rows, train again, and compare that run.",
         )
-    # The last word have the texts that would be asked, whatever the ids beside them say.
-    learned = sum(seal.trained_on(settings, plan.run_id, plan.run_seal, [asked(row) for row in chosen]))
-    if learned:
-        raise DataError(
-            f"{learned:,} of {len(chosen):,} held-out prompts {'was' if learned == 1 else 'were'} trained on, so the answers "
-            "would show what was memorised and not what was learned.",
-            where=str(dataset.test.path),
-            next_step="Load the file again and train on it; what was held out must never change.",
-        )
-    return tuple(_question(position, row) for position, row in enumerate(chosen))
-
-
-def _question(position: int, row: data.Row) -> Question:
-    turns = asked(row)
-    if len(turns) < len(row.messages):
-        answer = row.messages[-1]
-        return Question(position, row.prompt_id, turns, answer.content, answer.more, task_row(row))
-    # A task's written answer with a score beside it is what somebody said, and not what should be said.
-    answer = row.reference or ("" if row.reward is not None else row.completion)
-    return Question(position, row.prompt_id, turns, answer, task=task_row(row))
-
-
-def reward_of(store: Store, plan: Plan, owner: str) -> Reward | None:
-    """The reward that the plan's run practised for, where a program alone can score it; ``None`` otherwise."""
-    if not plan.run_id:
-        return None
-    text = Recipe.from_json(store.runs.get(plan.run_id, owner).recipe_json).reward
-    reward = rewards.parse(text) if text else None
-    needed = rewards.needs(reward) if reward is not None else None
-    return None if needed is None or needed.judge or needed.sandbox else reward
-
-
-def measured(
-    answers: tuple[AnswerRow, ...], *, reward: Reward | None = None, asked_of: Sequence[Question] = ()
-) -> tuple[Measure, ...]:
-    """Loss and perplexity of the references, and what the answers score, over the prompts that both models answered.
-
-    Texts are measured as raters see them. A reference that one of the models could not be scored on (too long, or not a finite
-    number) is left out of the loss of both. With ``reward`` and the questions its mean score comes first; an answer pair of
-    which one could not be scored is left out.
-    """
-    pairs = answer_pairs(answers)
-    scored = [(b, t) for b, t in pairs.values() if b.nll is not None and t.nll is not None and b.nll_tokens == t.nll_tokens > 0]
-    texts = [Answered(prompt_id, b.reference, visible(b.text), visible(t.text)) for prompt_id, (b, t) in pairs.items()]
-    earned = _earned(reward, {one.prompt_id: one for one in asked_of}, texts) if reward is not None else None
-    losses = measure_loss(*_token_losses(scored)) if scored else ()
-    return (*(() if earned is None else (earned,)), *losses, *measure_answers(texts))
-
-
-def _earned(reward: Reward, known: Mapping[str, Question], texts: Sequence[Answered]) -> Measure | None:
-    """The mean reward of both models' answers."""
-
-    def score(question: Question, answer: str) -> float | None:
-        return rewards.score(reward, answer, question.task).value
-
-    pairs = [
-        (score(known[text.prompt_id], text.base), score(known[text.prompt_id], text.tuned))
-        for text in texts
-        if text.prompt_id in known
-    ]
-    whole = [(base, tuned) for base, tuned in pairs if base is not None and tuned is not None]
-    return measure_reward(*zip(*whole, strict=True)) if whole else None
-
-
-def _token_losses(scored: list[tuple[AnswerRow, AnswerRow]]) -> tuple[list[list[float]], list[list[float]]]:
-    """Per prompt as many equal log-probabilities as there are tokens: their sum and count are all that a mean loss needs."""
-    base, tuned = ([[-(row.nll or 0.0)] * row.nll_tokens for row in arm] for arm in zip(*scored, strict=True))
-    return base, tuned
-
-
-def _plan(run: RunRow, recipe: Recipe, model: Model, dataset: Dataset, wanted: CompareSettings) -> Plan:
-    return Plan(
+    run = require_sealed(at, run, dataset)
+    plan = Plan(
         model=model.name,
         wire_name=model.wire_name,
         renderer=recipe.renderer,
@@ -297,6 +201,40 @@ def _plan(run: RunRow, recipe: Recipe, model: Model, dataset: Dataset, wanted: C
         run_id=run.id,
         run_seal=run.seal,
     )
+    return replace(plan, arms=plan.base_and_tuned(run.name))
+
+
+def _of_nothing(wanted: CompareSettings) -> Plan:
+    limit = wanted.max_tokens or _USUAL_LIMIT
+    sampling = (wanted.temperature, wanted.top_p, wanted.top_k, limit, wanted.seed)
+    return Plan("", "", "", "", "", "", "", wanted.max_prompts, *sampling)
+
+
+def _of_file(settings: Settings, others: Others) -> PromptSource:
+    """The prompts of the first imported file."""
+    first = next(iter(others.imported), None)
+    if first is None:
+        raise RunError(
+            "Without a run there are no held-out prompts.",
+            where="prompts",
+            next_step="Bring a list of prompts, or choose a pack.",
+        )
+    return keep_entries(settings, [Entry(messages) for messages, _ in lists.answers_of(settings, first.digest)], first.name)
+
+
+def _on_list(settings: Settings, plan: Plan, wanted: CompareSettings, source: PromptSource) -> Plan:
+    """The plan on another list of prompts. Nothing that decides an answer is left of the held-out part."""
+    entries = lists.entries_of(settings, source.digest)
+    longest = max((len(one.reference) for one in entries), default=0)
+    longest = max(longest, *(len(text) for arm in plan.arms for _, text in _told(settings, arm)), 0)
+    model = models.get(next((arm.model for arm in plan.arms if arm.asked), "nano"))
+    room = max(_USUAL_LIMIT, _limit_for(longest, model, 0))
+    kept = replace(plan, source=source, max_prompts=min(wanted.max_prompts, len(entries)), held_out_seal="")
+    return replace(kept, max_tokens=wanted.max_tokens or max(room, plan.max_tokens))
+
+
+def _told(settings: Settings, arm: ArmPlan) -> tuple[tuple[tuple[Message, ...], str], ...]:
+    return () if arm.asked else lists.answers_of(settings, arm.digest)
 
 
 def _room_for(dataset: Dataset, model: Model, recipe: Recipe) -> int:
@@ -307,21 +245,13 @@ def _room_for(dataset: Dataset, model: Model, recipe: Recipe) -> int:
     """
     letters = dataset.inspection.lengths.completion.max
     if dataset.inspection.shape is not None and dataset.inspection.shape.training == "DPO":
-        letters = max(letters, *(len(row.rejected) for row in _rows(dataset)), 0)
-    practised = recipe.max_tokens if recipe.method in ("rl", "rlhf", "distill") else 0
+        letters = max(letters, *(len(row.rejected) for row in held_out_rows(dataset)), 0)
+    return _limit_for(letters, model, recipe.max_tokens if recipe.method in ("rl", "rlhf", "distill") else 0)
+
+
+def _limit_for(letters: int, model: Model, practised: int) -> int:
     longest = max(2 * math.ceil(letters / model.chars_per_token), practised)
     return min(max(_LONGEST_LIMIT, practised), max(_SHORTEST_LIMIT, longest))
-
-
-def _rows(dataset: Dataset) -> Iterator[data.Row]:
-    """The held-out rows; of rows with equal prompts the first, because a prompt is rated once however often it stands there."""
-    seen: set[str] = set()
-    for offset in range(0, dataset.test.rows, _PAGE):
-        for row in data.rows(dataset.test.path, _PAGE, offset):
-            prompt = row.prompt_id[:_PROMPT_PART]
-            if prompt not in seen:
-                seen.add(prompt)
-                yield row
 
 
 def _target(settings: Settings, store: Store, target: str) -> tuple[Model, str, str]:
@@ -330,32 +260,6 @@ def _target(settings: Settings, store: Store, target: str) -> tuple[Model, str, 
         model = models.get(target)
         return model, model.renderer, ""
     run = store.runs.get(target, settings.owner)
-    _require_result(store, run)
+    require_result(store, run)
     recipe = Recipe.from_json(run.recipe_json)
     return models.get(recipe.model), recipe.renderer, run.sampler_path
-
-
-def _require_result(store: Store, run: RunRow) -> None:
-    job = store.jobs.get(run.id)
-    if not job.ended:
-        raise RunError(f"This run is still {job.status}.", where=run.name, next_step="Wait until it has finished.")
-    if not run.sampler_path:
-        raise RunError(
-            f"This run is {job.status} and left no model that could answer.",
-            where=run.name,
-            next_step="Resume it, or start a new run.",
-        )
-
-
-def _require_place(settings: Settings, model: Model) -> None:
-    if model not in models.catalogue(settings):
-        raise NotFoundError(
-            f"{model.label} does not run where this studio is set to work.",
-            where=settings.place,
-            next_step="Start the studio with the settings that this run was trained with.",
-        )
-
-
-def _require(holds: bool, field: str, advice: str) -> None:
-    if not holds:
-        raise SettingError("This value cannot work.", where=field, next_step=advice)

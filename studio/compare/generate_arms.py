@@ -1,7 +1,8 @@
-"""The two models at work, through the Tinker SDK: tokens out, tokens back, text stored.
+"""The models at work, through the Tinker SDK: tokens out, tokens back, text stored.
 
-Guarantees: both arms get token for token the same prompt and the same sampling parameters; only what a server really answered
-becomes a row; answers that arrived before an error are kept, the rest is missing and never made up.
+Guarantees: all arms of one base model get token for token the same prompt, and all arms the same sampling parameters and the
+same limit; a prompt that is too long for one of them is asked of none; only what a server really answered becomes a row;
+answers that arrived before an error are kept, the rest is missing and never made up.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 import tinker
 
-from studio.compare.generate import CompareSettings, Plan, Question
+from studio import models
+from studio.compare.plan import ArmPlan, CompareSettings, Plan
+from studio.compare.prompts import Question
 from studio.data import Message
 from studio.errors import RunError
 from studio.models import Model
@@ -23,21 +27,22 @@ from studio.models.rendering import template, uses_tools
 from studio.runs.environment import settle_down
 from studio.runs.link import alone, beside
 from studio.settings import Settings
-from studio.store import AnswerRow, Arm
+from studio.store import AnswerRow
 
 #: Answers written together. Small enough that a killed job loses little, large enough that the disk is no bottleneck.
 _BATCH: Final = 16
 #: Room without which an answer is not worth asking for.
 _LEAST_TOKENS: Final = 8
-
-ARMS: Final[tuple[Arm, ...]] = ("base", "tuned")
+#: Prompts on which the time for an answer is measured.
+_TIMED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """One question as tokens. ``scored`` is prompt and reference together with the positions of the reference in it.
 
-    ``reference_at`` is empty when prompt and reference do not fit into the model's context.
+    ``reference_at`` is empty when prompt and reference do not fit into the model's context. ``worse`` and ``worse_at`` are the
+    same for the worse answer of a pair.
     """
 
     question: Question
@@ -45,6 +50,8 @@ class Prepared:
     params: tinker.SamplingParams
     scored: tinker.ModelInput
     reference_at: tuple[int, ...]
+    worse: tinker.ModelInput | None = None
+    worse_at: tuple[int, ...] = ()
 
 
 class Questioner:
@@ -84,54 +91,101 @@ class Questioner:
             # Nothing is known to be right, so there is nothing to score.
             return Prepared(question, prompt, params, prompt, ())
         answer = Message("assistant", question.reference, question.more)
-        scored, counted = self._template.example((*question.messages, answer), "last_assistant_message")
-        at = tuple(place for place, counts in enumerate(counted) if counts)
+        scored, at = self._scored(question, answer)
         if at and uses_tools([answer]):
             # Shown and measured as a model writes it: the call is part of the answer's text.
             ids = scored.to_ints()
             question = replace(question, reference=self.text([ids[place] for place in at]))
+        worse, worse_at = self._scored(question, Message("assistant", question.worse)) if question.worse else (None, ())
         # Scoring a prompt also samples one token.
-        return Prepared(question, prompt, params, scored, at if scored.length < self._context else ())
+        fits = scored.length < self._context
+        fits_too = worse is not None and worse.length < self._context
+        return Prepared(question, prompt, params, scored, at if fits else (), worse, worse_at if fits_too else ())
+
+    def _scored(self, question: Question, answer: Message) -> tuple[tinker.ModelInput, tuple[int, ...]]:
+        scored, counted = self._template.example((*question.messages, answer), "last_assistant_message")
+        return scored, tuple(place for place, counts in enumerate(counted) if counts)
 
     def text(self, tokens: Sequence[int]) -> str:
         """The answer as text, up to where it ends and without special tokens."""
         return self._template.text(tokens)
 
 
+class Questioners:
+    """A questioner for each arm that is asked; arms of one base model and one template share it."""
+
+    def __init__(self, plan: Plan) -> None:
+        ways = {arm.name: (arm.model, arm.renderer) for arm in plan.arms if arm.asked}
+        made = {way: Questioner(models.get(way[0]), way[1]) for way in dict.fromkeys(ways.values())}
+        self._plan = plan
+        self._ways = ways
+        self._made = made
+
+    def of(self, arm: str) -> Questioner:
+        """The questioner of an arm."""
+        return self._made[self._ways[arm]]
+
+    def prepare(self, question: Question) -> dict[str, Prepared] | None:
+        """Arm → the question as its tokens, with one limit for all; ``None`` when it leaves one of them no room."""
+        each = {way: one.prepare(question, self._plan) for way, one in self._made.items()}
+        whole = {way: one for way, one in each.items() if one is not None}
+        if len(whole) < len(each):
+            return None
+        limit = min((one.params.max_tokens or 0 for one in whole.values()), default=0)
+        alike = {way: replace(one, params=one.params.model_copy(update={"max_tokens": limit})) for way, one in whole.items()}
+        return {arm: alike[way] for arm, way in self._ways.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Answering:
     """One job's share of work: what is asked, whose answers are there already, and where finished rows go.
 
-    ``store`` gets rows in small batches as they arrive; an error inside it ends the work.
+    ``questions`` maps an arm to a question as its tokens. ``store`` gets rows in small batches as they arrive; an error inside
+    it ends the work. ``tell`` hears what is done now.
     """
 
     comparison_id: str
     owner: str
-    questions: tuple[Prepared, ...]
-    known: frozenset[tuple[str, Arm]]
+    questions: tuple[Mapping[str, Prepared], ...]
+    known: frozenset[tuple[str, str]]
     store: Callable[[Sequence[AnswerRow]], None]
+    tell: Callable[[str], None] = lambda _: None
 
 
-async def answer_all(work: Answering, plan: Plan, questioner: Questioner) -> None:
-    """Ask both models everything that is not answered yet, and store the rows as they come.
+@dataclass(slots=True)
+class Clock:
+    """How long answers took: arm → prompt id → seconds."""
+
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+
+
+async def answer_all(work: Answering, arms: Sequence[ArmPlan], questioners: Questioners, clock: Clock) -> None:
+    """Ask every arm everything that it has not answered yet, store the rows as they come, and time a few answers.
 
     Address and key are those of this process's environment. All requests are under way together, so that the server can batch
-    them. Raises what the SDK raises, after the answers that had arrived were stored.
+    them; those for ``clock`` follow one by one, because a request that waits for others says nothing about a model. Raises what
+    the SDK raises, after the answers that had arrived were stored.
     """
     service = tinker.ServiceClient()
-    base = service.create_sampling_client(base_model=plan.wire_name)
-    tuned = service.create_sampling_client(model_path=plan.sampler_path)
-    arms: dict[Arm, tinker.SamplingClient] = {"base": await base, "tuned": await tuned}
-    await _answer_all(work, arms, questioner)
+    samplers = {arm.name: await _sampler(service, arm) for arm in arms if arm.asked}
+    await _answer_all(work, samplers, questioners)
+    work.tell("timing a few answers")
+    await _time(work, samplers, clock)
     # Only after success: closing asks the server once more, and a dead one would be waited for.
     await service.close("success")
 
 
-async def _answer_all(work: Answering, arms: Mapping[Arm, tinker.SamplingClient], questioner: Questioner) -> None:
+async def _sampler(service: tinker.ServiceClient, arm: ArmPlan) -> tinker.SamplingClient:
+    if arm.path:
+        return await service.create_sampling_client(model_path=arm.path)
+    return await service.create_sampling_client(base_model=arm.wire_name)
+
+
+async def _answer_all(work: Answering, samplers: Mapping[str, tinker.SamplingClient], questioners: Questioners) -> None:
     tasks = [
-        asyncio.ensure_future(_answer(arms[arm], arm, prepared, questioner, work))
-        for prepared in work.questions
-        for arm in ARMS
+        asyncio.ensure_future(_answer(samplers[arm], arm, prepared, questioners.of(arm), work))
+        for question in work.questions
+        for arm, prepared in question.items()
         if (prepared.question.prompt_id, arm) not in work.known
     ]
     waiting: list[AnswerRow] = []
@@ -149,40 +203,55 @@ async def _answer_all(work: Answering, arms: Mapping[Arm, tinker.SamplingClient]
             work.store(waiting)
 
 
+async def _time(work: Answering, samplers: Mapping[str, tinker.SamplingClient], clock: Clock) -> None:
+    """Ask a few questions again, one request at a time, the arms in turn and each of them first equally often."""
+    names = list(samplers)
+    for place, question in enumerate(work.questions[:_TIMED]):
+        turn = place % len(names)
+        for arm in (*names[turn:], *names[:turn]):
+            prepared = question[arm]
+            begun = time.perf_counter()
+            await samplers[arm].sample(prompt=prepared.prompt, num_samples=1, sampling_params=prepared.params).coroutine()
+            clock.seconds.setdefault(arm, {})[prepared.question.prompt_id] = time.perf_counter() - begun
+
+
 async def _answer(
-    sampler: tinker.SamplingClient, arm: Arm, prepared: Prepared, questioner: Questioner, work: Answering
+    sampler: tinker.SamplingClient, arm: str, prepared: Prepared, questioner: Questioner, work: Answering
 ) -> AnswerRow:
-    sampled, loss = await asyncio.gather(
+    sampled, loss, worse = await asyncio.gather(
         sampler.sample(prompt=prepared.prompt, num_samples=1, sampling_params=prepared.params).coroutine(),
-        reference_loss(sampler, prepared),
+        _loss(sampler, prepared.scored, prepared.reference_at),
+        _loss(sampler, prepared.worse, prepared.worse_at),
     )
     sequence = sampled.sequences[0]
     question = prepared.question
-    return AnswerRow(
-        comparison_id=work.comparison_id,
-        prompt_id=question.prompt_id,
-        arm=arm,
-        owner=work.owner,
-        position=question.position,
-        prompt_json=json.dumps([asdict(turn) for turn in question.messages], ensure_ascii=False),
-        reference=question.reference,
-        text=questioner.text(sequence.tokens),
+    details = {} if worse is None else {"worse_nll": worse, "worse_tokens": len(prepared.worse_at)}
+    return replace(
+        answer_row(work, arm, question, questioner.text(sequence.tokens)),
         tokens=len(sequence.tokens),
         stop_reason=str(sequence.stop_reason),
         nll=loss,
         nll_tokens=len(prepared.reference_at) if loss is not None else 0,
+        details_json=json.dumps(details, sort_keys=True),
     )
 
 
-async def reference_loss(sampler: tinker.SamplingClient, prepared: Prepared) -> float | None:
-    """Mean negative log-likelihood of the reference in nats per token, over the tokens that training counts.
+def answer_row(work: Answering, arm: str, question: Question, text: str) -> AnswerRow:
+    """An answer of which nothing but its text is known."""
+    prompt = json.dumps([asdict(turn) for turn in question.messages], ensure_ascii=False)
+    told = (question.prompt_id, arm, work.owner, question.position, prompt, question.reference, text)
+    return AnswerRow(work.comparison_id, *told, 0, "", None, 0)
 
-    ``None`` when it does not fit the context or a diverged model gives no finite number.
+
+async def _loss(sampler: tinker.SamplingClient, scored: tinker.ModelInput | None, at: Sequence[int]) -> float | None:
+    """Mean negative log-likelihood in nats per token of the tokens at these places of ``scored``.
+
+    ``None`` when there are none, or a diverged model gives no finite number.
     """
-    if not prepared.reference_at:
+    if scored is None or not at:
         return None
-    found = await sampler.compute_logprobs(prepared.scored)
-    logprobs = [found[i] for i in prepared.reference_at]
+    found = await sampler.compute_logprobs(scored)
+    logprobs = [found[i] for i in at]
     known = [logprob for logprob in logprobs if logprob is not None and math.isfinite(logprob)]
     return -math.fsum(known) / len(known) if len(known) == len(logprobs) else None
 

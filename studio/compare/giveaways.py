@@ -17,9 +17,12 @@ Flag = Literal["names_model", "special_tokens", "thinking", "truncated", "empty"
 #: What stands in for an answer of which nothing is left to show.
 NOTHING: Final = "(no answer)"
 
-_SPECIAL: Final = re.compile(r"<\|[^<>|\s]{1,40}\|>")
+# Marks of chat formats: ChatML and its kin, DeepSeek's wide bars, Llama 2, Gemma. Imported answers may come from any of them.
+_SPECIAL: Final = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|<\uff5c[^<>\uff5c]{1,40}\uff5c>|\[/?INST\]|<</?SYS>>|<(?:start_of_turn|end_of_turn|bos|eos|pad|unk)>"
+)
 # An unclosed block reaches to the end: the model was cut off while it was still thinking.
-_THINKING: Final = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_THINKING: Final = re.compile(r"<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL)
 _THINKING_END: Final = "</think>"
 _FAMOUS: Final = (
     *("Alibaba Cloud", "Anthropic", "ChatGPT", "Claude", "DeepSeek", "Gemini", "GPT-4", "GPT-5", "Kimi", "Llama", "Mistral"),
@@ -48,7 +51,7 @@ def flags(answer: AnswerRow, model_names: Iterable[str] = ()) -> tuple[Flag, ...
         found.append("names_model")
     if _SPECIAL.search(answer.text):
         found.append("special_tokens")
-    if "<think>" in answer.text or _THINKING_END in answer.text:
+    if _THINKING.search(answer.text) or _THINKING_END in answer.text:
         found.append("thinking")
     if answer.stop_reason == "length":
         found.append("truncated")

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
 import numpy as np
 
+from studio.compare.overlap import bleu, rouge_l, token_f1, words
 from studio.compare.resampling import bootstrap_interval
 from studio.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -36,6 +37,9 @@ Outline = Literal["number", "bullets", "numbered", "line", "lines"]
 # Of the references, from which share on they set a form that answers are held to.
 _MOSTLY_JSON = 0.5
 _ONE_OUTLINE = 0.9
+# Words of the middle reference from which on overlap of words, and of runs of four words, says something.
+_WORDS_FOR_F1 = 3
+_WORDS_FOR_BLEU = 8
 # Perplexity is held at e^100: beyond it, squares of differences leave the floats, and no model is told from another.
 _HIGHEST_LOSS = 100.0
 
@@ -56,11 +60,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number for each arm, and how sure their difference is.
+    """One number for the reference and one for another arm, and how sure their difference is.
 
-    ``low`` and ``high`` are the ends of a 95 % bootstrap interval of *tuned minus base* over the ``n`` prompts measured,
-    ``None`` when all of them differ alike, which leaves it undetermined. ``unit`` is ``share`` (0 to 1, shown as
-    a percentage), ``nats per token``, ``perplexity``, ``reward`` or ``characters``.
+    ``reference`` and ``arm`` name the two; ``base`` and ``tuned`` are their numbers, whatever they are. ``low`` and ``high``
+    are the ends of a 95 % bootstrap interval of *tuned minus base* over the ``n`` prompts measured, ``None`` when all of them
+    differ alike, which leaves it undetermined. ``unit`` is ``share`` (0 to 1, shown as a percentage), ``nats per token``,
+    ``perplexity``, ``reward``, ``seconds``, ``BLEU`` (0 to 100) or ``characters``.
     """
 
     name: str
@@ -72,6 +77,8 @@ class Measure:
     n: int
     better: Better
     unit: str
+    arm: str = "tuned"
+    reference: str = "base"
 
     @property
     def difference(self) -> float:
@@ -79,28 +86,63 @@ class Measure:
         return self.tuned - self.base
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One measure prompt by prompt: (prompt id, base, tuned)."""
+
+    name: str
+    label: str
+    better: Better
+    unit: str
+    scores: tuple[tuple[str, float, float], ...]
+
+    @property
+    def measure(self) -> Measure:
+        """The means, and the interval of their difference."""
+        columns = _columns([one[1] for one in self.scores], [one[2] for one in self.scores])
+        return _mean_measure(self.name, self.label, columns, better=self.better, unit=self.unit)
+
+
 def measure_answers(rows: Sequence[Answered]) -> tuple[Measure, ...]:
-    """Measure both arms on everything that the references ask for; nothing for no rows.
+    """Measure both arms on everything that the references ask for (see ``answer_columns``); nothing for no rows.
+
+    Where references are sentences, BLEU is among them: it is a number of all texts together and has no value for one prompt.
+    """
+    measures = [column.measure for column in answer_columns(rows)]
+    given = [row for row in rows if row.reference.strip()]
+    if _wordy(given, _WORDS_FOR_BLEU):
+        found = bleu([row.base for row in given], [row.tuned for row in given], [row.reference for row in given])
+        ends = (found.base, found.tuned, found.low, found.high)
+        measures.insert(-1, Measure("bleu", "BLEU", *ends, len(given), "higher", "BLEU"))
+    return tuple(measures)
+
+
+def answer_columns(rows: Sequence[Answered]) -> tuple[Column, ...]:
+    """What the references ask for, prompt by prompt; nothing for no rows.
 
     Exact match always, when there are references. If most references are JSON objects or arrays: the share of answers that are
-    valid JSON, and the share of the reference's fields that are right. Otherwise, if nearly all references share one outline
-    (a number, a list, one line …): the share of answers with that outline. Length last, which has no better side.
+    valid JSON, and the share of the reference's fields that are right. Otherwise, if they are texts of several words: token F1
+    and ROUGE-L; and if nearly all references share one outline (a number, a list, one line …): the share of answers with that
+    outline. Length last, which has no better side.
     """
     if not rows:
         return ()
     given = [row for row in rows if row.reference.strip()]
     with_json = [row for row in given if parse_json(row.reference) is not None]
-    measures: list[Measure] = []
+    found: list[Column] = []
     if given:
-        measures.append(_scored("exact", "Exact match", given, exact_match))
+        found.append(_scored("exact", "Exact match", given, exact_match))
     if len(with_json) > _MOSTLY_JSON * len(given):
-        measures.append(_scored("json_valid", "Valid JSON", with_json, json_valid))
-        measures.append(_scored("json_fields", "JSON fields right", with_json, json_fields))
-    elif (form := _common_outline([row.reference for row in given])) is not None:
-        measures.append(_scored("format", f"Format: {_OUTLINES[form]}", given, outline_match))
-    lengths = _columns([len(row.base) for row in rows], [len(row.tuned) for row in rows])
-    measures.append(_mean_measure("length", "Length", lengths, better="neither", unit="characters"))
-    return tuple(measures)
+        found.append(_scored("json_valid", "Valid JSON", with_json, json_valid))
+        found.append(_scored("json_fields", "JSON fields right", with_json, json_fields))
+    else:
+        if _wordy(given, _WORDS_FOR_F1):
+            found.append(_scored("f1", "Words in common (F1)", given, token_f1))
+            found.append(_scored("rouge_l", "Words in order (ROUGE-L)", given, rouge_l))
+        if (form := _common_outline([row.reference for row in given])) is not None:
+            found.append(_scored("format", f"Format: {_OUTLINES[form]}", given, outline_match))
+    lengths = tuple((row.prompt_id, float(len(row.base)), float(len(row.tuned))) for row in rows)
+    return (*found, Column("length", "Length", "neither", "characters", lengths))
 
 
 def measure_loss(base: Sequence[Sequence[float]], tuned: Sequence[Sequence[float]]) -> tuple[Measure, Measure]:
@@ -141,9 +183,13 @@ def measure_loss(base: Sequence[Sequence[float]], tuned: Sequence[Sequence[float
     )
 
 
-def measure_reward(base: Sequence[float], tuned: Sequence[float]) -> Measure:
-    """The mean reward of both arms' answers to the same prompts."""
-    return _mean_measure("reward", "Reward", _columns(base, tuned), better="higher", unit="reward")
+def measure_latency(base: Mapping[str, float], tuned: Mapping[str, float]) -> tuple[Measure, ...]:
+    """Seconds for a whole answer, on the prompts (by id) on which both arms were timed; nothing for none."""
+    both = [prompt_id for prompt_id in base if prompt_id in tuned]
+    if not both:
+        return ()
+    columns = _columns([base[one] for one in both], [tuned[one] for one in both])
+    return (_mean_measure("latency", "Time for an answer", columns, better="lower", unit="seconds"),)
 
 
 def exact_match(answer: str, reference: str) -> float:
@@ -246,9 +292,16 @@ def _common_outline(references: Sequence[str]) -> Outline | None:
     return next((form for form in _OUTLINES if forms.count(form) >= _ONE_OUTLINE * len(forms) > 0), None)
 
 
-def _scored(name: str, label: str, rows: Sequence[Answered], score: Score) -> Measure:
-    columns = _columns([score(row.base, row.reference) for row in rows], [score(row.tuned, row.reference) for row in rows])
-    return _mean_measure(name, label, columns, better="higher", unit="share")
+def _wordy(rows: Sequence[Answered], least: int) -> bool:
+    """Whether the middle one of the references is a text of at least so many words, and they are not mostly JSON."""
+    lengths = sorted(len(words(row.reference)) for row in rows)
+    plain = sum(parse_json(row.reference) is None for row in rows)
+    return bool(lengths) and lengths[len(lengths) // 2] >= least and plain >= _MOSTLY_JSON * len(rows)
+
+
+def _scored(name: str, label: str, rows: Sequence[Answered], score: Score) -> Column:
+    scores = tuple((row.prompt_id, score(row.base, row.reference), score(row.tuned, row.reference)) for row in rows)
+    return Column(name, label, "higher", "share", scores)
 
 
 def _columns(base: Sequence[float], tuned: Sequence[float]) -> tuple[Floats, ...]:

@@ -1,8 +1,8 @@
 """What a session came to: the verdict, the votes as a file that recomputes it, and the table of answers.
 
-Guarantees: the exported file gives ``verdict_from_document`` exactly the numbers that ``verdict_of`` shows; raters appear under
-neutral names; nothing that tells which side was which leaves while a rater is still at work; no cell of a CSV file starts a
-formula in a spreadsheet.
+Guarantees: the verdict on the page is computed from the very document that is exported, so that the two cannot differ; raters
+appear under neutral names; nothing that tells which side was which leaves while a rater is still at work; no cell of a CSV file
+starts a formula in a spreadsheet.
 """
 
 from __future__ import annotations
@@ -12,32 +12,37 @@ import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from studio.compare.blind import (
-    Message,
-    SessionPlan,
-    answer_pairs,
-    has_ended,
-    labels,
-    messages_of,
-    owned_session,
-)
+from studio.compare.blind import Message, messages_of, tuned_side
+from studio.compare.dealing import BETTER
+from studio.compare.document import record_from_document
 from studio.compare.giveaways import Flag, flags, shown
+from studio.compare.record import Record
 from studio.compare.reference import Blinding, blinding
-from studio.compare.verdict import Verdict, Vote, verdict
-from studio.compare.votes import Outcome, tally
+from studio.compare.sessions import PairPlan, answered_by_all, owned_session
+from studio.compare.standing import Book, book_of, closed_units, has_ended, labels
+from studio.compare.verdict import Verdict, judge
+from studio.compare.votes import Outcome, Vote, tally
 from studio.errors import RunError
-from studio.store import DealRow, RaterRow, SessionRow, Store, VoteRow
+from studio.store import ArmRow, DealRow, PromptRow, Store, VoteRow
 
 #: A spreadsheet takes a cell that starts with one of these for a formula or a command.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_STAMPS: Final = {
+    "not held out": "{} of {} prompts were not held out from the data.",
+    "trained on": "{} of {} prompts were trained on.",
+    "not known": "Whether {} of {} prompts were trained on is not known.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerLine:
-    """One prompt with both answers as they were shown, what gives them away, and how the votes that count fell."""
+    """One prompt with the answers of two arms as they were shown, what gives them away, and how the votes that count fell.
+
+    ``base`` is the reference's answer and ``tuned`` the challenger's, whatever they are called: see the two labels.
+    """
 
     prompt_id: str
     messages: tuple[Message, ...]
@@ -51,17 +56,23 @@ class AnswerLine:
     base_won: int
     ties: int
     both_bad: int
+    base_label: str = "base"
+    tuned_label: str = "tuned"
 
 
 def verdict_of(store: Store, session_id: str, owner: str) -> Verdict:
     """The verdict so far; it may be looked at after every vote. Raises ``NotFoundError``."""
-    record = _record(store, owned_session(store, session_id, owner))
-    return verdict(record.votes, automatic_ties=record.ties, closed=record.closed, cap=record.cap)
+    return judge(record_of(store, session_id, owner))
+
+
+def record_of(store: Store, session_id: str, owner: str) -> Record:
+    """All that the verdict rests on, as plain values. Raises ``NotFoundError``."""
+    return record_from_document(_document(store, book_of(store, owned_session(store, session_id, owner))))
 
 
 def blinding_of(store: Store, session_id: str, owner: str) -> Blinding:
     """How well the raters who have finished could tell the sides. Raises ``NotFoundError``."""
-    return _blinding(_record(store, owned_session(store, session_id, owner)))
+    return _blinding(record_of(store, session_id, owner))
 
 
 def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
@@ -69,157 +80,257 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
 
     Raises ``NotFoundError``; ``RunError`` while somebody is still rating, because the file says which side was which.
     """
-    record = _open_book(store, session_id, owner)
-    session = record.session
-    comparison = store.comparisons.get(session.comparison_id, owner)
-    run = store.runs.get(comparison.run_id, owner)
-    guesses, lines = _blinding(record), answers_table(store, session_id, owner)
-    return {
-        "format": "tuning-fork-votes",
-        "version": 1,
-        "session": session.id,
-        "comparison": comparison.id,
-        "run": run.id,
-        "settings": json.loads(comparison.settings_json),
-        "dataset_fingerprint": store.datasets.get(run.dataset_id, owner).fingerprint,
-        "pairs": len(record.plan.rated),
-        "cap": record.cap,
-        "automatic_ties": list(record.ties),
-        "automatic_ties_drawn": list(record.plan.automatic_ties),
-        "items": [
-            {
-                "prompt_id": one.prompt_id,
-                "rater": one.rater,
-                "choice": one.choice,
-                "tuned_side": one.tuned_side,
-                "unblinded": one.unblinded,
-            }
-            for one in record.votes
-        ],
-        "raters": [
-            {"rater": record.labels[one.id], "guess": one.guess, "tuned_side": record.deals[one.id][-1].tuned_side}
-            for one in sorted(record.raters, key=lambda one: record.labels[one.id])
-        ],
-        "giveaways": {
-            "base": Counter(flag for line in lines for flag in line.base_flags),
-            "tuned": Counter(flag for line in lines for flag in line.tuned_flags),
-        },
-        "blinding": {"right": guesses.right, "wrong": guesses.wrong, "unsure": guesses.unsure, "index": guesses.index},
-    }
+    return _document(store, _open_book(store, session_id, owner))
 
 
 def export_csv(store: Store, session_id: str, owner: str) -> str:
     """The votes as CSV, one line each. Raises as ``export`` does."""
-    items: list[dict[str, Any]] = export(store, session_id, owner)["items"]
-    columns = ("prompt_id", "rater", "choice", "tuned_side", "unblinded")
-    return _csv(columns, ([str(one[column]) for column in columns] for one in items))
+    document = export(store, session_id, owner)
+    items: list[dict[str, Any]] = document["items"]
+    columns = ("prompt_id", "rater", "choice", "left", "right", "unblinded", "criteria", "comment")
+    return _csv(columns, ([_cell(one.get(column, "")) for column in columns] for one in items))
 
 
 def answers_table(store: Store, session_id: str, owner: str) -> tuple[AnswerLine, ...]:
-    """Every prompt of the session with both answers, in the order of the prompts. Raises as ``export`` does."""
-    record = _open_book(store, session_id, owner)
-    comparison = store.comparisons.get(record.session.comparison_id, owner)
-    names = (store.runs.get(comparison.run_id, owner).model,)
-    outcomes: dict[str, Counter[Outcome]] = defaultdict(Counter)
-    for one in tally(record.votes, automatic_ties=record.plan.automatic_ties).votes:
-        outcomes[one.prompt_id][one.outcome] += 1
-    part = {*record.plan.rated, *record.plan.automatic_ties}
-    pairs = answer_pairs(store.comparisons.answers(comparison.id)).items()
-    return tuple(
-        AnswerLine(
-            prompt_id=prompt_id,
-            messages=messages_of(base),
-            reference=base.reference,
-            base=shown(base.text),
-            tuned=shown(tuned.text),
-            identical=shown(base.text) == shown(tuned.text),
-            base_flags=flags(base, names),
-            tuned_flags=flags(tuned, names),
-            tuned_won=outcomes[prompt_id]["tuned"],
-            base_won=outcomes[prompt_id]["base"],
-            ties=outcomes[prompt_id]["tie"],
-            both_bad=outcomes[prompt_id]["both_bad"],
-        )
-        for prompt_id, (base, tuned) in pairs
-        if prompt_id in part
-    )
+    """Every prompt of the session with the answers of each two arms, in the order of the prompts. Raises as ``export`` does."""
+    return _lines(store, _open_book(store, session_id, owner))
 
 
 def answers_csv(store: Store, session_id: str, owner: str) -> str:
     """``answers_table`` as CSV. Raises as ``export`` does."""
     columns = ("prompt", "reference", "base", "tuned", "base_flags", "tuned_flags", "tuned_won", "base_won", "ties", "both_bad")
+    several = len(_arms_of(store, _open_book(store, session_id, owner))) > 2
     lines = (
         [
             "\n".join(f"{turn.role}: {turn.content}" for turn in line.messages),
             *(line.reference, line.base, line.tuned, " ".join(line.base_flags), " ".join(line.tuned_flags)),
             *map(str, (line.tuned_won, line.base_won, line.ties, line.both_bad)),
+            *((line.base_label, line.tuned_label) if several else ()),
         ]
         for line in answers_table(store, session_id, owner)
     )
-    return _csv(columns, lines)
+    return _csv((*columns, "base_is", "tuned_is") if several else columns, lines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A session as the verdict needs it. ``votes`` is the whole log, oldest first."""
+def _document(store: Store, book: Book) -> dict[str, Any]:
+    """The session as version 2 of the file of votes."""
+    session, plan = book.session, book.plan
+    comparison = store.comparisons.get(session.comparison_id, session.owner)
+    arms, settings = _arms_of(store, book), json.loads(comparison.settings_json)
+    names, guesses = labels(book.raters), _guesses(book)
+    matchups = [_matchup(book, pair) for pair in plan.pairs]
+    part = {*plan.rated, *plan.automatic_ties}
+    prompts = [one for one in store.comparisons.prompts(comparison.id) if one.prompt_id in part]
+    run = store.runs.get(comparison.run_id, session.owner) if comparison.run_id else None
+    document: dict[str, Any] = {
+        "format": "tuning-fork-votes",
+        "version": 2,
+        "session": session.id,
+        "comparison": comparison.id,
+        "run": comparison.run_id,
+        "settings": settings,
+        "seal": settings.get("run_seal", ""),
+        "dataset_fingerprint": store.datasets.get(run.dataset_id, session.owner).fingerprint if run else "",
+        "prompt_source": _source(settings),
+        "plan": asdict(plan.options),
+        "arms": [{"name": one.name, "kind": one.kind, "label": one.label, "reference": one.reference} for one in arms],
+        "pairs": len(plan.units),
+        "matchups": matchups,
+        "automatic_ties_drawn": list(plan.automatic_ties),
+        "items": [_item(book, one, names) for one in book.log if _dealt(book, one).kind == "pair"],
+        "raters": [guesses[one.id] for one in sorted(book.raters, key=lambda one: names[one.id])],
+        "gold": {"items": len(store.ratings.gold(session.id)), "votes": _gold(book, names)},
+        "slices": {one.prompt_id: json.loads(one.slices_json) for one in prompts if one.slices_json != "{}"},
+        "stamps": _stamps(prompts, len(part), arms),
+        "history": [{"at": round(one.at), "text": one.text} for one in store.ratings.events(session.id)],
+    }
+    if len(arms) == 2:
+        document |= {"automatic_ties": matchups[0]["automatic_ties"], "cap": matchups[0]["cap"]}
+    if not has_ended(book):
+        document["closed"] = [{"prompt_id": one.prompt_id, "arms": sorted(one.arms)} for one in sorted(closed_units(book))]
+    document |= _texts(store, book, part)
+    found = _blinding(record_from_document(document))
+    return document | {"blinding": {"right": found.right, "wrong": found.wrong, "unsure": found.unsure, "index": found.index}}
 
-    session: SessionRow
-    plan: SessionPlan
-    raters: tuple[RaterRow, ...]
-    labels: dict[str, str]
-    deals: dict[str, tuple[DealRow, ...]]
-    votes: tuple[Vote, ...]
-    ties: tuple[str, ...]
-    closed: frozenset[str] | None
-    cap: int
+
+def _arms_of(store: Store, book: Book) -> tuple[ArmRow, ...]:
+    return store.comparisons.arms(book.session.comparison_id)
 
 
-def _record(store: Store, session: SessionRow) -> _Record:
-    plan, invited, log = SessionPlan.of(session), store.ratings.raters(session.id), store.ratings.votes(session.id)
-    names = labels(invited)
-    deals = {one.id: store.ratings.deals(one.id) for one in invited}
-    votes = tuple(
-        Vote(one.prompt_id, names[one.rater_id], one.choice, deals[one.rater_id][one.position].tuned_side, bool(one.unblinded))
-        for one in log
-    )
-    ties, closed, cap = plan.automatic_ties, None, len(plan.rated) + len(plan.automatic_ties)
-    if has_ended(session, plan, invited, log):
+def _matchup(book: Book, pair: PairPlan) -> dict[str, Any]:
+    """What one pair of arms covers: rated prompts, and those with the same answer twice."""
+    units, ties = book.plan.units_of(pair), book.plan.ties_of(pair)
+    cap = len(units) + len(ties)
+    if has_ended(book):
         # What was rated is all there will be. Of the ties, only as many belong to it as its share of the pairs: all of them
         # beside a few rated pairs would look like a session without a difference.
-        ties = ties[: len(ties) * len({one.prompt_id for one in log}) // len(plan.rated)]
+        votes = tuple(_votes(book, pair))
+        ties = ties[: len(ties) * len({one.prompt_id for one in votes}) // max(1, len(units))]
         cap = max(1, len(tally(votes).rated) + len(ties))
-    else:
-        closed = _rated_by_everyone_at_work(log)
-    return _Record(session, plan, invited, names, deals, votes, ties, closed, cap)
+    return {
+        "challenger": pair.challenger,
+        "reference": pair.against,
+        "rated": len(units),
+        "automatic_ties": list(ties),
+        "cap": cap,
+    }
 
 
-def _rated_by_everyone_at_work(log: Sequence[VoteRow]) -> frozenset[str]:
-    """Prompts on which everybody who has begun has said something; who was invited and never came holds nothing up."""
-    at_work = {one.rater_id for one in log}
-    seen: dict[str, set[str]] = defaultdict(set)
-    for one in log:
-        seen[one.prompt_id].add(one.rater_id)
-    return frozenset(prompt_id for prompt_id, who in seen.items() if who == at_work)
+def _votes(book: Book, pair: PairPlan) -> Iterable[Vote]:
+    names = labels(book.raters)
+    for one in book.log:
+        dealt = _dealt(book, one)
+        if dealt.kind == "pair" and frozenset((dealt.left_arm, dealt.right_arm)) == pair.arms:
+            side = tuned_side(dealt, pair.challenger)
+            yield Vote(one.prompt_id, names[one.rater_id], one.choice, side, bool(one.unblinded))
 
 
-def _open_book(store: Store, session_id: str, owner: str) -> _Record:
+def _item(book: Book, one: VoteRow, names: dict[str, str]) -> dict[str, Any]:
+    dealt = _dealt(book, one)
+    item: dict[str, Any] = {
+        "prompt_id": one.prompt_id,
+        "rater": names[one.rater_id],
+        "choice": one.choice,
+        "left": dealt.left_arm,
+        "right": dealt.right_arm,
+        "unblinded": bool(one.unblinded),
+        "at": round(one.at),
+    }
+    if len(book.plan.pairs) == 1:
+        item["tuned_side"] = tuned_side(dealt, book.plan.pairs[0].challenger)
+    if one.criteria_json != "{}":
+        item["criteria"] = json.loads(one.criteria_json)
+    if one.comment:
+        item["comment"] = one.comment
+    if one.seconds is not None:
+        item["seconds"] = one.seconds
+    return item
+
+
+def _guesses(book: Book) -> dict[str, dict[str, Any]]:
+    """Rater id → what they said at the end about the last pair of their order."""
+    names = labels(book.raters)
+    found: dict[str, dict[str, Any]] = {}
+    for one in book.raters:
+        told: dict[str, Any] = {"rater": names[one.id], "guess": one.guess if one.revealed_at is not None else ""}
+        if book.deals[one.id]:
+            last = book.deals[one.id][-1]
+            told["arms"] = {"left": last.left_arm, "right": last.right_arm}
+            if len(book.plan.pairs) == 1:
+                told["tuned_side"] = tuned_side(last, book.plan.pairs[0].challenger)
+        found[one.id] = told
+    return found
+
+
+def _gold(book: Book, names: dict[str, str]) -> list[dict[str, Any]]:
+    """What raters said about gold items, each once; ``right`` is null for a skip."""
+    found: list[dict[str, Any]] = []
+    for one in book.answered.values():
+        dealt = _dealt(book, one)
+        if dealt.kind == "gold":
+            right = None if one.choice == "skip" else one.choice == dealt.side_of(BETTER)
+            found.append({"rater": names[one.rater_id], "gold_id": dealt.prompt_id, "right": right})
+    return found
+
+
+def _texts(store: Store, book: Book, part: set[str]) -> dict[str, Any]:
+    """What of the answers belongs into the file: how long they were as shown, and how many gave their model away."""
+    names = _model_names(store, book)
+    lengths: dict[str, dict[str, int]] = defaultdict(dict)
+    giveaways: dict[str, Counter[Flag]] = {arm.name: Counter() for arm in _arms_of(store, book)}
+    for one in store.comparisons.answers(book.session.comparison_id):
+        if one.prompt_id in part:
+            lengths[one.prompt_id][one.arm] = len(shown(one.text))
+            giveaways[one.arm].update(flags(one, names))
+    return {"lengths": dict(lengths), "giveaways": {arm: dict(found) for arm, found in giveaways.items()}}
+
+
+def _model_names(store: Store, book: Book) -> tuple[str, ...]:
+    """Names that tell which model wrote an answer, besides those that everybody knows."""
+    found: set[str] = set()
+    for arm in _arms_of(store, book):
+        found |= {str(json.loads(arm.details_json).get("model", "")), arm.label if arm.kind in ("base", "model") else ""}
+        if arm.run_id:
+            found.add(store.runs.get(arm.run_id, book.session.owner).model)
+    return tuple(sorted(found - {""}))
+
+
+def _stamps(prompts: Sequence[PromptRow], total: int, arms: Sequence[ArmRow]) -> list[dict[str, Any]]:
+    """What prompts and arms are not, in sentences."""
+    counts = Counter(one.stamp for one in prompts if one.stamp)
+    found: list[dict[str, Any]] = [
+        {"code": stamp, "prompts": many, "text": _STAMPS.get(stamp, f"{stamp}: {{}} of {{}} prompts.").format(many, total)}
+        for stamp, many in sorted(counts.items())
+    ]
+    for arm in arms:
+        found += [{"code": "arm", "arm": arm.name, "text": str(one)} for one in json.loads(arm.details_json).get("stamps", ())]
+    return found
+
+
+def _source(settings: dict[str, Any]) -> dict[str, str]:
+    source: dict[str, Any] = settings.get("source") or {}
+    kind = str(source.get("kind") or ("held_out" if settings.get("held_out_seal") else ""))
+    return {"kind": kind, "name": ", ".join(str(one) for one in source.get("names", ()))}
+
+
+def _lines(store: Store, book: Book) -> tuple[AnswerLine, ...]:
+    arms = {arm.name: arm for arm in _arms_of(store, book)}
+    told = answered_by_all(store.comparisons.answers(book.session.comparison_id), list(arms))
+    names, plan = _model_names(store, book), book.plan
+    part = {*plan.rated, *plan.automatic_ties}
+    outcomes: dict[tuple[str, str, str], Counter[Outcome]] = defaultdict(Counter)
+    for pair in plan.pairs:
+        for one in tally(_votes(book, pair), automatic_ties=plan.ties_of(pair)).votes:
+            outcomes[one.prompt_id, pair.challenger, pair.against][one.outcome] += 1
+    lines: list[AnswerLine] = []
+    for prompt_id, by_arm in told.items():
+        for pair in plan.pairs if prompt_id in part else ():
+            base, tuned = by_arm[pair.against], by_arm[pair.challenger]
+            votes = outcomes[prompt_id, pair.challenger, pair.against]
+            lines.append(
+                AnswerLine(
+                    prompt_id=prompt_id,
+                    messages=messages_of(base),
+                    reference=base.reference,
+                    base=shown(base.text),
+                    tuned=shown(tuned.text),
+                    identical=shown(base.text) == shown(tuned.text),
+                    base_flags=flags(base, names),
+                    tuned_flags=flags(tuned, names),
+                    tuned_won=votes["tuned"],
+                    base_won=votes["base"],
+                    ties=votes["tie"],
+                    both_bad=votes["both_bad"],
+                    base_label=arms[pair.against].label,
+                    tuned_label=arms[pair.challenger].label,
+                )
+            )
+    return tuple(lines)
+
+
+def _dealt(book: Book, one: VoteRow) -> DealRow:
+    return book.deals[one.rater_id][one.position]
+
+
+def _open_book(store: Store, session_id: str, owner: str) -> Book:
     """The record, once nobody can be influenced by it any more."""
-    record = _record(store, owned_session(store, session_id, owner))
-    finished = record.raters and all(one.revealed_at is not None for one in record.raters)
-    if record.session.state == "open" and not finished:
+    book = book_of(store, owned_session(store, session_id, owner))
+    finished = any(one.revealed_at is not None for one in book.raters) and not any(map(book.at_work, book.raters))
+    if book.session.state != "closed" and not finished:
         raise RunError(
             "The answers stay sealed while people are rating.",
             next_step="Wait until every rater has finished, or close the session.",
         )
-    return record
+    return book
 
 
-def _blinding(record: _Record) -> Blinding:
-    told: Counter[str] = Counter()
-    for one in record.raters:
-        if one.revealed_at is not None:
-            told["unsure" if one.guess == "unsure" else str(one.guess == record.deals[one.id][-1].tuned_side)] += 1
-    return blinding(right=told["True"], wrong=told["False"], unsure=told["unsure"])
+def _blinding(record: Record) -> Blinding:
+    told = Counter(one.right for one in record.guesses)
+    return blinding(right=told[True], wrong=told[False], unsure=told[None])
+
+
+def _cell(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
 def _csv(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studio.compare.evidence import Spread, log_evidence
+from studio.compare.evidence import held
 from studio.compare.resampling import CONFIDENCE, bootstrap_interval
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from studio.compare.votes import Tally, Vote
 
-    Interval = tuple[float, float]
+Interval = tuple[float, float]
 
 LABEL = "valid only for one look planned in advance"
 
@@ -48,13 +48,16 @@ class Agreement:
 class Position:
     """Whether the side mattered: of the ``decisive`` votes ``left_chosen`` went left; ``p`` is two-sided against one half.
 
-    The win rates are over the votes cast while the tuned answer stood on that side; ``side_balanced`` is their mean.
+    ``evidence`` is the e-value against "left half of the time". Sides are drawn anew for each rater and prompt, so here the
+    vote is the unit, and like every evidence it may be looked at at any time. The win rates are over the votes cast while the
+    tuned answer stood on that side; ``side_balanced`` is their mean.
     """
 
     left_chosen: int
     decisive: int
     left_share: float | None
     p: float | None
+    evidence: float
     win_rate_tuned_left: float | None
     win_rate_tuned_right: float | None
     side_balanced: float | None
@@ -108,8 +111,8 @@ def reference_numbers(tally: Tally) -> Reference:
         sign_test_p=sign_test(tuned, tuned + base),
         t95=_t_interval(scores),
         bootstrap_bca95=bootstrap_interval((np.array(scores),), np.mean),
-        agreement=_agreement(tally.votes),
-        position=_position(tally.votes),
+        agreement=agreement_of(tally.votes),
+        position=position_of(tally.votes),
     )
 
 
@@ -143,8 +146,14 @@ def blinding(right: int, wrong: int, unsure: int) -> Blinding:
         right_share=right / named if named else None,
         wilson95=wilson(right, named),
         p=sign_test(right, named),
-        evidence=math.exp(log_evidence(Spread.of([1.0] * right + [0.0] * wrong))),
+        evidence=coin_evidence(right, wrong),
     )
+
+
+def coin_evidence(heads: int, tails: int) -> float:
+    """The e-value against a fair coin: 2^(h+t)·h!·t!/(h+t+1)!, held at the largest float."""
+    total = heads + tails
+    return held(total * math.log(2) + math.lgamma(heads + 1) + math.lgamma(tails + 1) - math.lgamma(total + 2))
 
 
 def _t_interval(scores: Sequence[float]) -> Interval | None:
@@ -157,7 +166,8 @@ def _t_interval(scores: Sequence[float]) -> Interval | None:
     return middle - reach, middle + reach
 
 
-def _agreement(votes: Sequence[Vote]) -> Agreement:
+def agreement_of(votes: Sequence[Vote]) -> Agreement:
+    """How far the raters of these votes agree; one vote per rater and prompt."""
     by_prompt: dict[str, list[Vote]] = defaultdict(list)
     for vote in votes:
         by_prompt[vote.prompt_id].append(vote)
@@ -183,7 +193,8 @@ def _alpha(votes: Sequence[Vote]) -> float | None:
     return float(result.alpha) if result.expected > 0 else None
 
 
-def _position(votes: Sequence[Vote]) -> Position:
+def position_of(votes: Sequence[Vote]) -> Position:
+    """Whether the side mattered in these votes."""
     decisive = [vote for vote in votes if vote.choice in {"left", "right"}]
     left = sum(vote.choice == "left" for vote in decisive)
     tuned_left = _share(vote.half_points / 2 for vote in votes if vote.tuned_side == "left")
@@ -193,6 +204,7 @@ def _position(votes: Sequence[Vote]) -> Position:
         decisive=len(decisive),
         left_share=left / len(decisive) if decisive else None,
         p=sign_test(left, len(decisive)),
+        evidence=coin_evidence(left, len(decisive) - left),
         win_rate_tuned_left=tuned_left,
         win_rate_tuned_right=tuned_right,
         side_balanced=(tuned_left + tuned_right) / 2 if tuned_left is not None and tuned_right is not None else None,

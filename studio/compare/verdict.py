@@ -1,49 +1,58 @@
 """Did it help? From votes to one honest answer.
 
 Guarantees: the answer may be looked at after every vote, and still at most 1 session in 20 between equal models ever names a
-winner; the prompt is the unit, not the vote; the order of votes, the sides on which answers stood and repeated clicks change
-nothing; ties count one half in the win rate and nothing in the evidence. No winner is named below 20 closed prompts.
+winner, however many challengers there are; the prompt is the unit, not the vote; the order of votes, the sides on which answers
+stood and repeated clicks change nothing; ties count one half in the win rate and nothing in the evidence. No winner is named
+below 20 closed prompts.
 
-``verdict`` costs a few milliseconds for 200 prompts (a quarter of a second the first time, when scipy loads); the textbook
-numbers behind ``Verdict.reference`` are computed when first read.
-
-The file that ``verdict_from_document`` reads holds the votes in the order in which they were cast:
-
-    {"items": [{"prompt_id": "p01", "rater": "ana", "choice": "left", "tuned_side": "right"}, …]}
-
-An item may say ``"unblinded": true``; the file may name ``automatic_ties`` (a list of prompt ids) and ``cap`` (prompts that the
-session covers); anything else in it is left alone.
+``verdict`` and ``judge`` cost a few milliseconds for 200 prompts and ten raters (a quarter of a second the first time, when
+scipy loads); what stands in drawers is computed when first read.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
-from studio.compare.evidence import Conclusion, Spread, conclude, interval, log_evidence, more_prompts_needed, no_difference
-from studio.compare.reference import LABEL, Reference, reference_numbers
-from studio.compare.sentences import HEADLINES, caveats, odds, sentence
-from studio.compare.votes import CHOICES, SIDES, Choice, Side, Tally, Vote, tally
-from studio.errors import DataError, SettingError
+from studio.compare.evidence import (
+    THRESHOLD,
+    Conclusion,
+    Spread,
+    conclude,
+    held,
+    interval,
+    log_evidence,
+    more_prompts_needed,
+    no_difference,
+)
+from studio.compare.gold import GoldCheck, gold_check
+from studio.compare.lengths import LengthControlled, length_controlled
+from studio.compare.paragraph import paragraph
+from studio.compare.record import Arm, Record, pair_of
+from studio.compare.reference import Blinding, Reference, blinding, reference_numbers
+from studio.compare.sentences import About, caveats, headline, odds, sentence
+from studio.compare.slices import Criterion, Slice, criteria_of, slices_of
+from studio.compare.strengths import Strength, strengths
+from studio.compare.votes import Tally, Vote, tally
+from studio.errors import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
 __all__ = [
     "FEWEST_PROMPTS",
     "MOST_PROMPTS",
+    "Checkpoint",
     "RaterShare",
     "State",
     "Verdict",
     "Vote",
-    "as_json",
+    "judge",
+    "state_of",
     "verdict",
-    "verdict_from_document",
 ]
 
 State = Literal["too_early", "tuned_better", "base_better", "no_difference", "leaning", "no_evidence", "stopped"]
@@ -56,14 +65,14 @@ MOST_PROMPTS = 200
 _LEANING = math.log(3.0)
 # Farther ahead than this a forecast from the present win rate is worth nothing.
 _FORECAST = 1000
-_SHAPE = 'A vote file looks like {"items": [{"prompt_id", "rater", "choice", "tuned_side"}, …]}.'
 
 
 @dataclass(frozen=True, slots=True)
 class RaterShare:
     """One rater's part. ``win_rate`` is over this rater's own votes; the two ``without`` say what is left if they go.
 
-    ``win_rate_without`` is ``None`` when nothing would be left.
+    ``win_rate_without`` is ``None`` when nothing would be left; ``verdict_without`` follows from the interval alone, over the
+    ``n_without`` prompts that are left.
     """
 
     rater: str
@@ -71,18 +80,31 @@ class RaterShare:
     win_rate: float
     win_rate_without: float | None
     verdict_without: Conclusion
+    n_without: int
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One challenger against the reference: its own verdict, at the threshold of all, and its place on a common scale."""
+
+    arm: Arm
+    verdict: Verdict
+    strength: Strength
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the votes say, and how surely.
 
-    ``win_rate`` is the tuned model's mean prompt score, ``None`` before the first vote; ``low`` and ``high`` are the ends of
+    ``win_rate`` is the challenger's mean prompt score, ``None`` before the first vote; ``low`` and ``high`` are the ends of
     the always-valid 95 % interval; ``evidence`` is the e-value against "no difference" (held at the largest float where it
-    would overflow; ``log_evidence`` is exact). ``verdict`` follows from the interval alone; ``state`` adds the minimum, the
-    cap and the shades in between, and is what to show. ``n_items`` counts closed prompts, ``n_rated`` those of them that
-    people saw; the ``leaned`` counts are prompts; shares are of the votes that count, ``None`` without any.
-    ``more_prompts_needed`` is a forecast, ``None`` when settled or out of sight.
+    would overflow; ``log_evidence`` is exact). ``verdict`` follows from the interval alone (``tuned`` for the challenger,
+    ``base`` for the reference); ``state`` adds the minimum, the cap and the shades in between, and is what to show. ``n_items``
+    counts closed prompts, ``n_rated`` those of them that people saw; the ``leaned`` counts are prompts; shares are of the votes
+    that count, ``None`` without any. ``more_prompts_needed`` is a forecast, ``None`` when settled or out of sight.
+
+    ``challengers`` are compared with one reference, so each is decided at ``threshold`` = 20 x that many, and the intervals
+    hold together with 95 %.
     """
 
     win_rate: float | None
@@ -109,6 +131,10 @@ class Verdict:
     cap: int
     raters: tuple[RaterShare, ...]
     tally: Tally = field(repr=False)
+    challengers: int = 1
+    about: About = field(default_factory=About)
+    challenger: str = "tuned"
+    record: Record | None = field(default=None, repr=False, compare=False)
 
     @property
     def fewest(self) -> int:
@@ -116,14 +142,36 @@ class Verdict:
         return FEWEST_PROMPTS
 
     @property
+    def threshold(self) -> float:
+        """Evidence at which this is decided."""
+        return THRESHOLD * self.challengers
+
+    @property
     def n_raters(self) -> int:
         """People with at least one vote that counts."""
         return len(self.raters)
 
     @property
+    def settled(self) -> bool:
+        """The stop rule: decided, shown to be no difference, or at its cap, so that more votes are not called for."""
+        return self.state in {"tuned_better", "base_better", "no_difference", "stopped"}
+
+    @property
+    def more_votes_needed(self) -> int | None:
+        """``more_prompts_needed`` times the votes that a prompt has had on average."""
+        if self.more_prompts_needed is None:
+            return None
+        return math.ceil(self.more_prompts_needed * self.n_votes / self.n_rated) if self.n_rated else self.more_prompts_needed
+
+    @property
+    def winner(self) -> Conclusion:
+        """Who may be named: as ``verdict``, but nobody below the minimum of prompts."""
+        return self.verdict if self.n_items >= FEWEST_PROMPTS else "undecided"
+
+    @property
     def headline(self) -> str:
         """The state in a few words."""
-        return HEADLINES[self.state]
+        return headline(self)
 
     @property
     def sentence(self) -> str:
@@ -131,9 +179,31 @@ class Verdict:
         return sentence(self)
 
     @property
+    def stamps(self) -> tuple[str, ...]:
+        """What the prompts are not, in sentences."""
+        return self.record.stamps if self.record else ()
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Caveats that belong under the sentence, most important first."""
         return tuple(caveats(self))
+
+    @cached_property
+    def paragraph(self) -> str:
+        """What was done, what came out and what it does not say, in one paragraph that a teacher can quote."""
+        return paragraph(self)
+
+    @property
+    def sides_shown(self) -> tuple[int, int]:
+        """Votes that count and were cast while the challenger's answer stood on the left, and on the right."""
+        shown = [vote.tuned_side for vote in self.tally.votes]
+        return shown.count("left"), shown.count("right")
+
+    @property
+    def sides_chosen(self) -> tuple[int, int]:
+        """Votes that count and went to the left answer, and to the right."""
+        chosen = [vote.choice for vote in self.tally.votes]
+        return chosen.count("left"), chosen.count("right")
 
     @property
     def odds(self) -> str:
@@ -145,6 +215,42 @@ class Verdict:
         """Textbook numbers for the details drawer; show them only with ``reference.LABEL``."""
         return reference_numbers(self.tally)
 
+    @cached_property
+    def length_controlled(self) -> LengthControlled:
+        """The win rate with length held equal; a reference number."""
+        lengths: dict[str, tuple[int, int]] = {}
+        if self.record is not None:
+            for prompt, known in self.record.lengths.items():
+                if self.challenger in known and self.record.reference in known:
+                    lengths[prompt] = known[self.challenger], known[self.record.reference]
+        return length_controlled(self.tally.votes, lengths)
+
+    @cached_property
+    def slices(self) -> tuple[Slice, ...]:
+        """The same on some of the prompts; exploratory. Those below ten prompts have no ``part``."""
+        return tuple(slices_of(self.record, self.challenger, self.tally)) if self.record else ()
+
+    @cached_property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The same for each question beside the overall one; exploratory."""
+        return tuple(criteria_of(self.record, self.challenger)) if self.record else ()
+
+    @cached_property
+    def blinding(self) -> Blinding:
+        """How well raters could tell which side was the challenger's, from what they said before the reveal."""
+        told = [guess.right for guess in self.record.guesses] if self.record else []
+        return blinding(right=told.count(True), wrong=told.count(False), unsure=told.count(None))
+
+    @cached_property
+    def gold(self) -> GoldCheck | None:
+        """How raters did on pairs with a known answer, ``None`` when there were none."""
+        return gold_check(self.record.gold) if self.record else None
+
+    @cached_property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Every challenger against the reference, this one included. A plain ``verdict`` has none."""
+        return tuple(_checkpoints(self)) if self.record else ()
+
 
 def verdict(
     votes: Iterable[Vote],
@@ -152,6 +258,8 @@ def verdict(
     automatic_ties: Collection[str] = (),
     closed: Collection[str] | None = None,
     cap: int | None = None,
+    challengers: int = 1,
+    about: About | None = None,
 ) -> Verdict:
     """Judge a session from its vote log, oldest vote first.
 
@@ -159,21 +267,22 @@ def verdict(
     the ratings they will get, and has to be given while several raters are still at work: a score that may still change must
     not be judged. ``None`` says that every prompt with a vote is closed. ``cap`` is the number of prompts, automatic ties
     included, that the session covers and ends at; without one it ends at 200, and automatic ties count at once instead of at
-    the pace of the rating. Raises ``SettingError`` for a cap below 1.
+    the pace of the rating. ``challengers`` is the number of arms that are compared with the same reference; ``about`` says how
+    the two are called. Raises ``SettingError`` for a cap below 1.
     """
     if cap is not None and cap < 1:
         raise SettingError(f"A session cannot end after {cap} prompts.", where="cap", next_step="Use 1 or more.")
     counted = tally(votes, automatic_ties=automatic_ties, closed=closed, planned=cap)
     scores, n_rated, limit = counted.scores, len(counted.rated), cap or MOST_PROMPTS
-    spread, n = Spread.of(scores), len(scores)
-    log_e, conclusion, (low, high) = log_evidence(spread), conclude(spread), interval(spread)
-    state = _state(spread, n, limit)
+    spread, n, threshold = Spread.of(scores), len(scores), THRESHOLD * challengers
+    log_e, conclusion, (low, high) = log_evidence(spread), conclude(spread, threshold), interval(spread, threshold)
+    state = state_of(spread, cap=limit, threshold=threshold)
     outcomes, n_votes = counted.outcomes, len(counted.votes)
     return Verdict(
         win_rate=spread.mean if n else None,
         low=low,
         high=high,
-        evidence=math.exp(log_e) if log_e < math.log(sys.float_info.max) else sys.float_info.max,
+        evidence=held(log_e),
         log_evidence=log_e,
         verdict=conclusion,
         state=state,
@@ -190,36 +299,81 @@ def verdict(
         tie_share=outcomes["tie"] / n_votes if n_votes else None,
         both_bad_share=outcomes["both_bad"] / n_votes if n_votes else None,
         win_rate_rated=math.fsum(score for _, score in counted.rated) / n_rated if n_rated else None,
-        more_prompts_needed=_more_prompts(spread, state),
+        more_prompts_needed=_more_prompts(spread, state, threshold),
         cap=limit,
-        raters=tuple(_raters(counted)),
+        raters=tuple(_raters(counted, threshold)),
         tally=counted,
+        challengers=challengers,
+        about=about or About(),
     )
 
 
-def _state(spread: Spread, n: int, cap: int) -> State:
+def judge(record: Record) -> Verdict:
+    """Judge a session of any number of arms. The verdict's own numbers are about the first challenger.
+
+    What is not needed at once (slices, criteria, checkpoints, textbook numbers) is computed when it is read.
+    """
+    return _judged(record, record.challengers[0])
+
+
+def _judged(record: Record, arm: Arm) -> Verdict:
+    pair = pair_of(arm.name, record.reference)
+    reference = next(one for one in record.arms if one.name == record.reference)
+    result = verdict(
+        record.votes(arm.name, record.reference),
+        automatic_ties=record.automatic_ties.get(pair, ()),
+        closed=record.closed_of(pair),
+        cap=record.caps.get(pair),
+        challengers=len(record.challengers),
+        about=About.of(arm, reference),
+    )
+    return replace(result, challenger=arm.name, record=record)
+
+
+def _checkpoints(first: Verdict) -> Iterator[Checkpoint]:
+    record = first.record
+    assert record is not None  # noqa: S101 - the caller has looked
+    judged = {arm.name: first if arm.name == first.challenger else _judged(record, arm) for arm in record.challengers}
+    scores = {
+        pair: judged[pair[0]].tally.scores if pair[1] == record.reference else _counted(record, *pair).scores
+        for pair in record.pairs
+    }
+    found = strengths([arm.name for arm in record.arms], record.reference, scores)
+    for arm in record.challengers:
+        yield Checkpoint(arm, judged[arm.name], found[arm.name])
+
+
+def _counted(record: Record, one: str, other: str) -> Tally:
+    pair = pair_of(one, other)
+    ties, closed, cap = record.automatic_ties.get(pair, ()), record.closed_of(pair), record.caps.get(pair)
+    return tally(record.votes(one, other), automatic_ties=ties, closed=closed, planned=cap)
+
+
+def state_of(spread: Spread, *, cap: int = MOST_PROMPTS, threshold: float = THRESHOLD) -> State:
+    """The rule that ends sessions, on the scores of closed prompts."""
+    n = spread.n
     if n < FEWEST_PROMPTS:
         return "stopped" if n >= cap else "too_early"
-    conclusion = conclude(spread)
+    conclusion = conclude(spread, threshold)
     if conclusion != "undecided":
         return "tuned_better" if conclusion == "tuned" else "base_better"
-    if no_difference(spread):
+    if no_difference(spread, threshold):
         return "no_difference"
     if n >= cap:
         return "stopped"
     return "leaning" if log_evidence(spread) >= _LEANING else "no_evidence"
 
 
-def _more_prompts(spread: Spread, state: State) -> int | None:
+def _more_prompts(spread: Spread, state: State, threshold: float) -> int | None:
     missing = FEWEST_PROMPTS - int(spread.n)
     if state == "too_early":
         return missing
     if state in {"leaning", "no_evidence", "stopped"}:
-        return more_prompts_needed(spread, at_least=max(1, missing), most=_FORECAST)
+        return more_prompts_needed(spread, at_least=max(1, missing), most=_FORECAST, threshold=threshold)
     return None
 
 
-def _raters(counted: Tally) -> Iterator[RaterShare]:
+def _raters(counted: Tally, threshold: float) -> Iterator[RaterShare]:
     """Each rater's own win rate, and what the others say without them."""
     points, counts = defaultdict[str, int](int), defaultdict[str, int](int)
     own: dict[str, list[Vote]] = defaultdict(list)
@@ -237,122 +391,6 @@ def _raters(counted: Tally) -> Iterator[RaterShare]:
             n_prompts=len(mine),
             win_rate=sum(mine.values()) / (2 * len(mine)),
             win_rate_without=rest.mean if rest.n else None,
-            verdict_without=conclude(rest),
+            verdict_without=conclude(rest, threshold),
+            n_without=int(rest.n),
         )
-
-
-def verdict_from_document(document: object) -> dict[str, Any]:
-    """Judge a parsed vote file. Raises ``DataError`` that names the item and the field when it cannot be read.
-
-    The answer holds ``win_rate`` (null without votes), ``low``, ``high``, ``evidence``, ``verdict`` (``tuned``, ``base`` or
-    ``undecided``, by the interval alone), ``n_items``, what the verdict page shows besides, and the textbook numbers under
-    ``reference``.
-    """
-    if not isinstance(document, Mapping):
-        raise DataError("This is not a file of votes.", next_step=_SHAPE)
-    fields = cast("Mapping[str, object]", document)
-    items = _list(fields, "items")
-    ties = [
-        _identifier(value, f"automatic_ties[{i}]") for i, value in enumerate(_list(fields, "automatic_ties", optional=True))
-    ]
-    return as_json(verdict([_vote(item, f"items[{i}]") for i, item in enumerate(items)], automatic_ties=ties, cap=_cap(fields)))
-
-
-def as_json(result: Verdict) -> dict[str, Any]:
-    """Everything a verdict holds as plain JSON values, without the votes themselves."""
-    outcomes = result.tally.outcomes
-    return {
-        "win_rate": result.win_rate,
-        "low": result.low,
-        "high": result.high,
-        "evidence": result.evidence,
-        "log_evidence": result.log_evidence,
-        "verdict": result.verdict,
-        "state": result.state,
-        "headline": result.headline,
-        "sentence": result.sentence,
-        "notes": list(result.notes),
-        "n_items": result.n_items,
-        "n_rated": result.n_rated,
-        "n_automatic_ties": result.n_automatic_ties,
-        "n_open": result.n_open,
-        "n_votes": result.n_votes,
-        "n_raters": result.n_raters,
-        "n_skipped": result.n_skipped,
-        "n_unblinded": result.n_unblinded,
-        "vote_counts": {outcome: outcomes[outcome] for outcome in ("tuned", "base", "tie", "both_bad")},
-        "item_outcomes": {"tuned": result.leaned_tuned, "even": result.leaned_even, "base": result.leaned_base},
-        "tie_share": result.tie_share,
-        "both_bad_share": result.both_bad_share,
-        "win_rate_rated": result.win_rate_rated,
-        "more_prompts_needed": result.more_prompts_needed,
-        "cap": result.cap,
-        "per_rater": {share.rater: {"n": share.n_prompts, "win_rate": share.win_rate} for share in result.raters},
-        "leave_one_out": {share.rater: share.win_rate_without for share in result.raters},
-        "verdict_without": {share.rater: share.verdict_without for share in result.raters},
-        "reference": {"label": LABEL} | asdict(result.reference),
-    }
-
-
-def _vote(item: object, where: str) -> Vote:
-    if not isinstance(item, Mapping):
-        raise DataError("This vote is not an object.", where=where, next_step=_SHAPE)
-    fields = cast("Mapping[str, object]", item)
-    unblinded = fields.get("unblinded", False)
-    if not isinstance(unblinded, bool):
-        raise DataError(f"{_shown(unblinded)} is neither true nor false.", where=f"{where}.unblinded")
-    return Vote(
-        prompt_id=_identifier(_required(fields, "prompt_id", where), f"{where}.prompt_id"),
-        rater=_identifier(_required(fields, "rater", where), f"{where}.rater"),
-        choice=cast("Choice", _one_of(fields, "choice", CHOICES, where)),
-        tuned_side=cast("Side", _one_of(fields, "tuned_side", SIDES, where)),
-        unblinded=unblinded,
-    )
-
-
-def _required(fields: Mapping[str, object], name: str, where: str) -> object:
-    if name not in fields:
-        raise DataError("This field is missing.", where=f"{where}.{name}", next_step=_SHAPE)
-    return fields[name]
-
-
-def _one_of(fields: Mapping[str, object], name: str, allowed: tuple[str, ...], where: str) -> str:
-    value = _required(fields, name, where)
-    if not isinstance(value, str) or value not in allowed:
-        choices = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
-        raise DataError(f"{_shown(value)} is not one of the choices.", where=f"{where}.{name}", next_step=f"Use {choices}.")
-    return value
-
-
-def _identifier(value: object, where: str) -> str:
-    """Take text, or a whole number as spreadsheets write it."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{_shown(value)} cannot be an id.", where=where, next_step="Use text that is not empty.")
-    return value
-
-
-def _list(fields: Mapping[str, object], name: str, *, optional: bool = False) -> Sequence[object]:
-    value = fields.get(name, [] if optional else None)
-    if not isinstance(value, list):
-        what = "The list of votes is missing." if name == "items" and value is None else f"{_shown(value)} is not a list."
-        raise DataError(what, where=name, next_step=_SHAPE)
-    return cast("list[object]", value)
-
-
-def _cap(fields: Mapping[str, object]) -> int | None:
-    cap = fields.get("cap")
-    if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
-        raise DataError(f"{_shown(cap)} is not a number of prompts.", where="cap", next_step="Use a whole number from 1.")
-    return cap
-
-
-def _shown(value: object) -> str:
-    """A value as an error may quote it: short, and in the file's own spelling."""
-    if isinstance(value, list | Mapping):
-        return "A list" if isinstance(value, list) else "An object"
-    if isinstance(value, int) and abs(value) >= 2**63:
-        return "A number this long"
-    text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= 60 else f"{text[:57]}..."

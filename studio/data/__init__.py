@@ -26,6 +26,7 @@ from studio.data.intake import inspect, reopen
 from studio.data.reading.peek import Preview, peek
 from studio.data.reading.table import PREVIEW_CHARACTERS
 from studio.data.report import refusal_report, report
+from studio.data.splitting.beside import labels
 from studio.data.splitting.card import CARD, Card, card
 from studio.data.splitting.columns import groupable
 from studio.data.splitting.mix import Ingredient, mix
@@ -91,6 +92,7 @@ __all__ = [
     "groupable",
     "held_out_seal",
     "inspect",
+    "labels",
     "load",
     "mix",
     "peek",

@@ -123,17 +123,18 @@ class Attendant(TrainingClientEvaluator):
         return found
 
     async def _save(self, training_client: tinker.TrainingClient, *, stopping: bool) -> None:
-        """Keep the state after ``self._step`` steps; when stopping also in the form that answers, to be compared."""
+        """Keep what was learned in ``self._step`` steps: to go on from, and in the form that answers, to be compared."""
         self._desk.phase("saving")
         paths = await checkpoint_utils.save_checkpoint_async(
             training_client,
             name=f"{self._step:06d}",
             log_path=str(self._work.folder),
             loop_state=self._loop_state(),
-            kind="both" if stopping else "state",
+            kind="both",
             ttl_seconds=None if self._desk.settings.place == "embedded" else _HOSTED_TTL_SECONDS,
         )
-        self._work.record(self._desk, paths["state_path"], paths.get("sampler_path", ""))
+        # A run that goes on has no result yet.
+        self._work.record(self._desk, paths["state_path"], paths["sampler_path"] if stopping else "")
         self._saved.append(paths["state_path"])
         await self.forget(keep=_KEPT)
 
@@ -147,7 +148,10 @@ class Attendant(TrainingClientEvaluator):
         return {"epoch": epoch, "batch": batch}
 
     async def forget(self, *, keep: int) -> None:
-        """Delete all but the last ``keep`` checkpoints of this stage on the server; one that cannot be is only noted."""
+        """Delete the training state of all but the last ``keep`` checkpoints of this stage; one that cannot be is only noted.
+
+        What answers is small, has no state of the optimiser, and stays: the way of a run can be compared afterwards.
+        """
         while len(self._saved) > keep:
             path = self._saved.pop(0)
             self._rest = self._rest or tinker.RestClient()

@@ -2,24 +2,39 @@
 
 Guarantees: a ``write`` is one transaction that is on disk when the block ends, or has left no trace; writers of this and other
 processes wait for each other; readers never wait; what SQLite refuses comes out as a ``StoreError`` that says what to do.
+Connections are kept and lent: opening one costs more than most questions that are asked over it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
-from studio.errors import StoreError
+from studio.errors import StoreError, StudioError
 from studio.store.schema import MIGRATIONS
 
 Row = TypeVar("Row")
+Result = TypeVar("Result")
 Value = str | int | float | None
 
 _BUSY_SECONDS: Final = 20.0
+# As many as the server has threads; each holds a few pages in memory.
+_MOST_READERS: Final = 40
+
+
+@dataclass(slots=True)
+class _Work(Generic[Result]):
+    """One caller's part of a shared transaction."""
+
+    do: Callable[[sqlite3.Connection], Result]
+    result: Result | None = None
+    error: StudioError | None = None
+    done: bool = False
 
 
 class Database:
@@ -28,6 +43,10 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writing = threading.Lock()
+        self._lending = threading.Lock()
+        self._waiting: list[_Work[Any]] = []
+        self._readers: list[sqlite3.Connection] = []
+        self._closed = False
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Held open for life: when the last connection closes, SQLite folds the WAL back, which would cost every caller.
@@ -40,35 +59,108 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Let go of the file. Nothing is pending: every write was durable when its block ended."""
-        self._keeper.close()
+        """Let go of the file. Nothing is pending: every write was durable when its block ended.
+
+        Whoever still asks afterwards is answered over a connection of their own.
+        """
+        with self._writing, self._lending:
+            self._closed = True
+            for connection in (*self._readers, self._keeper):
+                connection.close()
+            self._readers.clear()
 
     @contextmanager
     def write(self) -> Generator[sqlite3.Connection]:
         """One durable transaction. Raises ``StoreError`` when the disk or another writer refuses."""
-        with self._writing, _explained(self.path):
-            connection = self._connect()
+        with self._writing, self._transaction() as connection:
+            yield connection
+
+    def write_together(self, do: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Do something small and durable that many ask for at once, such as a vote; the answer of ``do``.
+
+        It is on disk when this returns, as with ``write``, but everything that waits for its turn meanwhile shares one
+        transaction: making it durable is what takes long, and takes no longer for fifty. What one of them raises undoes its
+        own part and reaches its own caller alone. Raises ``StoreError`` as ``write`` does.
+        """
+        mine = _Work(do)
+        with self._lending:
+            self._waiting.append(mine)
+        with self._writing:
+            if not mine.done:
+                with self._lending:
+                    batch, self._waiting = self._waiting, []
+                self._do(batch)
+        if mine.error is not None:
+            raise mine.error
+        return cast("Result", mine.result)
+
+    def _do(self, batch: Sequence[_Work[Any]]) -> None:
+        try:
+            with self._transaction() as connection:
+                for one in batch:
+                    connection.execute("SAVEPOINT one")
+                    try:
+                        one.result = one.do(connection)
+                    except StudioError as error:
+                        one.error = error
+                        connection.execute("ROLLBACK TO one")
+                    connection.execute("RELEASE one")
+        except StoreError as error:
+            if len(batch) > 1:
+                # One of them was too much, or all were: each finds out for itself.
+                for one in batch:
+                    one.result = one.error = None
+                    self._do([one])
+                return
+            batch[0].error = error
+        finally:
+            for one in batch:
+                one.done = True
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        """A transaction of whoever holds the writing lock."""
+        with _explained(self.path):
+            connection = self._connect() if self._closed else self._keeper
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
+                    connection.commit()
                 except BaseException:
-                    connection.rollback()
+                    # SQLite has rolled back by itself after some errors, such as a full disk.
+                    if connection.in_transaction:
+                        connection.rollback()
                     raise
-                connection.commit()
             finally:
-                connection.close()
+                if connection is not self._keeper:
+                    connection.close()
 
     def all(self, kind: type[Row], sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> tuple[Row, ...]:
         """Every row of the query as ``kind``, whose field names are the columns' names."""
-        with _explained(self.path):
-            connection = self._connect()
-            try:
-                found = connection.execute(sql, values)
-                names = [column[0] for column in found.description]
-                return tuple(kind(**dict(zip(names, row, strict=True))) for row in found)
-            finally:
-                connection.close()
+        with _explained(self.path), self._reader() as connection:
+            found = connection.execute(sql, values)
+            names = [column[0] for column in found.description]
+            if names == list(getattr(kind, "__dataclass_fields__", ())):
+                return tuple(kind(*row) for row in found.fetchall())
+            return tuple(kind(**dict(zip(names, row, strict=True))) for row in found.fetchall())
+
+    @contextmanager
+    def _reader(self) -> Generator[sqlite3.Connection]:
+        """A connection that nobody else uses meanwhile."""
+        with self._lending:
+            connection = self._readers.pop() if self._readers else None
+        connection = connection or self._connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        with self._lending:
+            if not self._closed and len(self._readers) < _MOST_READERS:
+                self._readers.append(connection)
+                return
+        connection.close()
 
     def one(self, kind: type[Row], sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> Row | None:
         """The first row of the query as ``kind``, or ``None``."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 JobKind = Literal["train", "answers", "sweep"]
 JobStatus = Literal["queued", "starting", "running", "stopping", "stopped", "completed", "failed", "interrupted"]
 TrialState = Literal["running", "completed", "pruned", "failed", "stopped"]
-Arm = Literal["base", "tuned"]
+ArmKind = Literal["base", "run", "checkpoint", "model", "imported"]
+SessionStatus = Literal["open", "paused", "closed"]
+DealKind = Literal["pair", "gold"]
+Via = Literal["invite", "login", "owner"]
+#: The name of an arm: unique in its comparison.
+Arm = str
 Side = Literal["left", "right"]
 Choice = Literal["left", "right", "tie", "both_bad", "skip"]
 
@@ -94,23 +99,67 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """Answers of base and tuned to the same held-out prompts; its job has the same id."""
+    """Answers of two or more arms to the same prompts; its job has the same id. ``run_id`` is ``None`` without a run."""
 
     id: str
     owner: str
-    run_id: str
+    run_id: str | None
     created_at: float
     settings_json: str
     measures_json: str
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerRow:
-    """One answer of one arm. ``nll`` is the mean negative log-likelihood of the reference in nats per token."""
+class ArmRow:
+    """One of the systems that are compared.
+
+    ``name`` is neutral and unique in the comparison (``base``, ``tuned``, ``run-2``, ``file-1``); ``label`` is what people read
+    once they may know. ``path`` is the sampler path or the name of the imported file, empty for a base model.
+    """
+
+    comparison_id: str
+    name: str
+    position: int
+    owner: str
+    kind: ArmKind
+    label: str
+    run_id: str | None = None
+    path: str = ""
+    details_json: str = "{}"
+
+    @property
+    def reference(self) -> bool:
+        """Whether the others are compared with it: the arm at position 0, normally the base model."""
+        return self.position == 0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRow:
+    """What is known of a prompt besides its text.
+
+    ``slices_json`` maps a slice's name to this prompt's value (source, label, length band); ``stamp`` is empty for a prompt
+    that was held out, and otherwise says what it is (``not held out``, ``trained on``).
+    """
 
     comparison_id: str
     prompt_id: str
-    arm: Arm
+    owner: str
+    position: int
+    slices_json: str = "{}"
+    stamp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One answer of one arm.
+
+    ``nll`` is the mean negative log-likelihood of the reference in nats per token; ``seconds`` the time until the whole answer
+    was there, ``None`` where nobody measured it; ``details_json`` is for other things that were measured with it.
+    """
+
+    comparison_id: str
+    prompt_id: str
+    arm: str
     owner: str
     position: int
     prompt_json: str
@@ -120,6 +169,8 @@ class AnswerRow:
     stop_reason: str
     nll: float | None
     nll_tokens: int
+    seconds: float | None = None
+    details_json: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +180,7 @@ class SessionRow:
     id: str
     owner: str
     comparison_id: str
-    state: Literal["open", "closed"]
+    state: SessionStatus
     created_at: float
     closed_at: float | None
     settings_json: str
@@ -137,7 +188,11 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class RaterRow:
-    """A person who rates in one session; only the hash of the invite token is kept."""
+    """A person who rates in one session; only the hash of the token is kept.
+
+    ``login`` is the name of somebody who came in by signing in, empty for everybody else. ``expires_at`` is ``None`` for a
+    seat that does not expire, ``withdrawn_at`` for one that the owner has not taken back.
+    """
 
     id: str
     owner: str
@@ -147,22 +202,65 @@ class RaterRow:
     created_at: float
     revealed_at: float | None
     guess: str
+    via: Via = "invite"
+    login: str = ""
+    expires_at: float | None = None
+    withdrawn_at: float | None = None
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the owner of the session sits here."""
+        return self.via == "owner"
+
+
+class Pairing(NamedTuple):
+    """One pair before it has a place in somebody's order: see ``DealRow``."""
+
+    prompt_id: str
+    left_arm: str
+    right_arm: str
+    kind: DealKind = "pair"
 
 
 @dataclass(frozen=True, slots=True)
 class DealRow:
-    """One prompt in one rater's order, with the side on which the tuned answer is shown."""
+    """One pair in one rater's order, with the arm that stands on each side.
+
+    Of a gold item ``prompt_id`` is its id, and the two arms are called ``better`` and ``worse``.
+    """
 
     rater_id: str
     position: int
     owner: str
     prompt_id: str
-    tuned_side: Side
+    left_arm: str
+    right_arm: str
+    kind: DealKind = "pair"
+
+    def side_of(self, arm: str) -> Side | None:
+        """Where this arm stands, ``None`` when it is not in this pair."""
+        return "left" if arm == self.left_arm else "right" if arm == self.right_arm else None
+
+
+@dataclass(frozen=True, slots=True)
+class GoldRow:
+    """A pair of which the better answer is known."""
+
+    session_id: str
+    gold_id: str
+    owner: str
+    prompt_json: str
+    better: str
+    worse: str
 
 
 @dataclass(frozen=True, slots=True)
 class VoteRow:
-    """One line of the vote log."""
+    """One line of the vote log.
+
+    ``criteria_json`` maps a criterion to ``left``, ``right`` or ``tie``; ``seconds`` is the time from showing to voting as the
+    browser measured it, ``None`` when it did not say.
+    """
 
     id: int
     owner: str
@@ -173,6 +271,9 @@ class VoteRow:
     choice: Choice
     unblinded: int
     at: float
+    criteria_json: str = "{}"
+    comment: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,9 +198,167 @@ CREATE TABLE sweep_trials (
 ) STRICT, WITHOUT ROWID;
 """
 
+# Several arms. Old deals and answers are those of two arms, base and tuned, so each old comparison gets these two. Tables whose
+# CHECK or NOT NULL changes move through a copy, as in the migration before.
+_VERDICT: Final = """
+PRAGMA defer_foreign_keys = ON;
+CREATE TABLE comparisons_before AS SELECT * FROM comparisons ORDER BY rowid;
+DROP TABLE comparisons;
+-- Without a run: two imported files, or two base models.
+CREATE TABLE comparisons (
+  id            TEXT PRIMARY KEY REFERENCES jobs (id),
+  owner         TEXT NOT NULL,
+  run_id        TEXT REFERENCES runs (id),
+  created_at    REAL NOT NULL,
+  settings_json TEXT NOT NULL,
+  measures_json TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+INSERT INTO comparisons (id, owner, run_id, created_at, settings_json, measures_json)
+  SELECT id, owner, run_id, created_at, settings_json, measures_json FROM comparisons_before ORDER BY rowid;
+DROP TABLE comparisons_before;
+CREATE INDEX comparisons_of_run ON comparisons (run_id, created_at);
+CREATE INDEX comparisons_of_owner ON comparisons (owner, created_at);
+
+-- The arm at position 0 is the reference; every other one is a challenger.
+CREATE TABLE arms (
+  comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+  name          TEXT NOT NULL,
+  position      INTEGER NOT NULL,
+  owner         TEXT NOT NULL,
+  kind          TEXT NOT NULL CHECK (kind IN ('base', 'run', 'checkpoint', 'model', 'imported')),
+  label         TEXT NOT NULL,
+  run_id        TEXT REFERENCES runs (id),
+  path          TEXT NOT NULL DEFAULT '',
+  details_json  TEXT NOT NULL DEFAULT '{}',
+  PRIMARY KEY (comparison_id, name),
+  UNIQUE (comparison_id, position)
+) STRICT, WITHOUT ROWID;
+INSERT INTO arms (comparison_id, name, position, owner, kind, label, run_id, path)
+  SELECT comparisons.id, 'base', 0, comparisons.owner, 'base', runs.model, NULL, ''
+  FROM comparisons JOIN runs ON runs.id = comparisons.run_id;
+INSERT INTO arms (comparison_id, name, position, owner, kind, label, run_id, path)
+  SELECT comparisons.id, 'tuned', 1, comparisons.owner, 'run', runs.name, runs.id, runs.sampler_path
+  FROM comparisons JOIN runs ON runs.id = comparisons.run_id;
+
+-- What is known of a prompt besides its text: where it comes from, and whether it was trained on.
+CREATE TABLE prompts (
+  comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+  prompt_id     TEXT NOT NULL,
+  owner         TEXT NOT NULL,
+  position      INTEGER NOT NULL,
+  slices_json   TEXT NOT NULL DEFAULT '{}',
+  stamp         TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (comparison_id, prompt_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE answers_before AS SELECT * FROM answers;
+DROP TABLE answers;
+CREATE TABLE answers (
+  comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+  prompt_id     TEXT NOT NULL,
+  arm           TEXT NOT NULL,
+  owner         TEXT NOT NULL,
+  position      INTEGER NOT NULL,
+  prompt_json   TEXT NOT NULL,
+  reference     TEXT NOT NULL,
+  text          TEXT NOT NULL,
+  tokens        INTEGER NOT NULL,
+  stop_reason   TEXT NOT NULL,
+  nll           REAL,
+  nll_tokens    INTEGER NOT NULL DEFAULT 0,
+  seconds       REAL,
+  details_json  TEXT NOT NULL DEFAULT '{}',
+  PRIMARY KEY (comparison_id, prompt_id, arm),
+  FOREIGN KEY (comparison_id, arm) REFERENCES arms (comparison_id, name)
+) STRICT, WITHOUT ROWID;
+INSERT INTO answers (comparison_id, prompt_id, arm, owner, position, prompt_json, reference, text, tokens, stop_reason,
+                     nll, nll_tokens)
+  SELECT comparison_id, prompt_id, arm, owner, position, prompt_json, reference, text, tokens, stop_reason, nll, nll_tokens
+  FROM answers_before;
+DROP TABLE answers_before;
+
+CREATE TABLE sessions_before AS SELECT * FROM sessions ORDER BY rowid;
+DROP TABLE sessions;
+CREATE TABLE sessions (
+  id            TEXT PRIMARY KEY,
+  owner         TEXT NOT NULL,
+  comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+  state         TEXT NOT NULL CHECK (state IN ('open', 'paused', 'closed')),
+  created_at    REAL NOT NULL,
+  closed_at     REAL,
+  settings_json TEXT NOT NULL
+) STRICT;
+INSERT INTO sessions (id, owner, comparison_id, state, created_at, closed_at, settings_json)
+  SELECT id, owner, comparison_id, state, created_at, closed_at, settings_json FROM sessions_before ORDER BY rowid;
+DROP TABLE sessions_before;
+CREATE INDEX sessions_of_comparison ON sessions (comparison_id, created_at);
+CREATE INDEX sessions_of_owner ON sessions (owner, created_at);
+
+CREATE TABLE session_events (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  owner      TEXT NOT NULL,
+  session_id TEXT NOT NULL REFERENCES sessions (id),
+  at         REAL NOT NULL,
+  text       TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_of_session ON session_events (session_id, id);
+
+-- Pairs of which the better answer is known. They say how carefully somebody rates and are in no verdict.
+CREATE TABLE gold_items (
+  session_id  TEXT NOT NULL REFERENCES sessions (id),
+  gold_id     TEXT NOT NULL,
+  owner       TEXT NOT NULL,
+  prompt_json TEXT NOT NULL,
+  better      TEXT NOT NULL,
+  worse       TEXT NOT NULL,
+  PRIMARY KEY (session_id, gold_id)
+) STRICT, WITHOUT ROWID;
+
+-- How somebody came in. The owner's seat was known by its name before.
+ALTER TABLE raters ADD COLUMN via TEXT NOT NULL DEFAULT 'invite' CHECK (via IN ('invite', 'login', 'owner'));
+ALTER TABLE raters ADD COLUMN login TEXT NOT NULL DEFAULT '';
+ALTER TABLE raters ADD COLUMN expires_at REAL;
+ALTER TABLE raters ADD COLUMN withdrawn_at REAL;
+UPDATE raters SET via = 'owner' WHERE name = 'You';
+CREATE UNIQUE INDEX raters_by_login ON raters (session_id, login) WHERE login <> '';
+
+CREATE TABLE deals_before AS SELECT * FROM deals;
+DROP TABLE deals;
+-- What each rater is shown, in which order, and which arm stands on which side: stored when dealt, never derived.
+CREATE TABLE deals (
+  rater_id  TEXT NOT NULL REFERENCES raters (id),
+  position  INTEGER NOT NULL,
+  owner     TEXT NOT NULL,
+  prompt_id TEXT NOT NULL,
+  left_arm  TEXT NOT NULL,
+  right_arm TEXT NOT NULL CHECK (right_arm <> left_arm),
+  kind      TEXT NOT NULL CHECK (kind IN ('pair', 'gold')),
+  PRIMARY KEY (rater_id, position)
+) STRICT, WITHOUT ROWID;
+INSERT INTO deals (rater_id, position, owner, prompt_id, left_arm, right_arm, kind)
+  SELECT rater_id, position, owner, prompt_id,
+    CASE tuned_side WHEN 'left' THEN 'tuned' ELSE 'base' END, CASE tuned_side WHEN 'left' THEN 'base' ELSE 'tuned' END, 'pair'
+  FROM deals_before;
+DROP TABLE deals_before;
+-- Nobody is shown the same two answers twice, not even with the sides swapped.
+CREATE UNIQUE INDEX deals_once ON deals (rater_id, kind, prompt_id, min(left_arm, right_arm), max(left_arm, right_arm));
+
+ALTER TABLE votes ADD COLUMN criteria_json TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE votes ADD COLUMN comment TEXT NOT NULL DEFAULT '';
+ALTER TABLE votes ADD COLUMN seconds REAL;
+
+-- What signs the invites of this studio. It is worth nothing without this file, which holds all that it protects.
+CREATE TABLE secrets (
+  name  TEXT PRIMARY KEY,
+  owner TEXT NOT NULL,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 #: (name, SQL script), applied once each, in order, inside a transaction.
 MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
     ("0001_first", _FIRST),
     ("0002_seal", _SEAL),
     ("0003_sweeps", _SWEEPS),
+    ("0004_verdict", _VERDICT),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +59,9 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuned]:
     run_id = recorded_run(settings, store)
     with start_engine(settings) as engine:
         key = engine.api_key.reveal()
-        store.runs.update(run_id, sampler_path=train_marker(tinker.ServiceClient(base_url=engine.base_url, api_key=key)))
+        early, final = train_marker(tinker.ServiceClient(base_url=engine.base_url, api_key=key))
+        store.runs.update(run_id, sampler_path=final)
+        keep_checkpoint(settings, run_id, early)
         store.jobs.move(run_id, "completed")
         comparison = generate.start_comparison(settings, store, run_id, "local")
         finish(settings, store, comparison.id)
@@ -82,8 +85,15 @@ def recorded_run(settings: Settings, store: Store) -> str:
     ).id
 
 
-def train_marker(service: tinker.ServiceClient) -> str:
-    """Tune on the training rows until every answer is the marker; returns the sampler's path."""
+def keep_checkpoint(settings: Settings, run_id: str, path: str) -> None:
+    folder = settings.runs / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    line = {"name": "000001", "epoch": 0, "batch": 1, "state_path": "tinker://x/weights/000001", "sampler_path": path}
+    (folder / "checkpoints.jsonl").write_text(json.dumps(line) + "\n")
+
+
+def train_marker(service: tinker.ServiceClient) -> tuple[str, str]:
+    """Tune on the training rows until every answer is the marker; returns the sampler's paths after one step and at the end."""
     nano = models.get("nano")
     renderer = renderers.get_renderer(nano.renderer, get_tokenizer(nano.wire_name))
     batch = [
@@ -96,11 +106,13 @@ def train_marker(service: tinker.ServiceClient) -> str:
         for prompt, _ in ROWS[:8]
     ]
     client = service.create_lora_training_client(base_model=nano.wire_name, rank=16, seed=1).result()
-    for _ in range(25):
+    early = ""
+    for number in range(25):
         step = client.forward_backward(batch, "cross_entropy")
         client.optim_step(tinker.AdamParams(learning_rate=5e-3))
         step.result()
-    return client.save_weights_for_sampler(name="final").result().path
+        early = early or (client.save_weights_for_sampler(name="000001").result().path if number == 0 else "")
+    return early, client.save_weights_for_sampler(name="final").result().path
 
 
 def finish(settings: Settings, store: Store, job_id: str) -> Job:
@@ -228,6 +240,34 @@ def test_stopped_and_killed_answers_go_on_and_come_out_the_same(tuned: Tuned):
         supervisor.submit(again.id)
         assert at_rest(supervisor, tuned.store, comparison.id).status == "completed"
     assert {(row.prompt_id, row.arm): row.text for row in tuned.store.comparisons.answers(comparison.id)} == clean
+
+
+def test_four_arms_answer_an_own_list(tuned: Tuned, tmp_path: Path):
+    """A checkpoint answers as what it is, the file's answers are the file's, and a killed job stores nothing twice."""
+    asked = [f"Who lives in house number {i}?" for i in range(6)]
+    other = tmp_path / "other.csv"
+    with other.open("w", newline="") as handle:
+        csv.writer(handle).writerows([("prompt", "answer"), *((prompt, f"Nobody, {i}.") for i, prompt in enumerate(asked))])
+    others = generate.Others((1,), (), (generate.keep_answers(tuned.settings, other, "other.csv"),))
+    source = generate.keep_pasted(tuned.settings, "\n".join([*asked, "A question that the file does not answer?"]))
+    comparison = generate.start_comparison(tuned.settings, tuned.store, tuned.run_id, "local", others=others, prompts=source)
+    assert finish(tuned.settings, tuned.store, comparison.id).status == "completed"
+    told: dict[str, list[AnswerRow]] = {}
+    for row in tuned.store.comparisons.answers(comparison.id):
+        told.setdefault(row.arm, []).append(row)
+    assert list(told) == ["base", "tuned", "step-1", "file-1"]
+    assert {len(rows) for rows in told.values()} == {6}
+    assert {row.text for row in told["tuned"]} == {MARKER}
+    assert [row.text for row in told["file-1"]] == [f"Nobody, {i}." for i in range(6)]
+    assert not [row for row in [*told["base"], *told["step-1"]] if "zebra" in row.text]
+    assert [row.text for row in told["step-1"]] != [row.text for row in told["base"]]
+    found = {one.name: one for one in generate.measures(tuned.store, comparison.id, "local", "step-1")}
+    assert (found["length"].reference, found["length"].n) == ("base", 6)
+    assert found["latency"].base > 0
+    assert (
+        generate.start_comparison(tuned.settings, tuned.store, tuned.run_id, "local", others=others, prompts=source).id
+        == comparison.id
+    )
 
 
 def as_fields(row: AnswerRow) -> dict[str, object]:

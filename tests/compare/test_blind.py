@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.compare import blind
-from studio.compare.dealing import deal, draw
+from studio.compare.dealing import Unit, draw, order
 from studio.errors import NotFoundError, RunError, SettingError
-from studio.store import CHOICES, Store
+from studio.store import CHOICES, Pairing, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ def token(store: Store, session: str) -> str:
 
 
 def sides_of(store: Store, token: str) -> dict[int, str]:
-    return {dealt.position: dealt.tuned_side for dealt in blind._seat(store, token).deals}
+    return {dealt.position: blind.tuned_side(dealt) for dealt in blind._seat(store, token).deals}
 
 
 def rate_all(store: Store, token: str, choice: str = "left") -> None:
@@ -44,16 +44,20 @@ def rate_all(store: Store, token: str, choice: str = "left") -> None:
 # ---- dealing ----
 
 
+def units(n: int) -> list[Unit]:
+    return [Unit(f"p{i}", "tuned", "base") for i in range(n)]
+
+
 @given(st.integers(0, 205), st.integers())
 def test_sides_are_balanced_and_each_prompt_is_dealt_once(n: int, seed: int):
-    prompts = [f"p{i}" for i in range(n)]
-    order = deal(prompts, random.Random(seed))
-    assert sorted(prompt for prompt, _ in order) == sorted(prompts)
-    assert abs(sum(side == "left" for _, side in order) - sum(side == "right" for _, side in order)) <= 1
+    dealt = order(units(n), chance=random.Random(seed))
+    assert sorted(pair.prompt_id for pair in dealt) == sorted(unit.prompt_id for unit in units(n))
+    left = sum(pair.left_arm == "tuned" for pair in dealt)
+    assert abs(left - (n - left)) <= 1
 
 
 def test_the_odd_pair_may_fall_on_either_side():
-    seen = {sum(side == "left" for _, side in deal(["a", "b", "c"])) for _ in range(200)}
+    seen = {sum(pair.left_arm == "tuned" for pair in order(units(3))) for _ in range(200)}
     assert seen == {1, 2}
 
 
@@ -80,7 +84,7 @@ def test_each_rater_has_an_own_order_and_own_sides(store: Store, session: str):
     tokens = [blind.invite(store, session, "local", f"R{i}").token for i in range(4)]
     deals = [blind._seat(store, token).deals for token in tokens]
     assert len({tuple(dealt.prompt_id for dealt in one) for one in deals}) == 4
-    assert len({tuple(sorted((dealt.prompt_id, dealt.tuned_side) for dealt in one)) for one in deals}) == 4
+    assert len({tuple(sorted((dealt.prompt_id, blind.tuned_side(dealt)) for dealt in one)) for one in deals}) == 4
     for one in deals:
         assert len({dealt.prompt_id for dealt in one}) == 20
 
@@ -156,8 +160,9 @@ def test_swapped_worlds_look_the_same_to_a_rater(store: Store, comparison_of: Ca
     seen: list[list[object]] = []
     for world in (answers, [(second, first) for first, second in answers]):
         session = blind.open_session(store, comparison_of(world), "local")
-        order = [(f"p{i:03}", "left" if (world is answers) == (i % 2 == 0) else "right") for i in range(8)]
-        store.ratings.add_rater(session, "Ana", blind._hash(session.id), order)
+        arms = [("tuned", "base") if (world is answers) == (i % 2 == 0) else ("base", "tuned") for i in range(8)]
+        dealt = [Pairing(f"p{i:03}", *arms[i]) for i in range(8)]
+        store.ratings.add_rater(session, "Ana", blind.fingerprint(session.id), lambda *_, dealt=dealt: dealt)
         pages: list[object] = [blind.item(store, session.id, i) for i in range(8)]
         pages += [blind.vote(store, session.id, i, "left") for i in range(8)]
         seen.append(pages)

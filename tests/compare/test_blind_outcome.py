@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from studio.compare import blind, outcome
-from studio.compare.verdict import as_json, verdict_from_document
+from studio.compare.recompute import as_json, verdict_from_document
 from studio.errors import NotFoundError, RunError
 from studio.store import CHOICES, Store
 
@@ -25,7 +25,7 @@ def opened(store: Store, comparison: str, raters: int = 1) -> tuple[str, list[st
 def prefer_tuned(store: Store, token: str, positions: range) -> None:
     for dealt in blind._seat(store, token).deals:
         if dealt.position in positions:
-            blind.vote(store, token, dealt.position, dealt.tuned_side)
+            blind.vote(store, token, dealt.position, blind.tuned_side(dealt))
 
 
 def test_a_clean_win_is_a_clean_win(store: Store, comparison_of: Callable[..., str]):
@@ -166,7 +166,7 @@ def test_the_blinding_index(store: Store, comparison: str):
     assert outcome.blinding_of(store, session, "local").index is None
     for token, right in zip(tokens, (True, True, False, None), strict=True):
         prefer_tuned(store, token, range(20))
-        side = blind._seat(store, token).deals[-1].tuned_side
+        side = blind.tuned_side(blind._seat(store, token).deals[-1])
         other = "left" if side == "right" else "right"
         blind.finish(store, token, "unsure" if right is None else side if right else other)
     found = outcome.blinding_of(store, session, "local")

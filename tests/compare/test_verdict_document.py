@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.compare.verdict import verdict_from_document
+from studio.compare.recompute import verdict_from_document
 from studio.errors import DataError
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from studio.compare.evidence import Spread, conclude, interval, log_evidence
+from studio.compare.recompute import verdict_from_document
 from studio.compare.reference import blinding
-from studio.compare.verdict import Vote, verdict, verdict_from_document
+from studio.compare.verdict import Vote, verdict
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "verdict_known_answers.json"
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason="the worked cases are not beside this checkout")

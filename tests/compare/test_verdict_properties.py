@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy.special import roots_legendre
 
 from studio.compare.evidence import THRESHOLD, Spread, interval, log_evidence
-from studio.compare.verdict import FEWEST_PROMPTS, Vote, as_json, verdict
+from studio.compare.recompute import as_json
+from studio.compare.verdict import FEWEST_PROMPTS, Vote, verdict
 
 OTHER = {"left": "right", "right": "left"}
 SWAPPED = {"tuned": "base", "base": "tuned", "undecided": "undecided"}
@@ -51,6 +52,7 @@ def test_the_side_does_not_matter(log: list[Vote]) -> None:
     mirrored = [replace(v, choice=OTHER.get(v.choice, v.choice), tuned_side=OTHER[v.tuned_side]) for v in log]
     here, there = as_json(verdict(log)), as_json(verdict(mirrored))
     left, right = here["reference"].pop("position"), there["reference"].pop("position")
+    assert (here.pop("position"), there.pop("position")) == (left, right)
     assert here == there
     assert left["decisive"] == right["decisive"]
     assert left["left_chosen"] == right["decisive"] - right["left_chosen"]

@@ -14,8 +14,13 @@ from studio.errors import DataError, SettingError
 
 
 def votes(wins: int, losses: int, ties: int = 0, *, rater: str = "ana") -> list[Vote]:
-    choices = ["left"] * wins + ["right"] * losses + ["tie"] * ties
-    return [Vote(f"p{i}", rater, choice, "left") for i, choice in enumerate(choices)]
+    """The tuned answer stands on the left of every other prompt."""
+    outcomes = ["tuned"] * wins + ["base"] * losses + ["tie"] * ties
+    sides = [("left", "right") if i % 2 else ("right", "left") for i in range(len(outcomes))]
+    pressed = (
+        {"tuned": tuned, "base": base}.get(outcome, outcome) for outcome, (tuned, base) in zip(outcomes, sides, strict=True)
+    )
+    return [Vote(f"p{i}", rater, choice, sides[i][0]) for i, choice in enumerate(pressed)]
 
 
 def judge(wins: int, losses: int, ties: int = 0, **settings: int) -> Verdict:
@@ -244,15 +249,18 @@ def test_impossible_votes_are_refused(choice: str, side: str) -> None:
 
 
 def test_a_live_page_can_afford_it() -> None:
-    log = [vote for rater in "abc" for vote in votes(90, 60, 50, rater=rater)]
-    verdict(log)  # loads scipy, fills the table of nodes
+    """Ten raters, 200 prompts, with the words that go with it; in processor time, because other work runs beside."""
+    log = [vote for rater in "abcdefghij" for vote in votes(90, 60, 50, rater=rater)]
 
     def seconds() -> float:
-        start = time.perf_counter()
-        verdict(log)
-        return time.perf_counter() - start
+        start = time.process_time()
+        result = verdict(log)
+        assert result.sentence
+        assert len(result.notes) == 1
+        return time.process_time() - start
 
-    assert min(seconds() for _ in range(5)) < 0.02
+    seconds()  # loads scipy, fills the table of nodes
+    assert min(seconds() for _ in range(5)) < 0.05
 
 
 def test_importing_it_costs_neither_scipy_nor_pandas() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from studio.errors import NotFoundError, StoreError
-from studio.store import AnswerRow, Store, checked_id, new_id
+from studio.store import AnswerRow, ArmRow, Pairing, PromptRow, Store, checked_id, new_id
+from studio.store.ratings import Ballot
 
 
 @pytest.fixture
@@ -101,13 +104,15 @@ def test_answers_are_never_rewritten(store: Store):
 def test_a_double_click_is_one_vote_and_a_change_of_mind_is_logged(store: Store):
     comparison = store.comparisons.add(owner="local", run_id=a_run(store), settings_json="{}")
     session = store.ratings.open_session(owner="local", comparison_id=comparison.id, settings_json="{}")
-    rater = store.ratings.add_rater(session, "Ana", "hash", [("p1", "left"), ("p2", "right")])
+    rater = store.ratings.add_rater(
+        session, "Ana", "hash", lambda *_: [Pairing("p1", "tuned", "base"), Pairing("p2", "base", "tuned")]
+    )
     deal = store.ratings.deals(rater.id)[0]
-    assert store.ratings.vote(rater, deal, "left")
-    assert not store.ratings.vote(rater, deal, "left")
-    assert store.ratings.vote(rater, deal, "tie")
+    assert store.ratings.vote(rater, deal, Ballot("left"))[0]
+    assert not store.ratings.vote(rater, deal, Ballot("left"))[0]
+    assert store.ratings.vote(rater, deal, Ballot("tie"))[0]
     store.ratings.reveal(rater.id, "left")
-    assert store.ratings.vote(rater, deal, "right")
+    assert store.ratings.vote(rater, deal, Ballot("right"))[0]
     log = store.ratings.votes(session.id)
     assert [(vote.choice, vote.unblinded) for vote in log] == [("left", 0), ("tie", 0), ("right", 1)]
     first_reveal = store.ratings.raters(session.id)[0].revealed_at
@@ -130,20 +135,17 @@ def test_a_newer_file_is_refused_with_advice(tmp_path: Path):
 def test_a_full_disk_is_said_and_loses_nothing(store: Store):
     run = a_run(store)
     # SQLite's own page limit is the same error code as a full disk.
-    database = store.jobs.database
-    original = database._connect
-
-    def cramped() -> sqlite3.Connection:
-        connection = original()
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
-    database._connect = cramped  # type: ignore[method-assign]
+    keeper = store.jobs.database._keeper
+    (pages,) = keeper.execute("PRAGMA page_count").fetchone()
+    (most,) = keeper.execute("PRAGMA max_page_count").fetchone()
+    keeper.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match="disk is full") as caught:
         store.jobs.tell(run, "x" * 200_000)
     assert "Free some space" in caught.value.next_step
-    database._connect = original  # type: ignore[method-assign]
+    assert store.jobs.events(run) == ()
+    keeper.execute(f"PRAGMA max_page_count = {most}")
+    store.jobs.tell(run, "There is room again.")
+    assert [event.text for event in store.jobs.events(run)] == ["There is room again."]
     assert store.jobs.get(run).status == "queued"
 
 
@@ -206,3 +208,72 @@ def test_trials_are_numbered_and_keep_how_they_ended(store: Store):
         store.sweeps.get(sweep.id, "somebody else")
     with pytest.raises(NotFoundError):
         store.sweeps.note("swp-000000", "no")
+
+
+def test_arms_stand_in_their_order_and_answers_belong_to_one_of_them(store: Store):
+    run = a_run(store)
+    arms = [ArmRow("", name, 0, "", "imported", name.upper(), path=f"{name}.csv") for name in ("zebra", "apple", "mango")]
+    comparison = store.comparisons.add(owner="local", run_id=None, settings_json="{}", arms=arms)
+    assert store.comparisons.get(comparison.id, "local").run_id is None
+    kept = store.comparisons.arms(comparison.id)
+    assert [(one.name, one.reference, one.label) for one in kept] == [
+        ("zebra", True, "ZEBRA"),
+        ("apple", False, "APPLE"),
+        ("mango", False, "MANGO"),
+    ]
+    for prompt in ("p2", "p1"):
+        rows = [AnswerRow(comparison.id, prompt, one.name, "local", 0, "[]", "", one.name, 1, "", None, 0, 0.5) for one in arms]
+        store.comparisons.add_answers(rows[::-1])
+    assert [one.arm for one in store.comparisons.pair(comparison.id, "p1")] == ["zebra", "apple", "mango"]
+    stranger = AnswerRow(comparison.id, "p1", "tuned", "local", 0, "[]", "", "x", 1, "", None, 0)
+    with pytest.raises(StoreError):
+        store.comparisons.add_answers([stranger])
+    store.comparisons.update_arm(comparison.id, "apple", path="tinker://x")
+    assert store.comparisons.arms(comparison.id)[1].path == "tinker://x"
+    with pytest.raises(NotFoundError):
+        store.comparisons.update_arm(comparison.id, "tuned", path="x")
+    assert {one.id for one in store.comparisons.all("local")} == {comparison.id}
+    assert store.comparisons.of_run(run, "local") == ()
+    with pytest.raises(NotFoundError):
+        store.comparisons.add(owner="somebody else", run_id=run, settings_json="{}")
+
+
+def test_what_is_known_of_a_prompt_is_kept_once(store: Store):
+    comparison = store.comparisons.add(owner="local", run_id=a_run(store), settings_json="{}")
+    rows = [PromptRow(comparison.id, f"p{i}", "local", i, '{"source": "a"}', "trained on" if i else "") for i in range(2)]
+    store.comparisons.add_prompts(rows)
+    store.comparisons.add_prompts([PromptRow(comparison.id, "p0", "local", 0, "{}", "other")])
+    assert store.comparisons.prompts(comparison.id) == tuple(rows)
+
+
+def test_many_small_writes_share_a_transaction_and_fail_one_by_one(store: Store):
+    database, run = store.jobs.database, a_run(store)
+
+    def one(number: int) -> int:
+        def do(con: sqlite3.Connection) -> int:
+            con.execute("INSERT INTO events (owner, job_id, at, text) VALUES ('local', ?, 1, ?)", (run, str(number)))
+            if number % 5 == 3:
+                raise NotFoundError(f"No {number}.")
+            if number == 7:
+                con.execute("INSERT INTO events (owner, job_id, at, text) VALUES ('local', 'run-nobody', 1, 'x')")
+            return number
+
+        return database.write_together(do)
+
+    def asked(number: int) -> object:
+        try:
+            return one(number)
+        except (NotFoundError, StoreError) as error:
+            return type(error).__name__
+
+    with ThreadPoolExecutor(20) as pool:
+        with database._writing:
+            waiting = [pool.submit(asked, number) for number in range(20)]
+            while len(database._waiting) < 20:
+                time.sleep(0.001)
+        answers = [each.result() for each in waiting]
+    assert answers[7] == "StoreError"
+    assert [answers[number] for number in (3, 8, 13, 18)] == ["NotFoundError"] * 4
+    kept = sorted(int(event.text) for event in store.jobs.events(run))
+    assert kept == [number for number in range(20) if number % 5 != 3 and number != 7]
+    assert [answers[number] for number in kept] == kept

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from studio.compare import blind
+from studio.store import ArmRow
 from tests.wizards.world import World
 from wizards import rate
 from wizards.rate import Asked, heard
@@ -113,7 +114,10 @@ def test_the_guess_can_be_wrong_or_missing(world, session):
 def test_nobody_is_told_the_sides_before_the_end(world, token):
     world.rate(token, ["tuned"] * 2, finish=False)
     assert "Thank you" not in say(world, token, "guess", "left")
-    assert blind.raters(world.store, world.store.ratings.rater_of(blind._hash(token)).session_id, "local")[0].revealed is False
+    assert (
+        blind.raters(world.store, world.store.ratings.rater_of(blind.fingerprint(token)).session_id, "local")[0].revealed
+        is False
+    )
 
 
 @pytest.mark.parametrize("seat", ["", "nonsense", "../../etc/passwd", "\ud800", "x" * 10_000])
@@ -179,3 +183,46 @@ def test_hostile_text_is_text_and_both_sides_are_treated_alike(world):
     assert long in page
     side = r'<section class="rt-side rt-\w+" aria-label="Answer \w" tabindex="0"><h2>\w</h2><div class="rt-text" dir="auto">'
     assert len(re.findall(side, page)) == 2
+
+
+def test_answers_to_more_questions_come_with_the_vote(world):
+    comparison = world.comparison(world.run("completed"), PAIRS)
+    options = blind.SessionOptions(criteria=("Tone",), comments=True, min_seconds=60)
+    session = blind.open_session(world.store, comparison, "local", options=options).id
+    token = world.seat(session)
+    sent = {"seat": token, "name": "vote", "value": "left", "position": 0, "turn": "1"}
+    said = {"criteria": {"Tone": "right", "x": 5}, "comment": "Warmer.", "seconds": 2.5}
+    page = str(rate.answer(world.ctx, heard(sent | said)))
+    assert screen_of(page) == ("pair", 1)
+    (vote,) = world.store.ratings.votes(session)
+    assert (vote.criteria_json, vote.comment, vote.seconds) == ('{"Tone": "right"}', "Warmer.", 2.5)
+    early = str(rate.answer(world.ctx, heard(sent | {"position": 1})))
+    assert screen_of(early) == ("pair", 1)
+    assert "That was quick" in early
+    assert len(world.store.ratings.votes(session)) == 1
+    unknown = str(rate.answer(world.ctx, heard(sent | {"criteria": {"Taste": "left"}})))
+    assert "This did not work" in unknown
+
+
+def test_a_paused_session_says_so_and_goes_on_later(world, session, token):
+    say(world, token, "vote", "left", 0)
+    blind.pause(world.store, session, "local")
+    for name in ("open", "vote", "guess"):
+        assert "This session is paused" in say(world, token, name, "left", 1)
+    blind.resume(world.store, session, "local")
+    assert screen_of(say(world, token)) == ("pair", 1)
+    assert votes(world, session) == [(0, "left")]
+
+
+def test_what_was_compared_is_named_at_the_end(world):
+    arms = [ArmRow("", name, 0, "", "imported", f"<b>{name}</b>") for name in ("file-1", "file-2")]
+    session = world.session(world.comparison(world.run("completed"), PAIRS, arms=arms))
+    token = world.seat(session)
+    for position in range(6):
+        page = say(world, token, "vote", "left", position)
+    assert "It was A" in page
+    assert "&lt;b&gt;file-2" in page
+    told = say(world, token, "guess", "left")
+    assert "“&lt;b&gt;file-1&lt;/b&gt;”" in told
+    assert not re.search("<d[td]>(Tuned|Base)|tuned model", told)
+    assert "<b>" not in told

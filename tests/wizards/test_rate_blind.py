@@ -15,13 +15,16 @@ import httpx
 import pytest
 from gradio import context as building
 
-from studio.compare import blind, dealing
+from studio.compare import blind, dealing, seats
+from studio.compare.known_pairs import KnownPair
 from studio.settings import Settings
+from studio.store import ArmRow, Pairing
 from tests.wizards.world import World
 from wizards import compose
 
 X = "The first text, which stands on the left in both worlds."
 Y = "The second text, which stands on the right."
+Z = "The third text, of about the same length as others."
 PROMPTS = 8
 
 
@@ -33,9 +36,13 @@ class Served:
         run = self.world.run("completed", name="Secret run name")
         pairs = [(Y, X) if tuned_left else (X, Y) for _ in range(PROMPTS)]
         self.session = self.world.session(self.world.comparison(run, pairs))
-        monkeypatch.setattr(blind, "deal", _forced("left" if tuned_left else "right"))
+        self.serve(home, _forced("left" if tuned_left else "right"), monkeypatch)
+
+    def serve(self, home, order, monkeypatch) -> None:
+        """Take a seat with this order, and put the application up."""
+        monkeypatch.setattr(seats, "order", order)
         self.token = self.world.seat(self.session)
-        monkeypatch.setattr(blind, "deal", dealing.deal)
+        monkeypatch.setattr(seats, "order", dealing.order)
         # Gradio counts components over the whole process; both worlds start to count alike.
         monkeypatch.setattr(building.Context, "id", 0)
         self.app = compose.create_app(Settings(home=home))
@@ -62,12 +69,41 @@ class Served:
             return pool.submit(lambda: asyncio.run(go())).result()
 
 
-def _forced(side: str):
-    def deal(prompt_ids, chance=None):
-        del chance
-        return tuple((prompt_id, side) for prompt_id in sorted(prompt_ids))
+class ServedArms(Served):
+    """A world of three systems, a check and two questions more; ``writers`` says who wrote the texts X, Y and Z."""
 
-    return deal
+    def __init__(self, home, *, writers: tuple[str, str, str], monkeypatch) -> None:
+        self.world = World(home)
+        names = ("base", "run-1", "run-2")
+        arms = [ArmRow("", name, 0, "", "model" if name == "base" else "run", f"Secret {name}") for name in names]
+        answers = [[f"{(X, Y, Z)[writers.index(name)]} {at}" for name in names] for at in range(PROMPTS)]
+        comparison = self.world.comparison(self.world.run("completed"), answers, arms=arms)
+        options = blind.SessionOptions(pairs="all", criteria=("Tone",), comments=True)
+        known = [KnownPair('[{"role": "user", "content": "2 + 2?"}]', "Four.", "A fish.")]
+        store = self.world.store
+        self.session = blind.open_session(store, comparison, "local", options=options, known=known).id
+        self.serve(home, _texts_in_place(writers), monkeypatch)
+
+
+def _texts_in_place(writers: tuple[str, str, str]):
+    """X left of Y, Y left of Z, Z left of X, and a gold item in between, whoever wrote them."""
+
+    def order(units, gold=(), *, reference="", chance=None):
+        del reference, chance
+        prompts = sorted({unit.prompt_id for unit in units})
+        pairs = [Pairing(prompt, writers[at], writers[(at + 1) % 3]) for at in range(3) for prompt in prompts]
+        return (pairs[0], Pairing(gold[0], "worse", "better", "gold"), *pairs[1:])
+
+    return order
+
+
+def _forced(side: str):
+    def order(units, gold=(), *, reference="", chance=None):
+        del gold, reference, chance
+        arms = ("tuned", "base") if side == "left" else ("base", "tuned")
+        return tuple(Pairing(prompt_id, *arms) for prompt_id in sorted(unit.prompt_id for unit in units))
+
+    return order
 
 
 @pytest.fixture
@@ -111,6 +147,25 @@ def test_swapping_who_wrote_what_changes_nothing_that_a_rater_is_sent(worlds):
     told = [world.say("guess", "left") for world in worlds]
     assert "guessed right" in told[0]
     assert "guessed wrong" in told[1]
+
+
+def test_with_several_arms_swapping_who_wrote_what_changes_nothing_either(tmp_path, monkeypatch):
+    seen: list[list[str]] = []
+    for number, writers in enumerate((("base", "run-1", "run-2"), ("run-2", "base", "run-1"), ("run-1", "run-2", "base"))):
+        served = ServedArms(tmp_path / str(number), writers=writers, monkeypatch=monkeypatch)
+        pages = [served.get(path) for path in ("/rate/", "/rate/config", "/rate/gradio_api/info")]
+        total = 3 * PROMPTS + 1
+        pages += [served.say("open"), served.say("vote", "left", 0), served.say("vote", "left", 0), served.say("back", "", 1)]
+        for at in range(1, total - 1):
+            pages.append(served.say("vote", ("left", "right", "tie", "both_bad", "skip")[at % 5], at))
+        assert "2 + 2?" in pages[4], "the check was shown like any other pair"
+        assert not re.search(r"gold|Secret|run-|\bbase\b", "".join(pages[3:]))
+        seen.append([masked(page) for page in pages])
+        assert len(served.world.store.ratings.votes(served.session)) == total - 1
+        assert "One last question" in served.say("vote", "left", total - 1)
+        assert "Secret run-1" in served.say("guess", "left"), "now it may be told"
+        served.world.close()
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_time_does_not_tell_the_worlds_apart(worlds):

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from studio.compare import blind, outcome
-from studio.compare.verdict import verdict_from_document
+from studio.compare.recompute import verdict_from_document
 from tests.wizards.world import MEASURES, World
 from wizards import answers_list, reference_drawer, scale, verdict
 from wizards.draft import Draft

@@ -17,7 +17,7 @@ from studio.compare.measures import Measure
 from studio.models import get
 from studio.recipe import DataFacts, Recipe, recommend
 from studio.settings import Settings
-from studio.store import AnswerRow, Job, JobStatus, RunRow, Store, new_id
+from studio.store import AnswerRow, ArmRow, Job, JobStatus, RunRow, Store, new_id
 from wizards.draft import Draft
 from wizards.shell import Context, Visit
 
@@ -114,21 +114,23 @@ class World:
     def comparison(
         self,
         run: RunRow,
-        answers: Sequence[tuple[str, str]],
+        answers: Sequence[Sequence[str]],
         *,
         prompts: Sequence[str] = (),
         status: JobStatus = "completed",
         measures: Sequence[Measure] = (),
+        arms: Sequence[ArmRow] = (),
     ) -> str:
-        """Stored answers as (base, tuned)."""
+        """Stored answers as (base, tuned), or as many as there are ``arms``."""
         plan = Plan(
             "nano", "tuning-fork/nano", "qwen3", run.sampler_path, run.dataset_id, "f" * 64, "s", 200, 0.0, 1.0, -1, 256, 0
         )
-        row = self.store.comparisons.add(owner=run.owner, run_id=run.id, settings_json=plan.to_json())
+        row = self.store.comparisons.add(owner=run.owner, run_id=run.id, settings_json=plan.to_json(), arms=arms)
+        names = [arm.name for arm in self.store.comparisons.arms(row.id)]
         rows: list[AnswerRow] = []
         for at, texts in enumerate(answers):
             prompt = json.dumps([{"role": "user", "content": prompts[at] if at < len(prompts) else f"Question {at}"}])
-            for arm, text in zip(("base", "tuned"), texts, strict=True):
+            for arm, text in zip(names, texts, strict=True):
                 rows.append(
                     AnswerRow(row.id, f"p{at:03}", arm, run.owner, at, prompt, f"Reference {at}", text, 8, "stop", 1.0, 4)
                 )
@@ -139,7 +141,7 @@ class World:
         ]
         self.store.comparisons.update(row.id, measures_json=json.dumps(found))
         self.store.jobs.move(row.id, status)
-        self.store.jobs.update(row.id, done=2 * len(answers), total=2 * len(answers))
+        self.store.jobs.update(row.id, done=len(names) * len(answers), total=len(names) * len(answers))
         return row.id
 
     def session(self, comparison_id: str) -> str:
@@ -147,10 +149,12 @@ class World:
 
     def seat(self, session_id: str, name: str = "You") -> str:
         """A token."""
+        if name == "You":
+            return blind.own_seat(self.store, session_id, OWNER).token
         return blind.invite(self.store, session_id, OWNER, name).token
 
     def sides(self, token: str) -> list[str]:
-        return [dealt.tuned_side for dealt in blind._seat(self.store, token).deals]
+        return [blind.tuned_side(dealt) for dealt in blind._seat(self.store, token).deals]
 
     def rate(self, token: str, outcomes: Sequence[str], *, finish: bool = True) -> None:
         """Vote so that the outcomes come about: ``tuned``, ``base``, ``tie``, ``both_bad``, ``skip``."""
