@@ -47,7 +47,7 @@ def test_a_reward_sees_the_columns_by_their_own_names_wherever_it_scores(work):
     assert len(tried) == train.rows
     held_out = by_prompt(one.row for one in envs.held_out(work, written))
     assert held_out == by_prompt(some_rows(work.dataset.validation.path, 40))
-    compared = by_prompt(prompts._question(0, row).task for row in data.rows(work.dataset.test.path))
+    compared = by_prompt(prompts.question_of(0, row).task for row in data.rows(work.dataset.test.path))
     assert compared == by_prompt(some_rows(work.dataset.test.path, 40))
     seen = tried | held_out | compared
     assert seen == {
