@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import socket
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,17 +143,22 @@ def tokenizer_of(model: Model) -> Any:  # noqa: ANN401 - transformers and the co
         raise NoTokenizer(model) from error
 
 
+_ONE_AT_A_TIME: Final = threading.RLock()
+
+
 @contextmanager
 def _hub_as_it_is() -> Generator[None]:
     """Ask nobody when the hub cannot be reached: its client would try again for a minute and a half."""
     from huggingface_hub import constants
 
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
+    # The switch belongs to the whole process: two at once would each put back what the other had set, for good.
+    with _ONE_AT_A_TIME:
+        before = constants.HF_HUB_OFFLINE
+        constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
+        try:
+            yield
+        finally:
+            constants.HF_HUB_OFFLINE = before
 
 
 def _reachable(address: str) -> bool:

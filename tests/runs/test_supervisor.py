@@ -33,13 +33,14 @@ while done < {steps}:
 
 
 def test_a_job_runs_to_its_end_and_leaves_no_zombie(house, script):
+    before = psutil.Process().children()
     run = house.run()
     supervisor = house.supervisor(script(COUNT.format(steps=3)))
     assert supervisor.submit(run).status in {"starting", "running"}
     job = house.until(run, "completed", ticking=supervisor)
     assert (job.done, job.total, job.pid, job.reason) == (3, 3, None, "")
     assert job.ended_at is not None
-    children = psutil.Process().children()
+    children = [child for child in psutil.Process().children() if child not in before]
 
     def zombies():
         return [child for child in children if child.is_running() and child.status() == psutil.STATUS_ZOMBIE]

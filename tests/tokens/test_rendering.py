@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -272,3 +273,29 @@ def test_importing_is_light():
     code = f"import sys, studio.tokens, studio.models.rendering; print(*sorted({heavy!r} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == []
+
+
+def test_two_tokenizers_at_once_leave_the_hub_switched_as_it_was(monkeypatch):
+    from huggingface_hub import constants
+
+    first_in, first_may_go, second_in, second_may_go = (threading.Event() for _ in range(4))
+    monkeypatch.setattr(rendering, "_reachable", lambda address: False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+    def inside(arrived, may_go):
+        with rendering._hub_as_it_is():
+            arrived.set()
+            may_go.wait(10)
+
+    first = threading.Thread(target=inside, args=(first_in, first_may_go))
+    second = threading.Thread(target=inside, args=(second_in, second_may_go))
+    first.start()
+    assert first_in.wait(10)
+    second.start()
+    # Without taking turns the second is in by now, and would put back the switch of the first.
+    second_in.wait(0.3)
+    first_may_go.set()
+    first.join(10)
+    second_may_go.set()
+    second.join(10)
+    assert constants.HF_HUB_OFFLINE is False
