@@ -29,6 +29,7 @@ class Terms:
     """What both models are asked, and how: the same for both."""
 
     prompts: int
+    source: str
     template: str
     temperature: float
     max_tokens: int
@@ -78,7 +79,8 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
 
 
 def _terms(job: Job, plan: generate.Plan) -> Terms:
-    return Terms(job.total // len(plan.arms) or plan.max_prompts, plan.renderer, plan.temperature, plan.max_tokens)
+    prompts = job.total // len(plan.arms) or plan.max_prompts
+    return Terms(prompts, plan.source.words, plan.renderer, plan.temperature, plan.max_tokens)
 
 
 # --- markup ----------------------------------------------------------------------------------------------------------------
@@ -244,9 +246,8 @@ def _terms_sheet(now: Screen) -> Html | None:
     sampling = (
         "always the most likely answer" if terms.temperature == 0 else f"temperature {terms.temperature:g}, the same seed"
     )
-    held_out = f"{terms.prompts:,} held out at the split; the model never trained on them"
     pairs: list[tuple[str, object]] = [
-        ("prompts", held_out),
+        ("prompts", f"{terms.prompts:,} {terms.source}"),
         ("template", tag("code", terms.template)),
         ("answers", f"{sampling}; at most {terms.max_tokens:,} tokens"),
     ]

@@ -260,9 +260,9 @@ def _compared_on(now: Screen) -> Html | str:
         return ""
     plan = Plan.of(now.comparison)
     drawn = "the most likely answer" if plan.temperature == 0 else f"temperature {plan.temperature:g}"
-    return widgets.join(
-        (f"Prompts held out from the data of “{now.run.name}”, template ", tag("code", plan.renderer), f", {drawn}.")
-    )
+    held_out = f"held out from the data of “{now.run.name}”"
+    prompts = held_out if plan.source.kind == "held_out" else plan.source.words
+    return widgets.join((f"Prompts {prompts}, template ", tag("code", plan.renderer), f", {drawn}."))
 
 
 def _shares(verdict: Verdict) -> str:

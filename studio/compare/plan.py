@@ -72,6 +72,14 @@ class PromptSource:
         fields: dict[str, Any] = {**value, "names": tuple(value["names"])}
         return cls(**fields)
 
+    @property
+    def words(self) -> str:
+        """Where the prompts come from, as it goes on after their number. The names are a person's own text."""
+        if self.kind == "held_out":
+            return "held out at the split; the model never trained on them"
+        named = ", ".join(self.names)
+        return f"from a list of your own: {named}" if self.kind == "list" else f"that show what was forgotten: {named}"
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:

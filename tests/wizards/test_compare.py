@@ -3,9 +3,11 @@ from __future__ import annotations
 import gradio as gr
 import pytest
 
+from studio.compare import blind
+from studio.compare.generate import PromptSource
 from studio.errors import RunError
 from tests.wizards.world import MEASURES, World
-from wizards import compare, judging, measures_table
+from wizards import compare, judging, measures_table, verdict
 from wizards.draft import Draft
 from wizards.shell import Once, Said
 
@@ -45,6 +47,23 @@ def test_answering_is_counted(world):
     assert "data-tick" in page
     assert "24 held out" in page
     assert "Start rating" not in page
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [(PromptSource("list", ("<mine>.csv",)), "&lt;mine&gt;.csv"), (PromptSource("pack", ("general",)), "forgotten: general")],
+)
+def test_only_prompts_that_were_held_out_are_called_so(world, source, words):
+    run = world.run("completed")
+    comparison = world.comparison(run, PAIRS, source=source)
+    session = blind.open_session(world.store, comparison, "local").id
+    seen = Draft(run=run.id, comparison=comparison, session=session)
+    told = verdict._compared_on(verdict.screen(world.store, seen, "local"))
+    pages = (page_of(world, run=run.id, comparison=comparison), told)
+    for page in map(str, pages):
+        assert words in page
+        assert "held out at" not in page
+        assert "held out from" not in page
 
 
 def test_answers_that_stopped_early_say_why_and_go_on(world):
