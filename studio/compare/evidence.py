@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -78,6 +78,20 @@ class Spread:
 def log_evidence(spread: Spread, mean: float = 0.5) -> float:
     """Natural logarithm of E(mean), for a mean strictly between 0 and 1; 0 when there are no prompts."""
     return _log_e(spread, math.log(mean), math.log1p(-mean)) if spread.n else 0.0
+
+
+def evidence_path(scores: Sequence[float]) -> tuple[float, ...]:
+    """``log_evidence`` after each of these scores, in their order: what somebody saw who looked after every prompt."""
+    if not scores:
+        return ()
+    # The nodes that are exact for the longest stretch are exact for every shorter one.
+    nodes, given = _nodes(len(scores)), np.asarray(scores, dtype=np.float64)[:, None]
+    with np.errstate(divide="ignore"):  # as in _log_e
+        won = np.log(given) + (nodes.log_p + math.log(2.0))
+        lost = np.log1p(-given) + (nodes.log_rest + math.log(2.0))
+    terms = nodes.log_weight + np.cumsum(np.logaddexp(won, lost), axis=0)
+    peaks = terms.max(axis=1)
+    return tuple(float(each) for each in peaks + np.log(np.exp(terms - peaks[:, None]).sum(axis=1)))
 
 
 def conclude(spread: Spread, threshold: float = THRESHOLD) -> Conclusion:
