@@ -45,7 +45,7 @@ def say(home: Path, capsys: pytest.CaptureFixture[str]):
 
 
 def rate(store: Store, token: str, arm: str = "tuned", count: int = 24) -> None:
-    for dealt in blind._seat(store, token).deals[:count]:
+    for dealt in blind.seat_of(store, token).deals[:count]:
         blind.vote(store, token, dealt.position, dealt.side_of(arm) or "tie")
 
 

@@ -20,7 +20,7 @@ import gradio as gr
 
 from studio.assets import asset
 from studio.compare import blind
-from studio.compare.blind import Item, Message, Question, Reveal, RevealedItem
+from studio.compare.blind import Item, Message, Question, Remarks, Reveal, RevealedItem
 from studio.errors import NotFoundError, StudioError
 from studio.store import Choice, Store
 from wizards import widgets
@@ -123,9 +123,7 @@ def _vote(store: Store, asked: Asked) -> Item:
         asked.seat,
         asked.position,
         asked.value,
-        criteria=dict(asked.criteria),
-        comment=asked.comment,
-        seconds=asked.seconds,
+        Remarks(dict(asked.criteria), asked.comment, asked.seconds),
     )
 
 

@@ -33,7 +33,7 @@ def token(store: Store, session: str) -> str:
 
 
 def sides_of(store: Store, token: str) -> dict[int, str]:
-    return {dealt.position: blind.tuned_side(dealt) for dealt in blind._seat(store, token).deals}
+    return {dealt.position: blind.tuned_side(dealt) for dealt in blind.seat_of(store, token).deals}
 
 
 def rate_all(store: Store, token: str, choice: str = "left") -> None:
@@ -82,7 +82,7 @@ def test_a_short_session_holds_ties_in_proportion():
 
 def test_each_rater_has_an_own_order_and_own_sides(store: Store, session: str):
     tokens = [blind.invite(store, session, "local", f"R{i}").token for i in range(4)]
-    deals = [blind._seat(store, token).deals for token in tokens]
+    deals = [blind.seat_of(store, token).deals for token in tokens]
     assert len({tuple(dealt.prompt_id for dealt in one) for one in deals}) == 4
     assert len({tuple(sorted((dealt.prompt_id, blind.tuned_side(dealt)) for dealt in one)) for one in deals}) == 4
     for one in deals:

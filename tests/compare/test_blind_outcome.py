@@ -23,7 +23,7 @@ def opened(store: Store, comparison: str, raters: int = 1) -> tuple[str, list[st
 
 
 def prefer_tuned(store: Store, token: str, positions: range) -> None:
-    for dealt in blind._seat(store, token).deals:
+    for dealt in blind.seat_of(store, token).deals:
         if dealt.position in positions:
             blind.vote(store, token, dealt.position, blind.tuned_side(dealt))
 
@@ -74,7 +74,7 @@ def test_votes_after_the_reveal_change_nothing(store: Store, comparison: str):
     prefer_tuned(store, token, range(20))
     before = as_json(outcome.verdict_of(store, session, "local"))
     blind.finish(store, token, "unsure")
-    for dealt in blind._seat(store, token).deals:
+    for dealt in blind.seat_of(store, token).deals:
         blind.vote(store, token, dealt.position, "both_bad")
     after = as_json(outcome.verdict_of(store, session, "local"))
     assert after["n_unblinded"] == 20
@@ -166,7 +166,7 @@ def test_the_blinding_index(store: Store, comparison: str):
     assert outcome.blinding_of(store, session, "local").index is None
     for token, right in zip(tokens, (True, True, False, None), strict=True):
         prefer_tuned(store, token, range(20))
-        side = blind.tuned_side(blind._seat(store, token).deals[-1])
+        side = blind.tuned_side(blind.seat_of(store, token).deals[-1])
         other = "left" if side == "right" else "right"
         blind.finish(store, token, "unsure" if right is None else side if right else other)
     found = outcome.blinding_of(store, session, "local")

@@ -53,7 +53,7 @@ def test_people_who_come_at_once_are_dealt_each_prompt_as_often_as_planned(store
     session = blind.open_session(store, comparison, "local", options=options).id
     with ThreadPoolExecutor(6) as pool:
         tokens = list(pool.map(lambda i: blind.invite(store, session, "local", f"R{i}").token, range(6)))
-    dealt = Counter(one.prompt_id for token in tokens for one in blind._seat(store, token).deals)
+    dealt = Counter(one.prompt_id for token in tokens for one in blind.seat_of(store, token).deals)
     assert set(dealt.values()) == {3}
     assert len(dealt) == 20
 
@@ -84,7 +84,7 @@ def test_killed_while_sixteen_people_vote(store: Store, comparison_of: Callable[
     made = comparison_of([(f"base {i}", f"tuned {i}") for i in range(40)])
     session = blind.open_session(store, made, "local").id
     tokens = [blind.invite(store, session, "local", f"R{i}").token for i in range(16)]
-    before = [blind._seat(store, token).deals for token in tokens]
+    before = [blind.seat_of(store, token).deals for token in tokens]
     child = subprocess.Popen(
         [sys.executable, "-c", RATERS, str(tmp_path / "studio.sqlite3"), *tokens], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -96,7 +96,7 @@ def test_killed_while_sixteen_people_vote(store: Store, comparison_of: Callable[
     acknowledged = {tuple(map(int, line.split())) for line in lines if line.endswith("\n")}
     assert 200 <= len(acknowledged) <= 480, "it was killed in the middle"
     again = Store(tmp_path / "studio.sqlite3")
-    assert [blind._seat(again, token).deals for token in tokens] == before
+    assert [blind.seat_of(again, token).deals for token in tokens] == before
     for number, position in acknowledged:
         assert blind.item(again, tokens[number], position).choice == CHOICES[position % 5]
     assert set(places(again, session).values()) == {1}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.compare import blind, known_pairs, outcome, tokens
-from studio.compare.blind import SessionOptions
+from studio.compare.blind import Remarks, SessionOptions
 from studio.compare.dealing import Unit, order, share, taken
 from studio.compare.recompute import as_json, verdict_from_document
 from studio.errors import DataError, NotFoundError, RunError, SettingError
@@ -62,7 +62,7 @@ def opened(store: Store, comparison: str, **options: object) -> str:
 
 
 def deals(store: Store, token: str) -> tuple[DealRow, ...]:
-    return blind._seat(store, token).deals
+    return blind.seat_of(store, token).deals
 
 
 def prefer(store: Store, token: str, arm: str, positions: Sequence[int] | None = None) -> None:
@@ -419,14 +419,14 @@ def test_criteria_and_comments_are_kept_with_the_vote(store: Store):
     session = opened(store, compared(store, 3, ("base", "tuned")), criteria=["tone", "facts"], comments=True)
     token = blind.invite(store, session, OWNER, "Ana").token
     said = {"tone": "left", "facts": "tie"}
-    assert blind.vote(store, token, 0, "left", criteria=said, comment="  Good. ", seconds=3.5).saved
-    assert not blind.vote(store, token, 0, "left", criteria=said, comment="Good.").saved, "a double click"
-    assert blind.vote(store, token, 0, "left", criteria={"tone": "right"}, comment="Good.").saved
+    assert blind.vote(store, token, 0, "left", Remarks(said, "  Good. ", 3.5)).saved
+    assert not blind.vote(store, token, 0, "left", Remarks(said, "Good.")).saved, "a double click"
+    assert blind.vote(store, token, 0, "left", Remarks({"tone": "right"}, "Good.")).saved
     item = blind.item(store, token, 0)
     assert (item.criteria, item.answers, item.comment) == (("tone", "facts"), (("tone", "right"),), "Good.")
     for criteria, comment in (({"taste": "left"}, ""), ({"tone": "both_bad"}, "")):
         with pytest.raises(SettingError):
-            blind.vote(store, token, 0, "left", criteria=criteria, comment=comment)
+            blind.vote(store, token, 0, "left", Remarks(criteria, comment))
     prefer(store, token, "tuned", [1, 2])
     blind.close(store, session, OWNER)
     items = outcome.export(store, session, OWNER)["items"]
@@ -436,7 +436,7 @@ def test_criteria_and_comments_are_kept_with_the_vote(store: Store):
     ]
     plain = opened(store, compared(store))
     with pytest.raises(SettingError, match="no comments"):
-        blind.vote(store, blind.invite(store, plain, OWNER, "Bo").token, 0, "left", comment="x")
+        blind.vote(store, blind.invite(store, plain, OWNER, "Bo").token, 0, "left", Remarks(comment="x"))
 
 
 def test_a_vote_that_comes_too_early_waits(store: Store):

@@ -156,7 +156,7 @@ class World:
         return blind.invite(self.store, session_id, OWNER, name).token
 
     def sides(self, token: str) -> list[str]:
-        return [blind.tuned_side(dealt) for dealt in blind._seat(self.store, token).deals]
+        return [blind.tuned_side(dealt) for dealt in blind.seat_of(self.store, token).deals]
 
     def rate(self, token: str, outcomes: Sequence[str], *, finish: bool = True) -> None:
         """Vote so that the outcomes come about: ``tuned``, ``base``, ``tie``, ``both_bad``, ``skip``."""
