@@ -101,6 +101,11 @@ class Settings:
         """One folder per sweep id: the job's log. Its trials are runs."""
         return self.home / "sweeps"
 
+    @property
+    def machine_judges(self) -> Path:
+        """One folder per judging of a model: the job's log."""
+        return self.home / "machine-judges"
+
     def with_home(self, home: Path | None) -> Self:
         """The same settings under another home folder; ``None`` changes nothing."""
         return self if home is None else replace(self, home=home.expanduser().resolve())

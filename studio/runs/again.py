@@ -15,6 +15,7 @@ _AGAIN: Final[Mapping[JobKind, str]] = {
     "train": "choose Resume",
     "answers": "choose Ask again",
     "sweep": "choose Resume, or run `tuning-fork resume` with its id",
+    "judge": "choose Ask the model again, or run `tuning-fork judge` with the same words",
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, cast
 
 from studio.runs.redact import redact
 from studio.settings import Settings
-from studio.store import Job, checked_id
+from studio.store import Job, JobKind, checked_id
 
 LOG: Final = "worker.log"
 METRICS: Final = "metrics.jsonl"
@@ -40,7 +40,13 @@ class Outcome:
 
 def folder_of(settings: Settings, job: Job) -> Path:
     """Where a job keeps its files; not created here. Raises ``NotFoundError`` when the id is not an id."""
-    root = {"train": settings.runs, "answers": settings.comparisons, "sweep": settings.sweeps}[job.kind]
+    roots: dict[JobKind, Path] = {
+        "train": settings.runs,
+        "answers": settings.comparisons,
+        "sweep": settings.sweeps,
+        "judge": settings.machine_judges,
+    }
+    root = roots[job.kind]
     return root / checked_id(job.id)
 
 

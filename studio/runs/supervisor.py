@@ -1,4 +1,4 @@
-"""Starts, watches, stops and resumes the processes of jobs, one training, one comparison and one sweep at a time.
+"""Starts, watches, stops and resumes the processes of jobs, one of each kind at a time.
 
 Guarantees: a job has at most one process, even when two studios share a home folder; a job whose process is gone is never shown
 as running for longer than a tick; ending or killing the studio ends no job; what a process said about its own end is believed
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,7 +22,7 @@ from studio.runs import files
 from studio.runs.again import again
 from studio.runs.environment import child_environment
 from studio.settings import Settings
-from studio.store import Job, JobStatus, Store
+from studio.store import Job, JobKind, JobStatus, Store
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +31,12 @@ _TICK_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 20.0
 _RESUMABLE: Final[frozenset[JobStatus]] = frozenset({"stopped", "failed", "interrupted"})
 _STOPPABLE: Final[frozenset[JobStatus]] = frozenset({"queued", "starting", "running"})
-_MODULES: Final = {"train": "studio.runs.worker", "answers": "studio.compare.answers_job", "sweep": "studio.sweeps.job"}
+_MODULES: Final[Mapping[JobKind, str]] = {
+    "train": "studio.runs.worker",
+    "answers": "studio.compare.answers_job",
+    "sweep": "studio.sweeps.job",
+    "judge": "studio.compare.machine_job",
+}
 
 
 def can_resume(job: Job) -> bool:
@@ -251,6 +256,8 @@ class Supervisor:
 def _next_step(job: Job, folder: Path) -> str:
     if job.kind == "answers":
         return f"The answers that are there are kept. To get the rest, {again(job.kind)}."
+    if job.kind == "judge":
+        return f"What the model said so far is kept. To get the rest, {again(job.kind)}."
     if job.kind == "sweep":
         return f"Its finished trials are kept. To go on with the rest, {again(job.kind)}."
     if files.has_checkpoint(folder):

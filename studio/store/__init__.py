@@ -12,6 +12,7 @@ from studio.store.database import Database
 from studio.store.ids import checked_id, new_id
 from studio.store.jobs import Jobs
 from studio.store.library import Comparisons, Datasets, Runs
+from studio.store.machine import MISSING, MachineJudgeRow, MachineRatingRow, MachineRatings, Missing
 from studio.store.ratings import Ratings
 from studio.store.rows import (
     CHOICES,
@@ -50,6 +51,7 @@ __all__ = [
     "CHOICES",
     "ENDED",
     "LIVE",
+    "MISSING",
     "AnswerRow",
     "Arm",
     "ArmKind",
@@ -64,6 +66,9 @@ __all__ = [
     "Job",
     "JobKind",
     "JobStatus",
+    "MachineJudgeRow",
+    "MachineRatingRow",
+    "Missing",
     "Pairing",
     "PromptRow",
     "RaterRow",
@@ -96,6 +101,7 @@ class Store:
         self.sweeps = Sweeps(self._database)
         self.comparisons = Comparisons(self._database)
         self.ratings = Ratings(self._database)
+        self.machine = MachineRatings(self._database)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -191,6 +191,21 @@ class Comparisons:
         """Every stored answer, in the order of the prompts, of each prompt the reference's first."""
         return self.database.all(AnswerRow, f"{_ANSWERS} ORDER BY answers.position, arms.position", (comparison_id,))
 
+    def answered(self, comparison_id: str) -> dict[str, int]:
+        """How many answers each arm has given so far, by the arm's name; 0 for one that has given none."""
+        sql = (
+            "SELECT arms.name, COUNT(answers.prompt_id) AS many FROM arms LEFT JOIN answers "
+            "ON answers.comparison_id = arms.comparison_id AND answers.arm = arms.name "
+            "WHERE arms.comparison_id = ? GROUP BY arms.name"
+        )
+        return {one.name: one.many for one in self.database.all(_Count, sql, (comparison_id,))}
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    name: str
+    many: int
+
 
 _ANSWERS: Final = (
     "SELECT answers.* FROM answers JOIN arms ON arms.comparison_id = answers.comparison_id AND arms.name = answers.arm "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, get_args
 
-JobKind = Literal["train", "answers", "sweep"]
+JobKind = Literal["train", "answers", "sweep", "judge"]
 JobStatus = Literal["queued", "starting", "running", "stopping", "stopped", "completed", "failed", "interrupted"]
 TrialState = Literal["running", "completed", "pruned", "failed", "stopped"]
 ArmKind = Literal["base", "run", "checkpoint", "model", "imported"]

@@ -355,10 +355,68 @@ CREATE TABLE secrets (
 ) STRICT, WITHOUT ROWID;
 """
 
+# An opinion of a model. It is in tables of its own, so that no query for votes can ever meet it.
+_MACHINE: Final = """
+PRAGMA defer_foreign_keys = ON;
+CREATE TABLE jobs_before AS SELECT * FROM jobs ORDER BY rowid;
+DROP TABLE jobs;
+CREATE TABLE jobs (
+  id          TEXT PRIMARY KEY,
+  owner       TEXT NOT NULL,
+  kind        TEXT NOT NULL CHECK (kind IN ('train', 'answers', 'sweep', 'judge')),
+  status      TEXT NOT NULL CHECK (status IN
+                ('queued', 'starting', 'running', 'stopping', 'stopped', 'completed', 'failed', 'interrupted')),
+  phase       TEXT NOT NULL DEFAULT '',
+  reason      TEXT NOT NULL DEFAULT '',
+  next_step   TEXT NOT NULL DEFAULT '',
+  done        INTEGER NOT NULL DEFAULT 0,
+  total       INTEGER NOT NULL DEFAULT 0,
+  pid         INTEGER,
+  pid_started REAL,
+  created_at  REAL NOT NULL,
+  started_at  REAL,
+  ended_at    REAL
+) STRICT;
+INSERT INTO jobs (id, owner, kind, status, phase, reason, next_step, done, total,
+                  pid, pid_started, created_at, started_at, ended_at)
+  SELECT id, owner, kind, status, phase, reason, next_step, done, total, pid, pid_started, created_at, started_at, ended_at
+  FROM jobs_before ORDER BY rowid;
+DROP TABLE jobs_before;
+CREATE INDEX jobs_waiting ON jobs (status, created_at);
+
+-- One model that was asked about one session.
+CREATE TABLE machine_judges (
+  id            TEXT PRIMARY KEY REFERENCES jobs (id),
+  owner         TEXT NOT NULL,
+  session_id    TEXT NOT NULL REFERENCES sessions (id),
+  created_at    REAL NOT NULL,
+  settings_json TEXT NOT NULL
+) STRICT;
+CREATE INDEX machine_judges_of_session ON machine_judges (session_id, created_at);
+
+-- What it said about one pair in one order. Without a choice there is a reason why, and never a score.
+CREATE TABLE machine_ratings (
+  judge_id   TEXT NOT NULL REFERENCES machine_judges (id),
+  prompt_id  TEXT NOT NULL,
+  left_arm   TEXT NOT NULL,
+  right_arm  TEXT NOT NULL CHECK (right_arm <> left_arm),
+  owner      TEXT NOT NULL,
+  choice     TEXT CHECK (choice IN ('left', 'right', 'tie', 'both_bad')),
+  missing    TEXT NOT NULL DEFAULT '' CHECK ((choice IS NULL) = (missing <> '')),
+  detail     TEXT NOT NULL DEFAULT '',
+  reply      TEXT NOT NULL DEFAULT '',
+  tokens_in  INTEGER,
+  tokens_out INTEGER,
+  at         REAL NOT NULL,
+  PRIMARY KEY (judge_id, prompt_id, left_arm, right_arm)
+) STRICT, WITHOUT ROWID;
+"""
+
 #: (name, SQL script), applied once each, in order, inside a transaction.
 MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
     ("0001_first", _FIRST),
     ("0002_seal", _SEAL),
     ("0003_sweeps", _SWEEPS),
     ("0004_verdict", _VERDICT),
+    ("0005_machine_ratings", _MACHINE),
 )
