@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
 import numpy as np
 
+from studio.compare.labels import are_labels, macro_f1
 from studio.compare.overlap import bleu, rouge_l, token_f1, words
 from studio.compare.resampling import bootstrap_interval
 from studio.errors import DataError
@@ -106,10 +107,17 @@ class Column:
 def measure_answers(rows: Sequence[Answered]) -> tuple[Measure, ...]:
     """Measure both arms on everything that the references ask for (see ``answer_columns``); nothing for no rows.
 
-    Where references are sentences, BLEU is among them: it is a number of all texts together and has no value for one prompt.
+    Where references are sentences, BLEU is among them, and where they are labels, macro F1: numbers of all texts together,
+    which have no value for one prompt.
     """
     measures = [column.measure for column in answer_columns(rows)]
     given = [row for row in rows if row.reference.strip()]
+    told = [tuple(normalise(text) for text in (row.base, row.tuned, row.reference)) for row in given]
+    references = [reference for _, _, reference in told]
+    if are_labels(references) and not _mostly_json(given):
+        scores = macro_f1([base for base, _, _ in told], [tuned for _, tuned, _ in told], references)
+        ends = (scores.base, scores.tuned, scores.low, scores.high)
+        measures.insert(1, Measure("macro_f1", "Labels right (macro F1)", *ends, len(given), "higher", "share"))
     if _wordy(given, _WORDS_FOR_BLEU):
         found = bleu([row.base for row in given], [row.tuned for row in given], [row.reference for row in given])
         ends = (found.base, found.tuned, found.low, found.high)
@@ -290,6 +298,10 @@ def _leaves(value: dict[str, object] | list[object]) -> Iterator[tuple[tuple[str
 def _common_outline(references: Sequence[str]) -> Outline | None:
     forms = [outline(reference) for reference in references]
     return next((form for form in _OUTLINES if forms.count(form) >= _ONE_OUTLINE * len(forms) > 0), None)
+
+
+def _mostly_json(rows: Sequence[Answered]) -> bool:
+    return sum(parse_json(row.reference) is not None for row in rows) > _MOSTLY_JSON * len(rows)
 
 
 def _wordy(rows: Sequence[Answered], least: int) -> bool:

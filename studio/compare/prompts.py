@@ -15,6 +15,7 @@ from typing import Final
 
 from studio import data
 from studio.compare import lists
+from studio.compare.labels import are_labels
 from studio.compare.plan import ArmPlan, Plan
 from studio.data import Dataset, Message
 from studio.data.splitting.seal import keys_of
@@ -34,9 +35,6 @@ _PROMPT_PART: Final = 16
 #: Characters of a prompt up to which it counts as short, and as of middle length.
 _BANDS: Final = ((200, "up to 200 characters"), (1_000, "201 to 1,000 characters"))
 _LONG_BAND: Final = "over 1,000 characters"
-#: References of which there are at most this many different ones are labels.
-_MOST_LABELS: Final = 12
-_LEAST_PER_LABEL: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +200,7 @@ def _shortened(question: Question) -> str:
 
 def _sliced(found: Sequence[Question]) -> list[Question]:
     """Each question with the slices that follow from it and the others: label, length of the prompt, number of turns."""
-    counts: dict[str, int] = {}
-    for one in found:
-        counts[one.reference] = counts.get(one.reference, 0) + 1
-    labelled = 2 <= len(counts) <= _MOST_LABELS and len(found) >= _LEAST_PER_LABEL * len(counts) and "" not in counts
+    labelled = are_labels([one.reference for one in found])
     several = len({_is_chat(one) for one in found}) > 1
     return [replace(one, slices=_slices(one, labelled=labelled, several=several)) for one in found]
 
