@@ -129,6 +129,7 @@ def of_session(store: Store, session_id: str, owner: str) -> Preferences:
         "rule": "more than half of the blind votes on a prompt prefer the same answer; ties and both-bad count against",
         "left out": {WHY[reason]: many for reason, many in left_out.items() if many},
         "fingerprint of the data that the prompts were held out from": document["dataset_fingerprint"],
+        "mind": "A run that trains on these pairs has seen their prompts. A comparison of it refuses or stamps them.",
     }
     return Preferences(f"Votes on {about}.jsonl", tuple(pairs), dict(left_out), provenance)
 

@@ -23,7 +23,7 @@ ORIGINAL: Final = "original"
 READING: Final = "reading.json"
 #: A pasted text as it came.
 PASTED: Final = "pasted.txt"
-#: Where rows from the Hub came from: name, revision, licence, and whether there are more.
+#: Where the rows came from, for the data card: of rows from the Hub name, revision, licence, and whether there are more.
 PROVENANCE: Final = "provenance.json"
 #: The environment variable in which a Hub token travels, for one fetch.
 TOKEN: Final = "STUDIO_HUB_TOKEN"  # noqa: S105 - the name of a variable
@@ -72,7 +72,7 @@ def split(folder: Path, asked: Mapping[str, Any], watch: Watch) -> dict[str, Any
     for result in folder.iterdir():
         if files.is_result(result) and result.is_file():
             files.second_name(result, new / result.name)
-    found = data.split(data.reopen(new), plan, watch=watch)
+    found = data.split(data.reopen(new), plan, provenance=files.read_json(folder / PROVENANCE), watch=watch)
     files.complete(folder, instead=False)
     return {"rows": found.rows}
 

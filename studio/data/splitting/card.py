@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from studio.data.db import disk_errors
 from studio.data.staging.fixes import describe
@@ -75,6 +75,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
             "encoding": inspection.encoding,
             "delimiter": inspection.delimiter,
         },
+        "provenance": dict(details.get("provenance", {})),
         "form": {
             "kind": shape.kind if shape else None,
             "training": shape.training if shape else None,
@@ -139,11 +140,27 @@ def _told_of_file(facts: Mapping[str, Any]) -> tuple[str, ...]:
                 ("Prepared", escaped(facts["created_at"])),
             ]
         ),
+        *_told_of_provenance(facts["provenance"]),
         "## What it teaches",
         f"For {_TRAINING.get(form['training'], 'no known training')}. Form: {escaped(form['kind'] or 'unknown')}.",
         _table(["part", "column"], [(part, name) for part, name in form["columns"].items()]),
         _sentence("Kept beside it, not trained on: ", form["kept_beside"]),
     )
+
+
+def _told_of_provenance(known: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where the rows come from, as far as they bring it with them."""
+    told = [(escaped(name), _plainly(value)) for name, value in known.items() if value not in ("", None, [], {})]
+    return ("## Where it comes from", _listed(told)) if told else ()
+
+
+def _plainly(value: object) -> str:
+    if isinstance(value, Mapping):
+        named = cast("Mapping[str, object]", value)
+        return "; ".join(f"{escaped(count)} {escaped(name)}" for name, count in named.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(escaped(one) for one in cast("Sequence[object]", value))
+    return escaped(value)
 
 
 def _told_of_rows(facts: Mapping[str, Any]) -> tuple[str, ...]:

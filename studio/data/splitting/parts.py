@@ -55,9 +55,16 @@ def default_plan(usable_rows: int) -> SplitPlan:
 
 
 def split(
-    inspection: Inspection, plan: SplitPlan | None = None, *, name: str | None = None, watch: Watch | None = None
+    inspection: Inspection,
+    plan: SplitPlan | None = None,
+    *,
+    name: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    watch: Watch | None = None,
 ) -> Dataset:
     """Write ``train, validation, test .parquet`` and ``dataset.json`` into the inspection's folder, replacing an earlier split.
+
+    ``provenance`` is what is known of where the rows come from, for the card.
 
     Raises ``DataError`` when the columns are unknown, the plan names one that is not there, or there is not enough for three
     parts, ``StoreError`` when the disk is full, ``Cancelled`` when the watch says so.
@@ -108,6 +115,7 @@ def split(
         "duplicates_dropped": inspection.rows_usable - done.rows,
         "set_aside": reasons,
         "sql": {part: _movable(query, folder) for part, query in sql.items()},
+        "provenance": dict(provenance or {}),
     }
     dataset = recorded(folder, details, inspection.file_name)
     write_card(dataset)
