@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -38,6 +39,17 @@ def _end_sessions() -> Iterator[None]:
     """After each file of tests, end what the SDK keeps alive for it."""
     yield
     end_sessions()
+
+
+@pytest.fixture(autouse=True)
+def _this_process_as_it_was() -> Iterator[None]:
+    """A verb that runs inside a test settles its process down for good: quiet and away from the hub. The next one is another."""
+    environment, silenced = dict(os.environ), logging.root.manager.disable
+    yield
+    if dict(os.environ) != environment:
+        os.environ.clear()
+        os.environ.update(environment)
+    logging.disable(silenced)
 
 
 def end_sessions() -> int:

@@ -102,10 +102,11 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the person did in a panel. Both are empty for other components."""
+    """What the person did in a panel; empty for other components. ``number`` counts the acts of a page, see ``turns``."""
 
     name: str = ""
     value: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +304,10 @@ def _named(component: gr.HTML, event: str) -> Listener:
 
 def _act(frame: _Frame, action: Action) -> None:
     def run(draft: Draft | None, query: str, request: gr.Request, event: gr.EventData, *values: object) -> list[Any]:
-        with frame.turns.take(request, frame.ctx.owner_of(request)) as turn:
+        said = said_by(event)
+        with frame.turns.take(request, frame.ctx.owner_of(request), said.number) as turn:
             now = turn.left or draft or Draft.from_query(query)
-            drawn = frame.guarded(now, request, lambda visit: action.run(visit, said_by(event), *values))
+            drawn = frame.guarded(now, request, lambda visit: action.run(visit, said, *values))
             if isinstance(drawn[0], Draft):
                 turn.left = drawn[0]
         return drawn
@@ -321,7 +323,8 @@ def said_by(event: gr.EventData) -> Said:
     if not isinstance(data, dict):
         return Said()
     fields = cast("dict[str, object]", data)
-    return Said(str(fields.get("name", "")), str(fields.get("value", "")))
+    number = fields.get("number")
+    return Said(str(fields.get("name", "")), str(fields.get("value", "")), number if isinstance(number, int) else 0)
 
 
 def _tick(frame: _Frame, parts: StepParts, ticking: gr.HTML) -> None:

@@ -285,20 +285,23 @@ def build(ctx: Context) -> None:
 
     def opened(request: gr.Request) -> list[Any]:
         asked = str(request.query_params)
-        return _answered(ctx, request, asked, lambda owner: Answer(fresh(ctx, asked, owner)))
+        return _answered(ctx, request, asked, lambda owner, _: Answer(fresh(ctx, asked, owner)))
 
     def pick(known: str, request: gr.Request, event: gr.EventData) -> list[Any]:
-        return _answered(ctx, request, known, lambda owner: pressed(ctx, known, owner, said_by(event)))
+        said = said_by(event)
+        return _answered(ctx, request, known, lambda owner, now: pressed(ctx, now, owner, said), said.number)
 
     def edit(known: str, request: gr.Request, event: gr.EventData) -> list[Any]:
         said = said_by(event)
-        return _answered(
-            ctx, request, known, lambda _: Answer(typed(Asked.from_query(known), said.name, said.value).to_query())
-        )
+
+        def done(_: str, now: str) -> Answer:
+            return Answer(typed(Asked.from_query(now), said.name, said.value).to_query())
+
+        return _answered(ctx, request, known, done, said.number)
 
     def back(request: gr.Request, event: gr.EventData) -> list[Any]:
-        asked = said_by(event).value
-        return _answered(ctx, request, asked, lambda owner: Answer(fresh(ctx, asked, owner)))
+        said = said_by(event)
+        return _answered(ctx, request, said.value, lambda owner, _: Answer(fresh(ctx, said.value, owner)), said.number)
 
     def again(known: str, request: gr.Request, event: gr.EventData) -> list[Any]:
         try:
@@ -322,11 +325,18 @@ def _named(component: gr.HTML, event: str) -> Callable[..., Any]:
     return getattr(component, event)
 
 
-def _answered(ctx: Context, request: gr.Request, before: str, act: Callable[[str], Answer]) -> list[Any]:
-    """Do it after what was asked before, and draw, whatever it raises: address, hidden address, notice and body."""
+def _answered(ctx: Context, request: gr.Request, known: str, act: Callable[[str, str], Answer], number: int = 0) -> list[Any]:
+    """Do it after what was asked before, and draw, whatever it raises: address, hidden address, notice and body.
+
+    ``act`` gets the owner and the address that the page's last act has left: the browser may not know that one yet.
+    """
     owner = ctx.owner_of(request)
-    with _TURNS.take(request, owner):
-        return _drawn(ctx, owner, before, act)
+    with _TURNS.take(request, owner, number) as turn:
+        now = turn.left or known
+        drawn = _drawn(ctx, owner, now, lambda who: act(who, now))
+        if isinstance(drawn[0], str):
+            turn.left = drawn[0]
+        return drawn
 
 
 def _drawn(ctx: Context, owner: str, before: str, act: Callable[[str], Answer]) -> list[Any]:

@@ -1,7 +1,8 @@
 """The acts of one open page, one after the other.
 
 Guarantees: of two acts that a browser sends in one breath (a field is left because a button is pressed), the second begins when
-the first is done and knows what it left; a heartbeat can tell that an act has overtaken it. Pages never wait for each other.
+the first is done and knows what it left, also when the network brings the second one first; a heartbeat can tell that an act
+has overtaken it. Pages never wait for each other.
 """
 
 from __future__ import annotations
@@ -19,15 +20,24 @@ T = TypeVar("T")
 
 #: Open pages that are remembered; one that is forgotten begins anew with what its browser sends along.
 _PAGES: Final = 10_000
+#: Seconds that an act waits for one that was sent before it. One that was lost on the way never comes.
+_PATIENCE: Final = 3.0
+#: More acts than this are not on the way at once: a studio that was started again has not heard the earlier ones.
+_MOST_AHEAD: Final = 4
 
 
 @dataclass(slots=True)
 class Turn(Generic[T]):
-    """One page's own: how many acts are done, and what the last one left. ``None`` before the first."""
+    """One page's own: how many acts are done, the latest number heard, and what the last act left (``None`` before it)."""
 
     done: int = 0
+    heard: int = 0
     left: T | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    free: threading.Condition = field(default_factory=threading.Condition)
+
+    def is_next(self, number: int) -> bool:
+        """Whether an act that the page gave ``number`` need not wait for an earlier one."""
+        return number <= self.heard + 1 or number > self.heard + 1 + _MOST_AHEAD
 
 
 class Turns(Generic[T]):
@@ -50,9 +60,15 @@ class Turns(Generic[T]):
         return turn
 
     @contextmanager
-    def take(self, request: gr.Request | None, owner: str) -> Generator[Turn[T]]:
-        """Wait until the page's earlier acts are done; put what this one leaves into ``left``."""
+    def take(self, request: gr.Request | None, owner: str, number: int = 0) -> Generator[Turn[T]]:
+        """Wait until the page's earlier acts are done; put what this one leaves into ``left``.
+
+        ``number`` is the place of the act among those of its page, from 1; 0 when the page did not count it.
+        """
         turn = self.of(request, owner)
-        with turn.lock:
+        with turn.free:
+            turn.free.wait_for(lambda: turn.is_next(number), _PATIENCE)
+            turn.heard = max(turn.heard, number)
             yield turn
             turn.done += 1
+            turn.free.notify_all()

@@ -334,11 +334,12 @@ def onward(pick: str) -> Html:
 
 
 _PANEL_SCRIPT: Final = """
+const say = (event, said) => trigger(event, {...said, number: window.tuningFork.next()});
 element.addEventListener('click', (event) => {
   const b = event.target.closest('[data-pick]');
   if (!b || b.disabled || !element.contains(b)) return;
   if (b.tagName === 'A') event.preventDefault();
-  trigger('pick', {name: b.dataset.pick, value: b.dataset.value || ''});
+  say('pick', {name: b.dataset.pick, value: b.dataset.value || ''});
 });
 const send = (node) => {
   const form = node.closest('[data-form]');
@@ -348,7 +349,7 @@ const send = (node) => {
     if (f.type === 'password') f.value = '';
   }
   if (node.dataset.send) sent.pressed = node.dataset.send;
-  trigger('pick', {name: form.dataset.form, value: JSON.stringify(sent)});
+  say('pick', {name: form.dataset.form, value: JSON.stringify(sent)});
 };
 element.addEventListener('click', (event) => {
   const b = event.target.closest('[data-send]');
@@ -359,13 +360,13 @@ element.addEventListener('keydown', (event) => {
 });
 element.addEventListener('change', (event) => {
   const f = event.target.closest('[data-field]');
-  if (f) window.tuningFork.left(f, () => trigger('edit', {name: f.dataset.field, value: f.value}));
+  if (f) window.tuningFork.left(f, () => say('edit', {name: f.dataset.field, value: f.value}));
 });
 let last = Date.now();
 const beat = () => {
   if (!element.isConnected) { clearInterval(clock); document.removeEventListener('visibilitychange', wake); return; }
   const on = element.querySelector('[data-onward]');
-  if (on) { const name = on.dataset.onward; on.remove(); trigger('pick', {name, value: ''}); return; }
+  if (on) { const name = on.dataset.onward; on.remove(); say('pick', {name, value: ''}); return; }
   const t = element.querySelector('[data-tick]');
   if (!t || document.hidden || element.offsetParent === null) return;
   if (Date.now() - last < Number(t.dataset.tick)) return;
@@ -373,7 +374,7 @@ const beat = () => {
   trigger('tick', {name: 'tick', value: t.dataset.seen || ''});
 };
 window.addEventListener('popstate', () => {
-  if (element.isConnected && element.querySelector('[data-serial]')) trigger('pick', {name: 'address', value: location.search});
+  if (element.isConnected && element.querySelector('[data-serial]')) say('pick', {name: 'address', value: location.search});
 });
 const wake = () => { last = 0; beat(); };
 const clock = setInterval(beat, 200);

@@ -189,7 +189,7 @@
   const watch = () => {
     paint();
     new MutationObserver(paint).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    new MutationObserver(() => { settle(); reopen(); keepTabs(); reword(); seats(); paint(); })
+    new MutationObserver(() => { settle(); reopen(); keepTabs(); goOnWriting(); reword(); seats(); paint(); })
       .observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-serial", "open", "aria-selected", "hidden"] });
   };
   if (document.body) watch();
@@ -211,5 +211,33 @@
   document.addEventListener("pointercancel", release, true);
   const left = (field, go) => (pressed ? held.push({ form: field.closest("[data-form]"), go }) : go());
 
-  window.tuningFork = { busy, idle, left };
+  // Whoever is writing in a field goes on writing in it when the block around it is drawn again.
+  let writing = null;
+  document.addEventListener("input", (event) => {
+    const field = event.target.id && event.target.closest?.("[data-field]");
+    if (field) writing = field;
+  }, true);
+  document.addEventListener("focusout", () => {
+    const left = writing;
+    // A field that was taken away while it had the focus was not left: it comes back below.
+    setTimeout(() => { if (left === writing && left?.isConnected) writing = null; });
+  }, true);
+  const goOnWriting = () => {
+    if (!writing || writing.isConnected) return;
+    const [was, field] = [writing, document.getElementById(writing.id)];
+    writing = field;
+    if (!field) return;
+    field.value = was.value;
+    if (document.activeElement !== document.body) return;
+    field.focus({ preventScroll: true });
+    if (was.selectionStart !== null) field.setSelectionRange(was.selectionStart, was.selectionEnd);
+    // To the browser this field was never changed, so nobody would be told when it is left.
+    field.addEventListener("blur", () => field.dispatchEvent(new Event("change", { bubbles: true })), { once: true });
+  };
+
+  // The number of an act of this page: two that are sent in one breath may arrive the other way round.
+  let acts = 0;
+  const next = () => (acts += 1);
+
+  window.tuningFork = { busy, idle, left, next };
 })();

@@ -100,7 +100,7 @@ CALLS = {
 
 def ask(calls: list[list[str]], folder: Path, address: str) -> list[dict]:
     """Answers of a fresh process, because the libraries read the Hub's address when they are imported."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS"))}
     home = {
         "HF_ENDPOINT": address,
         "HF_HOME": str(folder / "home"),

@@ -143,6 +143,34 @@ def test_the_browser_itself_refuses_other_machines(open_page):
     assert "127.0.0.2" in blocked
 
 
+def test_what_was_typed_is_heard_before_the_press_that_leaves_the_field(open_page):
+    """Also when the card is drawn again under the hands, and when the network brings the press first."""
+    page = open_page()
+    page.get_by_role("button", name="Yes, I have examples").click()
+    page.get_by_role("button", name="Pig Latin").click()
+    page.get_by_role("button", name="Split and continue").click()
+    rate = page.get_by_role("textbox", name="learning rate")
+    rate.fill("fa")
+    page.evaluate("() => { const f = document.getElementById('tf-set-learning_rate'); f.outerHTML = f.outerHTML; }")
+    expect(rate).to_have_attribute("aria-invalid", "true")
+    expect(rate).to_be_focused()
+    rate.press_sequentially("st")
+    expect(rate).to_have_value("fast")
+    page.get_by_role("textbox", name="epochs").focus()
+    expect(page.get_by_text("'fast' does not fit")).to_be_visible()
+    rate.fill("0.002")
+    rate.blur()
+    expect(rate).not_to_have_attribute("aria-invalid", "true")
+    rate.fill("fast")
+    first = []
+    page.route("**/queue/join*", lambda route: route.continue_() if first else first.append(route))
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_timeout(500)
+    first[0].continue_()
+    expect(rate).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("How thorough")
+
+
 def test_the_address_holds_everything(open_page, new_studio):
     studio = new_studio()
     studio.start()
