@@ -43,7 +43,7 @@ def _end_sessions() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _this_process_as_it_was() -> Iterator[None]:
-    """A verb that runs inside a test settles its process down for good: quiet and away from the hub. The next one is another."""
+    """A verb that runs inside a test settles its process down for good: quiet, and away from the hub. The next is another."""
     environment, silenced = dict(os.environ), logging.root.manager.disable
     yield
     if dict(os.environ) != environment:
