@@ -106,6 +106,11 @@ class Settings:
         """One folder per judging of a model: the job's log."""
         return self.home / "machine-judges"
 
+    @property
+    def playground(self) -> Path:
+        """One folder per base model that is talked to: the small files of the process that answers."""
+        return self.home / "playground"
+
     def with_home(self, home: Path | None) -> Self:
         """The same settings under another home folder; ``None`` changes nothing."""
         return self if home is None else replace(self, home=home.expanduser().resolve())

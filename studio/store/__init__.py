@@ -1,4 +1,4 @@
-"""What must not be lost, in one SQLite file: jobs, data sets, runs, sweeps, comparisons, sessions, votes.
+"""What must not be lost, in one SQLite file: jobs, data sets, runs, sweeps, comparisons, sessions, votes, talks.
 
 The only room that imports sqlite3. Guarantees: migrations are applied by the constructor; a write is durable when the call
 returns; rows come back as frozen typed values; every row has an owner.
@@ -46,6 +46,7 @@ from studio.store.rows import (
     VoteRow,
 )
 from studio.store.sweeps import Sweeps
+from studio.store.talks import Talks
 
 __all__ = [
     "CHOICES",
@@ -102,6 +103,7 @@ class Store:
         self.comparisons = Comparisons(self._database)
         self.ratings = Ratings(self._database)
         self.machine = MachineRatings(self._database)
+        self.talks = Talks(self._database)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -412,6 +412,54 @@ CREATE TABLE machine_ratings (
 ) STRICT, WITHOUT ROWID;
 """
 
+# The playground. What is typed there is no prompt of a comparison, and what is thought of it is no vote.
+_TALKS: Final = """
+CREATE TABLE talk_questions (
+  id            TEXT PRIMARY KEY,
+  owner         TEXT NOT NULL,
+  talk_id       TEXT NOT NULL,
+  run_id        TEXT NOT NULL REFERENCES runs (id),
+  model         TEXT NOT NULL,
+  created_at    REAL NOT NULL,
+  text          TEXT NOT NULL,
+  settings_json TEXT NOT NULL
+) STRICT;
+CREATE INDEX talk_questions_of_run ON talk_questions (run_id, owner, created_at);
+
+CREATE TABLE talk_answers (
+  question_id TEXT NOT NULL REFERENCES talk_questions (id),
+  side        TEXT NOT NULL,
+  owner       TEXT NOT NULL,
+  position    INTEGER NOT NULL,
+  label       TEXT NOT NULL,
+  path        TEXT NOT NULL,
+  prompt_json TEXT NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('waiting', 'answered', 'failed')),
+  text        TEXT NOT NULL,
+  tokens      INTEGER NOT NULL,
+  stop_reason TEXT NOT NULL,
+  trained_on  INTEGER CHECK (trained_on IN (0, 1)),
+  reason      TEXT NOT NULL,
+  next_step   TEXT NOT NULL,
+  at          REAL NOT NULL,
+  PRIMARY KEY (question_id, side)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX talk_answers_waiting ON talk_answers (question_id) WHERE state = 'waiting';
+
+-- A log: nothing is overwritten. The opinion that counts is the last one on an answer.
+CREATE TABLE talk_opinions (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  owner       TEXT NOT NULL,
+  question_id TEXT NOT NULL,
+  side        TEXT NOT NULL,
+  thumb       TEXT NOT NULL CHECK (thumb IN ('up', 'down', '')),
+  better      TEXT NOT NULL,
+  at          REAL NOT NULL,
+  FOREIGN KEY (question_id, side) REFERENCES talk_answers (question_id, side)
+) STRICT;
+CREATE INDEX talk_opinions_of_answer ON talk_opinions (question_id, side, id);
+"""
+
 #: (name, SQL script), applied once each, in order, inside a transaction.
 MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
     ("0001_first", _FIRST),
@@ -419,4 +467,5 @@ MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
     ("0003_sweeps", _SWEEPS),
     ("0004_verdict", _VERDICT),
     ("0005_machine_ratings", _MACHINE),
+    ("0006_thumbs", _TALKS),
 )

@@ -33,7 +33,7 @@ KEPT: Final = frozenset(
     {"original", "origin.json", "provenance.json", "pasted.txt", "staged_by.txt", "settled", "work", NEW, COMPLETE}
 )
 
-Slot = Literal["rows", "tokens", "export", "bench"]
+Slot = Literal["rows", "tokens", "export", "bench", "talk"]
 
 
 @dataclass(frozen=True, slots=True)
