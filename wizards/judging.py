@@ -7,6 +7,7 @@ page shows them how the votes fall.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -77,13 +78,13 @@ def take_seat(ctx: Context, visit: Visit) -> Once:
     return Once(draft, leave=f"{RATE}#{invite.token}", back="/?" + draft.at("verdict").to_query())
 
 
-def invite_guest(ctx: Context, visit: Visit) -> Once:
-    """A link for somebody else, said once above the step."""
+def invite_guest(ctx: Context, visit: Visit, *, name: str = "", days: float | None = None) -> Once:
+    """A link for somebody else, said once above the step; without a name they are a numbered guest. Raises as ``invite``."""
     session = _open_session(ctx, visit)
     guests = sum(not one.is_owner for one in blind.raters(ctx.store, session.id, visit.owner))
-    invite = blind.invite(ctx.store, session.id, visit.owner, f"Guest {guests + 1}")
+    invite = blind.invite(ctx.store, session.id, visit.owner, name.strip() or f"Guest {guests + 1}", days=days)
     draft = replace(visit.draft, comparison=session.comparison_id, session=session.id)
-    return Once(draft, said=link_notice(invite.name, f"{RATE}#{invite.token}"))
+    return Once(draft, said=link_notice(invite.name, f"{RATE}#{invite.token}", invite.expires_at))
 
 
 def close(ctx: Context, visit: Visit) -> Draft:
@@ -107,8 +108,9 @@ def own_seat(state: SessionState) -> RaterProgress | None:
     return next((one for one in state.raters if one.is_owner and not one.revealed), None) if state.open else None
 
 
-def link_notice(name: str, href: str) -> Html:
+def link_notice(name: str, href: str, expires_at: float | None = None) -> Html:
     """The link, whole, with a button that copies it. The page writes its own origin in front."""
+    until = "" if expires_at is None else f" It leads in until {day(expires_at)}."
     return tag(
         "div",
         widgets.icon("info", 20),
@@ -119,13 +121,19 @@ def link_notice(name: str, href: str) -> Html:
             tag(
                 "p",
                 "It needs no account and shows nothing but the pairs. Whoever has it rates as this person. "
-                "It is shown here once: the studio keeps only its fingerprint.",
+                f"It is shown here once: the studio keeps only its fingerprint.{until}",
             ),
             tag("button", "Copy the link", type="button", cls="tf-button tf-secondary", data_copy="tf-invite"),
         ),
         cls="tf-notice is-quiet",
         role="status",
     )
+
+
+def day(at: float) -> str:
+    """A day as people write it: ``22 Nov 2026``. ``at`` is in epoch seconds."""
+    told = time.localtime(at)
+    return f"{told.tm_mday} {time.strftime('%b %Y', told)}"
 
 
 def seat_door(session_id: str, label: str) -> Html:
@@ -141,7 +149,7 @@ def seat_door(session_id: str, label: str) -> Html:
 
 def raters_table(state: SessionState) -> Html:
     """Who rates and how far they are, without a word on what they said."""
-    rows = [(_named(one), f"{one.done:,} of {one.total:,}", _how_far(one, state)) for one in state.raters]
+    rows = [(_named(one), f"{one.done:,} of {one.total:,}", how_far(one, state)) for one in state.raters]
     return widgets.table(("Who", "Pairs rated", "State"), rows, caption="Who rates", cls="tf-raters")
 
 
@@ -150,7 +158,8 @@ def _named(one: RaterProgress) -> Html:
     return widgets.join((tag("strong", one.name), tag("span", one.label, cls="tf-remark")), " ")
 
 
-def _how_far(one: RaterProgress, state: SessionState) -> Html:
+def how_far(one: RaterProgress, state: SessionState) -> Html:
+    """Where a rater stands, in a word."""
     if one.revealed:
         return widgets.pill("Finished", "good")
     if not state.open:

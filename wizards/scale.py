@@ -1,13 +1,14 @@
 """The picture of a verdict: the win rate with its interval on a scale from 0 to 100, and one stroke for each prompt.
 
-Guarantees: everything in it is also said in one sentence, for those who do not see it; the two models are told apart by place
-and words, not by colour alone.
+Guarantees: everything in it is also said in one sentence, for those who do not see it; the two sides are told apart by place
+and words, not by colour alone, and go by the names that the verdict gives them.
 """
 
 from __future__ import annotations
 
-from studio.compare.sentences import percent
+from studio.compare.sentences import percent, start
 from studio.compare.verdict import Verdict
+from wizards.verdict_charts import ends_of, short
 from wizards.widgets import Html, tag
 
 
@@ -17,7 +18,7 @@ def picture(now: Verdict) -> Html:
     return tag(
         "figure",
         tag("figcaption", words(now), cls="tf-unseen"),
-        _scale(now.win_rate, now.low, now.high),
+        _scale(now, now.win_rate),
         _strokes(now),
         cls="tf-scale",
     )
@@ -27,9 +28,9 @@ def words(now: Verdict) -> str:
     """The picture in one sentence."""
     assert now.win_rate is not None  # noqa: S101 - the caller has votes
     return (
-        f"Win rate of the tuned model: {percent(now.win_rate)}, interval from {percent(now.low)} to {percent(now.high)}; "
-        f"50 % would be no difference. Of {now.n_items:,} prompts, {now.leaned_tuned:,} leaned towards the tuned model, "
-        f"{now.leaned_base:,} towards the base model and {now.leaned_even:,} towards neither."
+        f"{start(now.about.challenger)}'s win rate: {percent(now.win_rate)}, interval from {percent(now.low)} to "
+        f"{percent(now.high)}; 50 % would be no difference. Of {now.n_items:,} prompts, {now.leaned_tuned:,} leaned towards "
+        f"{now.about.challenger}, {now.leaned_base:,} towards {now.about.reference} and {now.leaned_even:,} towards neither."
     )
 
 
@@ -80,8 +81,9 @@ def _ruler(rate: float, low: float, high: float) -> Html:
     )
 
 
-def _scale(rate: float, low: float, high: float) -> Html:
+def _scale(now: Verdict, rate: float) -> Html:
     """The ruler with its flag above, its numbers and words below."""
+    left, right = ends_of(now.about)
     flag = tag("span", tag("strong", percent(rate)), cls=f"tf-flag{_side(rate)}", style=f"left:{100 * rate:.2f}%")
     numbers = (
         tag("span", text, style=f"left:{at}%", cls="is-middle" if at == 50 else None)
@@ -90,13 +92,13 @@ def _scale(rate: float, low: float, high: float) -> Html:
     return tag(
         "div",
         tag("div", flag, cls="tf-scale-flag"),
-        _ruler(rate, low, high),
+        _ruler(rate, now.low, now.high),
         tag("div", *numbers, cls="tf-scale-numbers"),
         tag(
             "div",
-            tag("span", "base preferred"),
+            tag("span", left),
             tag("span", "no difference"),
-            tag("span", "tuned preferred"),
+            tag("span", right),
             cls="tf-scale-words",
         ),
         cls="tf-scale-ruler",
@@ -111,9 +113,9 @@ def _side(rate: float) -> str:
 
 def _strokes(now: Verdict) -> Html:
     groups = (
-        ("is-base", "base", now.leaned_base),
+        ("is-base", short(now.about.reference), now.leaned_base),
         ("is-even", "neither", now.leaned_even),
-        ("is-tuned", "tuned", now.leaned_tuned),
+        ("is-tuned", short(now.about.challenger), now.leaned_tuned),
     )
     cuts = (
         tag("span", tag("span", *(tag("i") for _ in range(count)), cls="tf-strokes"), style=f"flex-grow:{count}", cls=name)

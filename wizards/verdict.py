@@ -1,16 +1,19 @@
-"""Step 6, *Verdict*: the sentence first, then one picture, then who judged what, and what it does not say.
+"""Step 6, *Verdict*: the answer first, then one picture, then who judged what, and what it does not say.
 
-Guarantees: every word and number about who is better comes from ``studio.compare.verdict``; while the owner still rates,
-nothing tells them how the votes fall; answers and exports open only when nobody can be influenced any more; textbook numbers
-stand in a drawer under their warning.
+Guarantees: every word and number about who is better comes from ``studio.compare``; while the owner still rates, nothing tells
+them how the votes fall; answers and exports open only when nobody can be influenced any more; textbook numbers stand in a
+drawer under their warning. While votes come in, only what they change is drawn again.
 """
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import gradio as gr
 
 from studio.compare import blind, generate, outcome
 from studio.compare.blind import SessionState
@@ -18,34 +21,31 @@ from studio.compare.generate import Plan
 from studio.compare.measures import Measure
 from studio.compare.outcome import AnswerLine
 from studio.compare.reference import Blinding
-from studio.compare.verdict import State as VerdictState
 from studio.compare.verdict import Verdict
+from studio.errors import NotFoundError
 from studio.store import ComparisonRow, RunRow, Store
-from wizards import answers_list, judging, measures_table, reference_drawer, scale, widgets
+from wizards import afterwards, answers_list, judging, session_desk, verdict_told, widgets
 from wizards.draft import Draft
-from wizards.shell import Context, Once, Said, StepParts, Visit
-from wizards.widgets import Html, State, tag
+from wizards.session_desk import Desk
+from wizards.shell import Action, Context, Once, Said, StepParts, Visit
+from wizards.verdict_told import Files
+from wizards.widgets import Html, tag
 
 _PULSE: Final = 3_000
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """What can be taken home, once the session is over."""
-
-    votes_json: str
-    votes_csv: str
-    answers_csv: str
-
-
-@dataclass(frozen=True, slots=True)
 class Screen:
-    """All that the step shows. ``verdict`` is ``None`` while there is nothing to judge, or while the owner still rates."""
+    """All that the step shows. ``verdict`` is ``None`` while there is nothing to judge, or while the owner still rates.
+
+    ``added`` are parts of the page that others make.
+    """
 
     run: RunRow
     comparison: ComparisonRow | None = None
     answered: bool = False
     session: SessionState | None = None
+    desk: Desk | None = None
     sealed_for_owner: bool = False
     verdict: Verdict | None = None
     blinding: Blinding | None = None
@@ -53,6 +53,7 @@ class Screen:
     answers: tuple[AnswerLine, ...] | None = None
     files: Files | None = None
     view: str = ""
+    added: tuple[Html, ...] = ()
 
 
 def screen(store: Store, draft: Draft, owner: str) -> Screen:
@@ -70,6 +71,7 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
         place.comparison,
         True,
         session,
+        session_desk.desk(store, session, owner),
         sealed,
         verdict=None if sealed else outcome.verdict_of(store, session.id, owner),
         blinding=None if sealed else outcome.blinding_of(store, session.id, owner),
@@ -77,7 +79,13 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
         answers=outcome.answers_table(store, session.id, owner) if over else None,
         files=_files(store, session.id, owner) if over and session.votes else None,
         view=draft.view,
+        added=_added(store, session, owner) if not sealed else (),
     )
+
+
+def _added(store: Store, session: SessionState, owner: str) -> tuple[Html, ...]:
+    found = (afterwards.part(store, session, owner),)
+    return tuple(each for each in found if each is not None)
 
 
 def _files(store: Store, session_id: str, owner: str) -> Files:
@@ -93,13 +101,25 @@ def _files(store: Store, session_id: str, owner: str) -> Files:
 
 def html(now: Screen) -> Html:
     """The step as markup."""
-    if now.session is None:
-        return _nothing(now)
+    return widgets.join(parts(now))
+
+
+def parts(now: Screen) -> tuple[Html, ...]:
+    """What each panel of the step shows: the answer, the owner's acts, what it rests on, what comes after, the answers."""
+    none = Html("")
+    if now.session is None or now.desk is None:
+        return (_nothing(now), none, none, none, none)
+    acts = session_desk.acts(now.desk)
     if now.sealed_for_owner:
-        return _sealed(now.session)
+        return (_sealed(now.session, now.desk), acts, none, none, none)
     if now.verdict is None or not now.verdict.n_votes:
-        return _no_votes(now, now.session)
-    return _told(now, now.session, now.verdict)
+        return (_no_votes(now, now.session, now.desk), acts, none, widgets.join(now.added), _answers(now))
+    top = verdict_told.told(now.verdict, _names(now.session), session_desk.standing(now.desk))
+    return (top, acts, _rests(now, now.session, now.verdict), widgets.join(now.added), _answers(now))
+
+
+def _names(session: SessionState) -> Mapping[str, str]:
+    return {one.label: one.name for one in session.raters}
 
 
 def _nothing(now: Screen) -> Html:
@@ -115,7 +135,7 @@ def _nothing(now: Screen) -> Html:
     return widgets.join((widgets.title("Did it help?"), widgets.empty("Nobody has rated yet", teach, act)))
 
 
-def _sealed(session: SessionState) -> Html:
+def _sealed(session: SessionState, desk: Desk) -> Html:
     own = judging.own_seat(session)
     done, total = (own.done, own.total) if own else (0, 0)
     heading = "One last question" if done == total else "The verdict waits for you"
@@ -124,135 +144,38 @@ def _sealed(session: SessionState) -> Html:
         if done == total
         else f"You have rated {done:,} of {total:,} pairs. If you saw now how the votes fall, you would no longer rate blind."
     )
-    acts = [judging.seat_door(session.id, "Continue rating" if done else "Start rating")]
-    if session.votes:
-        acts.append(_close_button())
-    return widgets.join(
-        (
-            widgets.title(heading, lead),
-            tag("div", *acts, cls="tf-acts"),
-            tag("p", "Closing is for good: nobody can rate in this session after it.", cls="tf-remark tf-under-acts")
-            if session.votes
-            else None,
-            _who(session),
-            widgets.heartbeat(_PULSE),
-        )
-    )
+    door = judging.seat_door(session.id, "Continue rating" if done else "Start rating")
+    return widgets.join((widgets.title(heading, lead), tag("div", door, cls="tf-acts"), session_desk.standing(desk)))
 
 
-def _no_votes(now: Screen, session: SessionState) -> Html:
+def _no_votes(now: Screen, session: SessionState, desk: Desk) -> Html:
+    title = widgets.title("Did it help?")
     if not session.open:
         empty = widgets.empty(
             "This session was closed before anybody rated",
             "Open a new one over the same answers.",
             widgets.button("Start rating", "rate", kind="primary", sign="arrow", phase="Opening your rating page"),
         )
-        return widgets.join((widgets.title("Did it help?"), empty, _answers(now)))
-    act = widgets.button("Rate yourself", "rate", kind="primary", sign="arrow", phase="Opening your rating page")
-    teach = "The session is open. The first vote starts the count, and this page follows it."
+        return widgets.join((title, empty, session_desk.standing(desk)))
+    waits = now.verdict is not None and session.votes > 0
+    what = "No vote counts yet" if waits else "Nobody has rated yet"
+    teach = (
+        "Votes are in, but no prompt has all its ratings so far. This page follows them."
+        if waits
+        else "The session is open. The first vote starts the count, and this page follows it."
+    )
+    act = None if desk.seated else widgets.button("Rate yourself", "rate", kind="primary", sign="arrow", phase="Opening")
+    return widgets.join((title, widgets.empty(what, teach, *((act,) if act else ())), session_desk.standing(desk)))
+
+
+def _rests(now: Screen, session: SessionState, verdict: Verdict) -> Html:
     return widgets.join(
         (
-            widgets.title("Did it help?"),
-            widgets.empty("Nobody has rated yet", teach, act),
-            _who(session),
-            widgets.heartbeat(_PULSE),
+            verdict_told.exports(now.files, session.id) if now.files is not None else None,
+            verdict_told.basis(verdict, session, now.blinding, _compared_on(now)),
+            verdict_told.folded(now.measures, verdict, session, again=now.files is not None),
         )
     )
-
-
-_STATES: Final[dict[VerdictState, tuple[State, str]]] = {
-    "too_early": ("quiet", "Too early"),
-    "tuned_better": ("good", "Settled"),
-    "base_better": ("warn", "Settled"),
-    "no_difference": ("quiet", "Settled"),
-    "leaning": ("quiet", "Not settled"),
-    "no_evidence": ("quiet", "Not settled"),
-    "stopped": ("warn", "Not settled"),
-}
-
-
-def _told(now: Screen, session: SessionState, verdict: Verdict) -> Html:
-    state, word = _STATES[verdict.state]
-    return widgets.join(
-        (
-            widgets.pill(word, state),
-            widgets.title(verdict.headline, verdict.sentence),
-            scale.picture(verdict) if verdict.win_rate is not None else None,
-            _notes(verdict),
-            _acts(now, session),
-            _exports(now),
-            _facts(now, session, verdict),
-            _who(session),
-            _folded(now, verdict),
-            _answers(now),
-            widgets.heartbeat(_PULSE) if not session.ended else None,
-        )
-    )
-
-
-def _notes(verdict: Verdict) -> Html | None:
-    notes = verdict.notes
-    return tag("ul", *(tag("li", note) for note in notes), cls="tf-notes") if notes else None
-
-
-def _acts(now: Screen, session: SessionState) -> Html | None:
-    acts: list[Html] = []
-    if session.open:
-        acts.append(widgets.button("Invite somebody else", "invite", phase="Making a link"))
-        if not any(one.is_owner for one in session.raters):
-            acts.append(widgets.button("Rate yourself", "rate", phase="Opening your rating page"))
-        if now.answers is None:
-            acts.append(_close_button())
-    return tag("div", *acts, cls="tf-acts") if acts else None
-
-
-def _exports(now: Screen) -> Html | None:
-    if now.files is None or now.session is None:
-        return None
-    name, taken = now.session.id, now.files
-    return tag(
-        "p",
-        tag("span", "Take it with you:", cls="tf-remark"),
-        _download("Votes (JSON)", f"votes-{name}.json", "application/json", taken.votes_json),
-        _download("Votes (CSV)", f"votes-{name}.csv", "text/csv", taken.votes_csv),
-        _download("Answers (CSV)", f"answers-{name}.csv", "text/csv", taken.answers_csv),
-        cls="tf-exports",
-    )
-
-
-def _close_button() -> Html:
-    return widgets.button("Close the session and open the answers", "close", phase="Closing the session")
-
-
-def _download(label: str, name: str, kind: str, text: str) -> Html:
-    """A link that carries its own file: nothing is fetched and nothing is stored."""
-    href = f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
-    return tag("a", widgets.icon("file"), tag("span", label), href=href, download=name, cls="tf-button tf-quiet")
-
-
-def _facts(now: Screen, session: SessionState, verdict: Verdict) -> Html:
-    people = "1 person" if verdict.n_raters == 1 else f"{verdict.n_raters:,} people"
-    votes = "1 vote" if verdict.n_votes == 1 else f"{verdict.n_votes:,} votes"
-    pairs: list[tuple[str, object]] = [
-        ("who", f"{people}, {votes}"),
-        ("prompts", _prompts(verdict, session)),
-        ("on", _compared_on(now)),
-        ("evidence", f"{verdict.odds} against “no difference”; 20 : 1 settles it"),
-    ]
-    shares = _shares(verdict)
-    if shares:
-        pairs.append(("also", shares))
-    if now.blinding is not None and (said := _blind_words(now.blinding)):
-        pairs.append(("blind", said))
-    return tag("section", tag("h2", "What this rests on"), widgets.sheet(widgets.facts(pairs)), cls="tf-part tf-basis")
-
-
-def _prompts(verdict: Verdict, session: SessionState) -> str:
-    told = f"{verdict.n_rated:,} rated of {session.pairs:,}"
-    ties = verdict.n_items - verdict.n_rated
-    if ties:
-        told += f", and {ties:,} on which both models gave the same answer"
-    return told
 
 
 def _compared_on(now: Screen) -> Html | str:
@@ -265,69 +188,13 @@ def _compared_on(now: Screen) -> Html | str:
     return widgets.join((f"Prompts {prompts}, template ", tag("code", plan.renderer), f", {drawn}."))
 
 
-def _shares(verdict: Verdict) -> str:
-    parts: list[str] = []
-    if verdict.tie_share:
-        parts.append(f"{100 * verdict.tie_share:.0f} % of votes said equally good")
-    if verdict.both_bad_share:
-        parts.append(f"{100 * verdict.both_bad_share:.0f} % said both bad")
-    if verdict.n_skipped:
-        parts.append(f"{verdict.n_skipped:,} skipped")
-    return ", ".join(parts)
-
-
-def _blind_words(told: Blinding) -> str:
-    asked = told.right + told.wrong + told.unsure
-    if not asked:
-        return ""
-    return (
-        f"Asked at the end which side was tuned: {told.right:,} right, {told.wrong:,} wrong, {told.unsure:,} could not tell "
-        f"(blinding index {told.index:.2f}; 0 is blind, 1 means everybody knew)."
-    )
-
-
-def _who(session: SessionState) -> Html | None:
-    if not session.raters:
-        return None
-    return tag("section", tag("h2", "Who rates"), judging.raters_table(session), cls="tf-part")
-
-
-def _answers(now: Screen) -> Html | None:
-    if now.answers is None:
-        if now.session is None or not now.session.votes:
-            return None
-        return tag(
-            "section",
-            tag("h2", "The answers"),
-            tag("p", "They stay sealed while people are rating.", cls="tf-remark"),
-            cls="tf-part",
-        )
-    return answers_list.part(now.answers, now.view)
-
-
-def _folded(now: Screen, verdict: Verdict) -> Html:
-    command = f"tuning-fork verdict votes-{now.session.id}.json" if now.session else ""
-    measures = (
-        widgets.more(
-            "What a program can count",
-            tag("p", "These numbers compare texts with your data. Whether people prefer the answers is said above."),
-            measures_table.table(now.measures),
-            keep="verdict-measures",
-        )
-        if now.measures
-        else None
-    )
-    again = (
-        widgets.more(
-            "Compute it again from the file",
-            tag("p", "Save Votes (JSON), then run this in the terminal. It gives the same numbers."),
-            tag("pre", command, cls="tf-sample"),
-            keep="verdict-again",
-        )
-        if now.files is not None
-        else None
-    )
-    return widgets.join((measures, reference_drawer.drawer(verdict) if verdict.n_votes else None, again))
+def _answers(now: Screen) -> Html:
+    if now.answers is not None:
+        return answers_list.part(now.answers, now.view)
+    if now.session is None or not now.session.votes:
+        return Html("")
+    sealed = tag("p", "They stay sealed while people are rating.", cls="tf-remark")
+    return tag("section", tag("h2", "The answers"), sealed, cls="tf-part")
 
 
 def missing(run_id: str) -> Html:
@@ -338,15 +205,14 @@ def missing(run_id: str) -> Html:
     return widgets.join((widgets.title("Verdict"), widgets.empty(what, teach, act)))
 
 
+# --- binding ---------------------------------------------------------------------------------------------------------------
+
+
 def pressed(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
     """What each press on this step does. Raises what the domain raises; the frame shows it."""
     match said.name:
         case "rate":
             return judging.take_seat(ctx, visit)
-        case "invite":
-            return judging.invite_guest(ctx, visit)
-        case "close":
-            return judging.close(ctx, visit)
         case "compare":
             return visit.draft.at("compare")
         case "view":
@@ -354,11 +220,39 @@ def pressed(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
         case "goal":
             return Draft()
         case _:
+            for part in (session_desk.pressed, afterwards.pressed):
+                done = part(ctx, visit, said)
+                if done is not None:
+                    return done
             return visit.draft
 
 
 def build(ctx: Context) -> StepParts:
-    """One panel; see ``shell`` for how it is plugged in."""
-    return judging.one_panel(
-        lambda visit: html(screen(ctx.store, visit.draft, visit.owner)), missing, lambda visit, said: pressed(ctx, visit, said)
+    """One panel for each part, and one with the heartbeat; see ``shell`` for how they are plugged in."""
+    panels = tuple(widgets.panel() for _ in range(_PARTS))
+    pulse = widgets.panel()
+
+    def show(visit: Visit) -> Sequence[object]:
+        try:
+            now = screen(ctx.store, visit.draft, visit.owner)
+        except NotFoundError:
+            return (missing(visit.draft.run), *[""] * _PARTS)
+        return drawn(parts(now), visit.seen, live=now.session is not None and not now.session.ended)
+
+    def press(visit: Visit, said: Said) -> Draft | Once:
+        return pressed(ctx, visit, said)
+
+    return StepParts(
+        outputs=(*panels, pulse), show=show, actions=tuple(Action(panel.pick, press) for panel in panels), ticking=(pulse,)
     )
+
+
+_PARTS: Final = 5
+
+
+def drawn(shown: Sequence[Html], seen: str, *, live: bool) -> tuple[object, ...]:
+    """The parts, each left alone when ``seen`` says that it is on screen as it is, and the heartbeat while it is ``live``."""
+    marks = [hashlib.sha256(part.encode()).hexdigest()[:12] for part in shown]
+    known = dict(enumerate(seen.split("|")))
+    values = (gr.skip() if known.get(at) == mark else part for at, (part, mark) in enumerate(zip(shown, marks, strict=True)))
+    return (*values, widgets.heartbeat(_PULSE, "|".join(marks)) if live else "")

@@ -29,6 +29,7 @@ LIKELY: Final = 0.8
 WIN_RATES: Final = (0.6, 0.65, 0.7, 0.75, 0.8, 0.9)
 """True win rates that a plan speaks of."""
 
+_WORDS_A_MINUTE: Final = 238
 _FARTHEST: Final = 2000
 _NEGLIGIBLE: Final = 1e-9
 
@@ -62,11 +63,15 @@ class Planning:
     @property
     def sentence(self) -> str:
         """The plan in plain words."""
-        if self.smallest_win_rate is None:
+        if self.smallest_win_rate is None and self.prompts >= FEWEST_PROMPTS:
+            shows = f"With {prompts(self.prompts)} you will hardly see a difference, whatever it is"
+        elif self.smallest_win_rate is None:
             shows = f"{prompts(self.prompts)} cannot name a winner: it takes at least {FEWEST_PROMPTS}"
         else:
             rate = percent(self.smallest_win_rate)
             shows = f"With {prompts(self.prompts)} you will probably see a difference when the true win rate is {rate} or more"
+        if not self.rows:
+            return f"{shows}; with so many ties large ones do not occur."
         smallest = self.rows[0]
         needed = "more than 2,000" if smallest.prompts_needed is None else f"about {smallest.prompts_needed:,}"
         return f"{shows}; to see a win rate of {percent(smallest.win_rate)} you need {needed} prompts."
@@ -218,6 +223,24 @@ def _no_difference(tie_share: float, challengers: int) -> int | None:
     mix = Spread(np.array([0.0, 0.5, 1.0]), np.array([lean, tie_share, lean]))
     more = more_prompts_needed(mix, at_least=FEWEST_PROMPTS - 1, most=4 * _FARTHEST, threshold=THRESHOLD * challengers)
     return None if more is None else more + 1
+
+
+def reading_minutes(words: float) -> float:
+    """Minutes that silent reading of so many words takes at the usual 238 a minute (Brysbaert 2019, English non-fiction).
+
+    Deciding comes on top, and code or another language take longer, so this is a least.
+    """
+    return words / _WORDS_A_MINUTE
+
+
+def pairs_for_each(pairs: int, raters: int, ratings: int | None, shared: int = 0) -> int:
+    """How many of so many pairs each of so many raters is dealt, so that together they are enough.
+
+    ``ratings`` people rate each pair (``None``: everybody rates everything), and everybody rates ``shared`` of them.
+    """
+    if ratings is None or ratings >= raters:
+        return pairs
+    return min(pairs, shared + math.ceil((pairs - min(shared, pairs)) * ratings / raters))
 
 
 def _check(win_rate: float, tie_share: float, challengers: int) -> None:

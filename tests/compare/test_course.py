@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -12,11 +13,12 @@ from studio.compare.course import course
 from studio.compare.evidence import Spread, evidence_path, log_evidence
 from studio.compare.record import Arm, Ballot, Record
 from studio.compare.verdict import judge
+from studio.store import Choice
 
 ARMS = (Arm("base", kind="base"), Arm("tuned", kind="run"))
 
 
-def record(choices: list[tuple[str, str, str]]) -> Record:
+def record(choices: Sequence[tuple[str, str, Choice]]) -> Record:
     """(prompt, rater, choice), the tuned answer always on the left."""
     return Record(ARMS, "base", tuple(Ballot(prompt, rater, choice, "tuned", "base") for prompt, rater, choice in choices))
 
@@ -28,7 +30,13 @@ def test_each_point_is_the_evidence_of_what_was_there(scores: list[float]) -> No
 
 
 def test_prompts_enter_where_their_last_vote_came() -> None:
-    votes = [("p1", "ana", "right"), ("p2", "ana", "left"), ("p2", "ben", "left"), ("p1", "ben", "right"), ("p3", "ana", "skip")]
+    votes: list[tuple[str, str, Choice]] = [
+        ("p1", "ana", "right"),
+        ("p2", "ana", "left"),
+        ("p2", "ben", "left"),
+        ("p1", "ben", "right"),
+        ("p3", "ana", "skip"),
+    ]
     found = judge(record(votes))
     assert course(found) == pytest.approx([math.log(1), math.log(2 / 3)])
     one_way = judge(record([("p1", "ana", "left"), ("p2", "ana", "left"), ("p3", "ana", "right"), ("p1", "ana", "left")]))

@@ -122,3 +122,11 @@ def test_a_win_rate_that_ties_do_not_allow_is_refused() -> None:
         chance_of_verdict(60, 0.9, tie_share=0.5)
     with pytest.raises(SettingError):
         chance_of_verdict(60, 1.1)
+
+
+def test_where_nearly_everything_ties_there_is_a_sentence_all_the_same() -> None:
+    """No win rate that a plan speaks of can occur with nine ties in ten."""
+    told = plan_session(30, tie_share=0.9)
+    assert told.rows == ()
+    words = "With 30 prompts you will hardly see a difference, whatever it is; with so many ties large ones do not occur."
+    assert told.sentence == words
