@@ -215,8 +215,6 @@ def _record(desk: Desk, outcome: Outcome) -> None:
                 reason=outcome.reason,
                 next_step=outcome.next_step,
             )
-            if outcome.status != "failed":
-                desk.store.jobs.update(desk.job.id, phase="")  # a failed one keeps saying where it failed
         except StoreError as error:
             desk.say(f"The store refused (try {attempt + 1} of {_TRIES}): {error}")
             time.sleep(1.0)

@@ -79,10 +79,12 @@ class Jobs:
     ) -> bool:
         """Change the status, with why and what next; ``False`` when the job is in none of the ``only_from`` states.
 
-        Coming to rest stamps ``ended_at`` and forgets the process.
+        Coming to rest stamps ``ended_at`` and forgets the process, and the phase too, but for one that failed: it says where.
         """
         now = time.time()
         rest: dict[str, Value] = {"ended_at": now, "pid": None, "pid_started": None} if status not in LIVE | {"queued"} else {}
+        if status in ("completed", "stopped"):
+            rest["phase"] = ""
         if status == "queued":
             rest = {"ended_at": None, "pid": None, "pid_started": None}
         with self.database.write() as con:

@@ -86,6 +86,16 @@ def test_coming_to_rest_forgets_the_process_and_keeps_the_reason(store: Store):
     assert [event.text for event in store.jobs.events(run)] == ["The worker was killed."]
 
 
+@pytest.mark.parametrize(
+    ("status", "phase"), [("completed", ""), ("stopped", ""), ("failed", "saving"), ("interrupted", "saving")]
+)
+def test_who_comes_to_rest_in_order_is_in_no_phase_any_more_from_that_moment_on(store: Store, status, phase):
+    run = a_run(store)
+    store.jobs.update(run, phase="saving")
+    store.jobs.move(run, status)
+    assert store.jobs.get(run).phase == phase
+
+
 def test_a_move_is_refused_from_the_wrong_state(store: Store):
     run = a_run(store)
     assert not store.jobs.move(run, "stopping", only_from=("running",))
