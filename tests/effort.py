@@ -7,7 +7,8 @@ from typing import Any
 
 import hypothesis
 
-_TIMES = 10 if os.environ.get("THOROUGH") else 1
+THOROUGH = bool(os.environ.get("THOROUGH"))
+_TIMES = 10 if THOROUGH else 1
 
 
 def tries(examples: int, **more: Any) -> hypothesis.settings:

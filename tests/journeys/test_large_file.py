@@ -1,4 +1,4 @@
-"""The desk with 20 rows and with 200,000: it stays usable while it reads, can be stopped, and looks right at both sizes.
+"""The desk with 20 rows and with many: it stays usable while it reads, can be stopped, and looks right at both sizes.
 
 Pictures of every tab are kept under ``test-results/desk``, for a desktop in light and a phone in dark.
 """
@@ -14,6 +14,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.effort import THOROUGH
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # Patient enough for a machine that does other work at the same time.
@@ -25,6 +27,8 @@ TABS = ("Rows", "Findings", "What the model sees", "Shape", "Data card")
 LABELS = ("billing", "shipping", "returns", "technical", "other")
 TEXT = "the order came late and I would like to know when it arrives please help refund broken lamp phone cable invoice"
 PATIENCE = 180_000
+#: Enough that reading takes seconds; ``THOROUGH=1 make test`` takes 200,000. Speed itself is measured in tests/benchmarks.
+MANY = 200_000 if THOROUGH else 60_000
 
 
 def written(path: Path, rows: int) -> Path:
@@ -90,26 +94,25 @@ def test_twenty_rows(opened, tmp_path, width, height, scheme):
     walk_the_tabs(page, f"20-{scheme}-{width}")
 
 
-def test_two_hundred_thousand_rows(opened, tmp_path):
+def test_many_rows(opened, tmp_path):
     page = opened()
-    page.set_input_files("input[type=file]", str(written(tmp_path / "tickets.csv", 200_000)))
+    page.set_input_files("input[type=file]", str(written(tmp_path / "tickets.csv", MANY)))
     expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=30_000)
-    page.wait_for_timeout(1_000)
-    picture(page, "200000-0-work")
+    picture(page, "many-0-work")
     # A second tab at the same address shows the same work.
     other = opened()
     other.goto(page.url)
     expect(other.get_by_role("tab", name="Rows")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_role("tab", name="Rows")).to_be_visible(timeout=PATIENCE)
-    walk_the_tabs(page, "200000-light-1440")
+    walk_the_tabs(page, "many-light-1440")
 
     page.get_by_role("tab", name="Rows").click()
     page.get_by_role("button", name="Last").click()
-    expect(page.get_by_role("button", name="Open the row on line 200,001")).to_be_visible()
+    expect(page.get_by_role("button", name=f"Open the row on line {MANY + 1:,}")).to_be_visible()
     began = time.monotonic()
-    page.get_by_label("Search in every text").fill("order 123456")
+    page.get_by_label("Search in every text").fill("order 12345.")
     page.get_by_label("Search in every text").press("Enter")
-    expect(page.get_by_text("1 row of 200,000.")).to_be_visible()
+    expect(page.get_by_text(f"1 row of {MANY:,}.")).to_be_visible()
     # The bar for the search itself is half a second (see tests/benchmarks); here it is only not to be felt as broken.
     assert time.monotonic() - began < 10
 
