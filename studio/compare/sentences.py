@@ -177,7 +177,7 @@ def hanging(verdict: Verdict) -> Iterator[str]:
     for share in verdict.raters if verdict.n_raters > 1 else ():
         without = share.verdict_without if share.n_without >= verdict.fewest else "undecided"
         if without != verdict.winner:
-            yield f"Without {plain(share.rater)} the verdict would be {says[without]}, not {says[verdict.winner]}."
+            yield f"Without {plain(share.rater)} the verdict would be {says[without]}; with them it is {says[verdict.winner]}."
 
 
 def could_tell(verdict: Verdict) -> Iterator[str]:
