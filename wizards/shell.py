@@ -44,7 +44,7 @@ from gradio.components import Component, Navbar
 
 from studio.errors import NotFoundError, StudioError
 from studio.recipe import Recipe
-from studio.settings import Settings
+from studio.settings import Secret, Settings
 from studio.store import Store
 from wizards import card, widgets
 from wizards.chrome import address, dial, fault, header, reachable
@@ -69,6 +69,10 @@ class Conductor(Protocol):
 
     def submit(self, job_id: str) -> object:
         """Set a queued job going."""
+        ...
+
+    def lend(self, job_id: str, key: Secret) -> None:
+        """Give the process of a job a key of its own, kept in memory only; called before the job is there."""
         ...
 
     def stop(self, job_id: str) -> object:

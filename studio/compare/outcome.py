@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from studio.compare import machine
 from studio.compare.blind import Message, messages_of, tuned_side
 from studio.compare.dealing import BETTER
 from studio.compare.document import record_from_document
@@ -80,7 +81,9 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
 
     Raises ``NotFoundError``; ``RunError`` while somebody is still rating, because the file says which side was which.
     """
-    return _document(store, _open_book(store, session_id, owner))
+    book = _open_book(store, session_id, owner)
+    said = machine.sections(store, book.session)
+    return _document(store, book) | ({"machine": said} if said else {})
 
 
 def export_csv(store: Store, session_id: str, owner: str) -> str:

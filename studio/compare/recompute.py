@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from studio.compare.document import record_from_document
+from studio.compare.machine_opinion import opinions_of
 from studio.compare.reference import LABEL
 from studio.compare.strengths import LABEL as STRENGTH_LABEL
 from studio.compare.verdict import judge
@@ -27,9 +28,11 @@ def verdict_from_document(document: object) -> dict[str, Any]:
 
     The answer holds ``win_rate`` (null without votes), ``low``, ``high``, ``evidence``, ``verdict`` (``tuned``, ``base`` or
     ``undecided``, by the interval alone), ``n_items``, what the verdict page shows besides, and the textbook numbers under
-    ``reference``.
+    ``reference``. What models said, if any was asked, is under ``machine`` and in no other number.
     """
-    return as_json(judge(record_from_document(document)))
+    record = record_from_document(document)
+    opinions = opinions_of(document, record)
+    return as_json(judge(record)) | ({"machine": opinions} if opinions else {})
 
 
 def as_json(result: Verdict) -> dict[str, Any]:

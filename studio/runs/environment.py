@@ -14,10 +14,14 @@ from typing import Final
 from studio.processes import import_path
 from studio.settings import Settings
 
+#: The key of an endpoint that judges, in the environment of the one process that asks it.
+JUDGE_KEY: Final = "STUDIO_JUDGE_KEY"
+
 #: What decides where a process connects. Never inherited: the studio's own settings say it.
 _CONNECTION: Final = (
     *("STUDIO_HOME", "STUDIO_PLACE", "TINKER_API_KEY", "TINKER_BASE_URL", "TINKER_CREDENTIAL_CMD"),
     *("CLOUDFLARE_ACCESS_CLIENT_ID", "CLOUDFLARE_ACCESS_CLIENT_SECRET"),
+    JUDGE_KEY,
 )
 
 _QUIET: Final = {

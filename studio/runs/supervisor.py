@@ -20,8 +20,8 @@ from studio import processes
 from studio.errors import RunError
 from studio.runs import files
 from studio.runs.again import again
-from studio.runs.environment import child_environment
-from studio.settings import Settings
+from studio.runs.environment import JUDGE_KEY, child_environment
+from studio.settings import Secret, Settings
 from studio.store import Job, JobKind, JobStatus, Store
 
 _LOG = logging.getLogger(__name__)
@@ -71,8 +71,17 @@ class Supervisor:
         self._lock = threading.RLock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._missing_since: dict[str, float] = {}
+        self._lent: dict[str, Secret] = {}
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def lend(self, job_id: str, key: Secret) -> None:
+        """Give the process of this job a key of its own. It is kept in memory, until the job is complete, and nowhere else.
+
+        Call it before the job is there: what is queued may start at any moment.
+        """
+        with self._lock:
+            self._lent[job_id] = key
 
     def submit(self, job_id: str) -> Job:
         """Start a queued job now if nothing of its kind runs, else leave it in the queue. Raises ``NotFoundError``."""
@@ -177,7 +186,10 @@ class Supervisor:
         self._clear_away(job)
         try:
             files.forget_the_past(folder)
-            child = processes.spawn(self._command(job), folder, child_environment(self._settings), files.LOG)
+            env = child_environment(self._settings)
+            if job.id in self._lent:
+                env[JUDGE_KEY] = self._lent[job.id].reveal()
+            child = processes.spawn(self._command(job), folder, env, files.LOG)
         except OSError as error:
             self._store.jobs.move(
                 job.id,
@@ -241,6 +253,8 @@ class Supervisor:
             job = self._store.jobs.find(job_id)
             if job is None or not job.live:
                 del self._children[job_id]
+                if job is None or job.status == "completed":
+                    self._lent.pop(job_id, None)
 
     def _clear_away(self, job: Job) -> None:
         """Make sure that a process which has already said its last words is really gone before the next one starts."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.recipe import Recipe
-from studio.settings import Settings
+from studio.settings import Secret, Settings
 from studio.store import Store
 from wizards.draft import Draft
 from wizards.shell import Context, Visit
@@ -43,6 +43,7 @@ class Nobody:
     """A supervisor without processes."""
 
     def submit(self, job_id: str) -> None: ...
+    def lend(self, job_id: str, key: Secret) -> None: ...
     def stop(self, job_id: str) -> None: ...
     def resume(self, job_id: str) -> None: ...
 

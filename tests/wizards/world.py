@@ -16,7 +16,7 @@ from studio.compare.generate import Plan, PromptSource
 from studio.compare.measures import Measure
 from studio.models import get
 from studio.recipe import DataFacts, Recipe, recommend
-from studio.settings import Settings
+from studio.settings import Secret, Settings
 from studio.store import AnswerRow, ArmRow, Job, JobStatus, RunRow, Store, new_id
 from wizards.draft import Draft
 from wizards.shell import Context, Visit
@@ -29,9 +29,14 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.lent: dict[str, Secret] = {}
 
     def submit(self, job_id: str) -> None:
         self.asked.append(("submit", job_id))
+
+    def lend(self, job_id: str, key: Secret) -> None:
+        self.asked.append(("lend", job_id))
+        self.lent[job_id] = key
 
     def stop(self, job_id: str) -> None:
         self.asked.append(("stop", job_id))
