@@ -1,22 +1,30 @@
-"""Step 5, *Compare*: both models answer the prompts that were held out, and then people judge without knowing who wrote what.
+"""Step 5, *Compare*: all who are compared answer the same prompts, and then people judge without knowing who wrote what.
 
 Guarantees: what is compared, and on what terms, is said before anybody rates; the automatic measures are folded until then;
-nothing on this page tells a rater which side is which; the page only reads, except for the act that was pressed.
+nothing on this page tells a rater which side is which; the page only reads, except for the act that was pressed. Who takes part
+is chosen in ``compare_choose``, what came back is in ``compare_sides`` and ``changed_rows``, options in ``session_form``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
-from studio.compare import blind, generate
-from studio.compare.blind import SessionState, answer_pairs
-from studio.compare.giveaways import shown
-from studio.compare.measures import Measure
-from studio.store import Job, RunRow, Store
-from wizards import judging, measures_table, widgets
+import gradio as gr
+
+from studio.compare import generate
+from studio.compare.blind import SessionState
+from studio.compare.generate import CompareSettings, Plan
+from studio.errors import NotFoundError
+from studio.store import Job
+from wizards import changed_rows, compare_asked, compare_choose, compare_sides, judging, measures_table, session_form, widgets
+from wizards.compare_asked import Asked, Bring
+from wizards.compare_reading import Screen, screen
+from wizards.compare_sides import every
 from wizards.draft import Draft
-from wizards.shell import Context, Once, Said, StepParts, Visit
+from wizards.shell import Action, Context, Once, Said, StepParts, Visit
 from wizards.widgets import Html, tag
 
 _PULSE: Final = 1_000
@@ -24,75 +32,16 @@ _PULSE_RATING: Final = 3_000
 _AT_WORK: Final = frozenset({"queued", "starting", "running", "stopping"})
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What both models are asked, and how: the same for both."""
-
-    prompts: int
-    source: str
-    template: str
-    temperature: float
-    max_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """All that the step shows. ``job`` is ``None`` until somebody asked for answers."""
-
-    run: RunRow
-    run_job: Job
-    job: Job | None = None
-    terms: Terms | None = None
-    pairs: int = 0
-    identical: int = 0
-    measures: tuple[Measure, ...] = ()
-    session: SessionState | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether both models have answered everything."""
-        return self.job is not None and self.job.status == "completed"
-
-
-def screen(store: Store, draft: Draft, owner: str) -> Screen:
-    """Read it all. Raises ``NotFoundError`` when the run is not this owner's."""
-    run = store.runs.get(draft.run, owner)
-    run_job = store.jobs.get(run.id)
-    place = judging.place_of(store, draft, owner)
-    if place.comparison is None:
-        return Screen(run, run_job)
-    job = store.jobs.get(place.comparison.id)
-    terms = _terms(job, generate.Plan.of(place.comparison))
-    if job.status != "completed":
-        return Screen(run, run_job, job, terms)
-    pairs = answer_pairs(store.comparisons.answers(place.comparison.id))
-    return Screen(
-        run,
-        run_job,
-        job,
-        terms,
-        pairs=len(pairs),
-        identical=sum(shown(base.text) == shown(tuned.text) for base, tuned in pairs.values()),
-        measures=generate.measures(store, place.comparison.id, owner),
-        session=blind.state(store, place.session.id, owner) if place.session else None,
-    )
-
-
-def _terms(job: Job, plan: generate.Plan) -> Terms:
-    prompts = job.total // len(plan.arms) or plan.max_prompts
-    return Terms(prompts, plan.source.words, plan.renderer, plan.temperature, plan.max_tokens)
-
-
 # --- markup ----------------------------------------------------------------------------------------------------------------
 
 
 def html(now: Screen) -> Html:
-    """The step as markup."""
-    if now.job is None:
+    """The step as markup, unless something is being put together (see ``compare_choose``)."""
+    if now.job is None or now.plan is None:
         return _before(now)
     if now.complete:
-        return _ready(now) if now.session is None else _rating(now, now.session)
-    return _answering(now, now.job)
+        return _ready(now, now.plan, now.job) if now.session is None else _rating(now, now.plan, now.job, now.session)
+    return _answering(now, now.plan, now.job)
 
 
 def _before(now: Screen) -> Html:
@@ -106,6 +55,7 @@ def _before(now: Screen) -> Html:
                 tag(
                     "div",
                     widgets.button("Let both models answer", "begin", kind="primary", sign="arrow", phase="Asking both models"),
+                    widgets.button("Compare more, or on other prompts", "ask", phase="Looking what there is"),
                     cls="tf-acts",
                 ),
             )
@@ -119,31 +69,35 @@ def _before(now: Screen) -> Html:
     return widgets.join((widgets.title("Compare"), widgets.empty("The tuned model is not there yet", teach, back)))
 
 
-def _answering(now: Screen, job: Job) -> Html:
+def _answering(now: Screen, plan: Plan, job: Job) -> Html:
+    sides = compare_sides.progress(plan, now.answered, job)
     if job.status not in _AT_WORK:
-        again = widgets.button("Ask again", "begin", kind="primary", sign="undo", phase="Asking both models")
+        again = widgets.button("Ask again", "again", kind="primary", sign="undo", phase="Asking the models")
         trouble = widgets.notice(
             job.reason or f"Answering is {job.status}.",
             where=f"{job.done:,} of {job.total:,} answers are stored" if job.total else "",
-            next_step="The answers that are there are kept. Ask again to get the rest.",
+            next_step=job.next_step or "The answers that are there are kept. Ask again to get the rest.",
             state="quiet" if job.status == "stopped" else "bad",
         )
-        return widgets.join(
-            (widgets.title("Not all answers are there"), trouble, tag("div", again, cls="tf-acts"), _terms_sheet(now))
-        )
+        head = widgets.title("Not all answers are there")
+        other = widgets.button("Compare something else", "ask", kind="quiet")
+        acts = tag("div", again, other, cls="tf-acts")
+        return widgets.join((head, trouble, acts, sides, _terms(now, plan, job), _others(now)))
     label = f"{job.done:,} of {job.total:,} answers" if job.total else f"Now: {_phase(job)}"
+    whole = every(plan)
     return widgets.join(
         (
             widgets.title(
-                "Both models are answering",
+                f"{whole[0].upper()}{whole[1:]} are answering",
                 "The same prompts, the same terms. Then you judge, without knowing which is which.",
             ),
             tag("div", widgets.meter(job.done, job.total, label), cls="tf-wait"),
             tag("p", f"Now: {_phase(job)}. You can close this page; it goes on.", cls="tf-remark") if job.total else None,
+            sides,
             tag("div", widgets.button("Stop", "stop", phase="Asking it to stop"), cls="tf-acts")
             if job.status != "stopping"
             else None,
-            _terms_sheet(now),
+            _terms(now, plan, job),
             widgets.heartbeat(_PULSE),
         )
     )
@@ -153,72 +107,84 @@ def _phase(job: Job) -> str:
     return {"waiting": "waiting for its turn", "starting": "starting", "": "starting"}.get(job.phase, job.phase)
 
 
-def _ready(now: Screen) -> Html:
-    to_rate = min(now.pairs - now.identical, blind.MOST_PAIRS)
-    if not to_rate:
+def _ready(now: Screen, plan: Plan, job: Job) -> Html:
+    offered = now.offered
+    if offered is None:
         return widgets.join(
             (
                 widgets.title(
-                    "Both models say the same",
-                    f"They gave the same answer to all {now.pairs:,} prompts, so there is nothing to rate.",
+                    f"{every(plan)[0].upper()}{every(plan)[1:]} say the same",
+                    f"They gave the same answer to all {now.told.prompts:,} prompts, so there is nothing to rate.",
                 ),
                 widgets.notice(
                     "The training changed nothing that shows in an answer.",
                     next_step="Train longer, or with more or different examples, and compare again.",
                     state="warn",
                 ),
-                _measures(now, rated=True),
-                _terms_sheet(now),
+                _measures(now, plan, rated=True),
+                _terms(now, plan, job),
+                _others(now),
             )
         )
-    pairs = "1 pair of answers" if to_rate == 1 else f"{to_rate:,} pairs of answers"
+    pairs = "1 pair of answers" if now.told.pairs == 1 else f"{now.told.pairs:,} pairs of answers"
+    several = f" from {len(plan.arms)} sides" if len(plan.arms) > 2 else ""
+    lead = f"You see {pairs}{several}, one pair at a time, and say which answer is better. "
     return widgets.join(
         (
-            widgets.title(
-                "Now you judge",
-                f"You see {pairs}, one pair at a time, and say which answer is better. "
-                "Who wrote what stays sealed until you are done.",
+            widgets.title("Now you judge", f"{lead}Who wrote what stays sealed until you are done.")
+            if not now.looked
+            else widgets.title(
+                "Let others judge", f"{pairs[0].upper()}{pairs[1:]}{several}. Whoever you invite sees no names."
             ),
-            tag(
-                "div",
-                widgets.button("Start rating", "rate", kind="primary", sign="arrow", phase="Opening your rating page"),
-                widgets.button("Invite somebody else", "invite", phase="Making a link"),
-                cls="tf-acts",
-            ),
-            tag(
-                "p",
-                "A verdict needs at least 20 prompts; about ten seconds each. You can stop and come back.",
-                cls="tf-remark tf-under-acts",
-            ),
-            _terms_sheet(now),
-            _measures(now, rated=False),
+            _first_acts(now),
+            session_form.part(offered, now.view),
+            _terms(now, plan, job),
+            _measures(now, plan, rated=False),
+            changed_rows.part(now.rows),
+            _others(now),
         )
     )
 
 
-def _rating(now: Screen, session: SessionState) -> Html:
+def _first_acts(now: Screen) -> Html:
+    if now.looked:
+        remark = "You have looked at who answered what, so you have no seat here: your votes would not be blind."
+        acts = (widgets.button("Invite somebody", "invite", kind="primary", phase="Making a link"),)
+    else:
+        remark = "A verdict needs at least 20 prompts. Each vote is saved at once: you can stop and come back."
+        acts = (
+            widgets.button("Start rating", "rate", kind="primary", sign="arrow", phase="Opening your rating page"),
+            widgets.button("Invite somebody else", "invite", phase="Making a link"),
+        )
+    return widgets.join((tag("div", *acts, cls="tf-acts"), tag("p", remark, cls="tf-remark tf-under-acts")))
+
+
+def _rating(now: Screen, plan: Plan, job: Job, session: SessionState) -> Html:
     own = judging.own_seat(session)
     heading, lead = _rating_words(session)
     return widgets.join(
         (
             widgets.title(heading, lead),
-            _rating_acts(session),
+            _rating_acts(session, looked=now.looked),
             tag("section", tag("h2", "Who rates"), judging.raters_table(session), cls="tf-part") if session.raters else None,
-            _terms_sheet(now),
-            _measures(now, rated=own is None and session.votes > 0),
-            widgets.heartbeat(_PULSE_RATING) if not session.ended else None,
+            _terms(now, plan, job),
+            _measures(now, plan, rated=own is None and session.votes > 0),
+            changed_rows.part(now.rows),
+            _others(now),
+            # Rows that are read should not be drawn anew under the eyes.
+            widgets.heartbeat(_PULSE_RATING) if not session.ended and now.rows.state != "open" else None,
         )
     )
 
 
-def _rating_acts(session: SessionState) -> Html:
+def _rating_acts(session: SessionState, *, looked: bool) -> Html:
     """What leads on comes first: one's own pairs while there are any, then the verdict."""
     own = judging.own_seat(session)
     seated = any(one.is_owner for one in session.raters)
     acts: list[Html] = []
     if own is not None:
         acts.append(judging.seat_door(session.id, "Continue rating" if own.done else "Start rating"))
-    elif session.open and not seated:
+    elif session.open and not seated and not looked:
         first = not session.votes
         label, kind = ("Start rating", "primary") if first else ("Rate yourself", "secondary")
         acts.append(widgets.button(label, "rate", kind=kind, sign="arrow" if first else "", phase="Opening your rating page"))
@@ -234,38 +200,62 @@ def _rating_acts(session: SessionState) -> Html:
 def _rating_words(session: SessionState) -> tuple[str, str]:
     if session.ended:
         return "The rating is done", "The answers are open now, and the verdict is in."
+    if session.status == "paused":
+        return (
+            "The rating is paused",
+            f"{session.pairs:,} pairs. No votes are taken until it goes on; the verdict's page resumes it.",
+        )
     if not session.votes:
         return "The session is open", f"{session.pairs:,} pairs wait to be rated. Nobody has begun yet."
     return "The rating goes on", f"{session.pairs:,} pairs. Each vote is saved the moment it is made."
 
 
-def _terms_sheet(now: Screen) -> Html | None:
-    terms = now.terms
-    if terms is None:
-        return None
-    sampling = (
-        "always the most likely answer" if terms.temperature == 0 else f"temperature {terms.temperature:g}, the same seed"
-    )
-    pairs: list[tuple[str, object]] = [
-        ("prompts", f"{terms.prompts:,} {terms.source}"),
-        ("template", tag("code", terms.template)),
-        ("answers", f"{sampling}; at most {terms.max_tokens:,} tokens"),
-    ]
-    if now.identical:
-        same = "1 prompt got" if now.identical == 1 else f"{now.identical:,} prompts got"
-        pairs.append(("ties", f"{same} the same answer twice. They count as ties and are not shown."))
-    return tag("section", tag("h2", "The same for both models"), widgets.sheet(widgets.facts(pairs)), cls="tf-part tf-terms")
+def _terms(now: Screen, plan: Plan, job: Job) -> Html:
+    return compare_sides.terms(plan, job, now.told, now.stamped)
 
 
-def _measures(now: Screen, *, rated: bool) -> Html | None:
-    if not now.measures:
+def _measures(now: Screen, plan: Plan, *, rated: bool) -> Html | None:
+    found = [(label, measures) for label, measures in now.measures if measures]
+    if not found:
         return None
     note = (
         "These numbers compare texts with your data. Whether people prefer the answers is the verdict's business."
         if rated
         else "Rate first, if you can: what a program counts tells which model did better, and expectations colour votes."
     )
-    return widgets.more("What a program can count", tag("p", note), measures_table.table(now.measures), keep="compare-measures")
+    several = len(found) > 1
+    alone = "Each difference (95 %) stands alone: of twenty that are nothing, one looks like something."
+    whole = measures_table.overview(found, plan.reference.label) if several else measures_table.table(found[0][1])
+    return widgets.more(
+        "What a program can count",
+        tag("p", note),
+        tag("p", alone) if several else None,
+        whole,
+        compare_sides.giveaways_table(plan, now.told),
+        keep="compare-measures",
+    )
+
+
+def _others(now: Screen) -> Html:
+    """The way to another comparison: a new one, or one that was made before."""
+    rows = (
+        tag(
+            "li",
+            tag(
+                "button",
+                widgets.icon("fork"),
+                tag("span", told),
+                type="button",
+                cls="tf-earlier-row",
+                data_pick="comparison",
+                data_value=comparison,
+            ),
+        )
+        for comparison, told in now.earlier
+    )
+    new = widgets.button("Compare more, or on other prompts", "ask", phase="Looking what there is")
+    listed = tag("ul", *rows, cls="tf-earlier") if now.earlier else None
+    return tag("section", tag("h2", "Other comparisons of this run"), listed, tag("div", new, cls="tf-acts"), cls="tf-part")
 
 
 def missing(run_id: str) -> Html:
@@ -280,11 +270,16 @@ def missing(run_id: str) -> Html:
     return widgets.join((widgets.title("Compare"), widgets.empty(what, teach, act)))
 
 
+# --- acts ------------------------------------------------------------------------------------------------------------------
+
+
 def pressed(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
     """What each press on this step does. Raises what the domain raises; the frame shows it."""
     match said.name:
         case "begin":
-            return judging.begin(ctx, visit)
+            return _begin(ctx, visit)
+        case "again":
+            return _again(ctx, visit)
         case "stop":
             place = judging.place_of(ctx.store, visit.draft, visit.owner)
             if place.comparison is not None:
@@ -296,16 +291,127 @@ def pressed(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
             return judging.invite_guest(ctx, visit)
         case "verdict":
             return judging.placed(ctx, visit).at("verdict")
+        case _:
+            return _moved(visit.draft, said) or _pressed_in_a_part(ctx, visit, said)
+
+
+def _moved(draft: Draft, said: Said) -> Draft | None:
+    """A press that only leads elsewhere; ``None`` for any other."""
+    match said.name:
+        case "ask":
+            return replace(draft, view=Asked().to_view())
+        case "usual":
+            return replace(draft, view="")
+        case "comparison":
+            return replace(draft, comparison=said.value, session="", view="")
         case "train":
-            return visit.draft.at("train")
+            return draft.at("train")
         case "goal":
             return Draft()
         case _:
-            return visit.draft
+            return None
+
+
+def _pressed_in_a_part(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
+    """A press in what is put together, in the session's options, or among the rows that changed."""
+    asked = Asked.from_view(visit.draft.view)
+    if asked is not None:
+        return compare_asked.pressed(ctx, visit, asked, said) or visit.draft
+    if said.name not in (session_form.FORM, *changed_rows.PICKS):
+        return visit.draft
+    now = screen(ctx, visit)
+    done = session_form.pressed(ctx, visit, said, now.offered) or changed_rows.pressed(ctx, visit, said, now.rows)
+    return done or visit.draft
+
+
+def _begin(ctx: Context, visit: Visit) -> Draft:
+    """Ask everybody: the usual two on the held-out rows, or whoever was chosen. Raises as ``start_comparison`` does."""
+    asked = Asked.from_view(visit.draft.view)
+    if asked is None:
+        return judging.begin(ctx, visit)
+    comparison = generate.start_comparison(
+        ctx.settings,
+        ctx.store,
+        visit.draft.run,
+        visit.owner,
+        CompareSettings(learned=asked.learned),
+        others=asked.others(ctx.settings),
+        prompts=asked.source(ctx.settings),
+    )
+    ctx.supervisor.submit(comparison.id)
+    return replace(visit.draft, comparison=comparison.id, session="", view="")
+
+
+def _again(ctx: Context, visit: Visit) -> Draft:
+    """Get the answers that are missing. The usual comparison is asked for anew: its seals may have been renewed since."""
+    place = judging.place_of(ctx.store, visit.draft, visit.owner)
+    if place.comparison is None:
+        return judging.begin(ctx, visit)
+    plan = Plan.of(place.comparison)
+    if len(plan.arms) == 2 and plan.source.kind == "held_out":
+        return judging.begin(ctx, visit)
+    ctx.supervisor.resume(place.comparison.id)
+    return replace(visit.draft, comparison=place.comparison.id)
 
 
 def build(ctx: Context) -> StepParts:
-    """One panel; see ``shell`` for how it is plugged in."""
-    return judging.one_panel(
-        lambda visit: html(screen(ctx.store, visit.draft, visit.owner)), missing, lambda visit, said: pressed(ctx, visit, said)
+    """Three panels with a place for a file between each two; see ``shell`` for how they are plugged in."""
+    first = widgets.panel()
+    answers_zone, answers_file = _zone("tf-compare-answers")
+    second = widgets.panel()
+    list_zone, list_file = _zone("tf-compare-file")
+    third = widgets.panel()
+
+    def show(visit: Visit) -> Sequence[object]:
+        try:
+            now = screen(ctx, visit)
+        except NotFoundError:
+            return _drawn(missing(visit.draft.run))
+        chosen = now.choosing
+        if chosen is None:
+            return _drawn(html(now))
+        listing = chosen.asked.on == "list" and chosen.asked.listed is None
+        return (
+            compare_choose.who(chosen),
+            gr.update(visible=chosen.asked.bring == "answers"),
+            gr.update(value=None),
+            compare_choose.what(chosen),
+            gr.update(visible=listing),
+            gr.update(value=None),
+            compare_choose.last(chosen),
+        )
+
+    def run(visit: Visit, said: Said) -> Draft | Once:
+        return pressed(ctx, visit, said)
+
+    def took(what: Bring) -> Callable[..., Draft]:
+        def take(visit: Visit, _: Said, path: str | None) -> Draft:
+            asked = Asked.from_view(visit.draft.view)
+            if path is None or asked is None:
+                return visit.draft
+            return compare_asked.brought(ctx, visit, asked, Path(path), what)
+
+        return take
+
+    actions = [Action(panel.pick, run) for panel in (first, second, third)]
+    actions.append(Action(first.edit, run))
+    actions.append(Action(answers_file.upload, took("answers"), inputs=(answers_file,), phase="Reading the answers"))
+    actions.append(Action(list_file.upload, took("list"), inputs=(list_file,), phase="Reading your prompts"))
+    return StepParts(
+        outputs=(first, answers_zone, answers_file, second, list_zone, list_file, third),
+        show=show,
+        actions=tuple(actions),
+        ticking=(first,),
     )
+
+
+def _zone(name: str) -> tuple[gr.Column, gr.File]:
+    with gr.Column(elem_classes="tf-drop tf-compare-drop", visible=False) as zone:
+        upload = gr.File(label="A file", show_label=False, file_count="single", type="filepath", elem_id=name, height=120)
+    return zone, upload
+
+
+def _drawn(panel: Html) -> tuple[object, ...]:
+    """The first panel alone."""
+    hidden = gr.update(visible=False)
+    return (panel, hidden, gr.skip(), "", hidden, gr.skip(), "")

@@ -64,7 +64,7 @@ def head() -> str:
         f'<script src="{LOOK_URL}/theme/shell.js?v={version}"></script>'
         + "".join(
             f'<link rel="stylesheet" href="{LOOK_URL}/theme/{name}.css?v={version}">'
-            for name in ("tokens", "studio", "method", "reward", "desk", "judge", "verdict", "sweep", "rate", "try")
+            for name in ("tokens", "studio", "method", "reward", "desk", "judge", "compare", "verdict", "sweep", "rate", "try")
         )
     )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from studio.compare.dealing import order, share, taken
+from studio.compare.looked import has_looked
 from studio.compare.sessions import DAY, SessionPlan, owned_session
 from studio.compare.tokens import fingerprint, new_token, seat_token
 from studio.errors import NotFoundError, RunError
@@ -49,7 +50,10 @@ def invite(store: Store, session_id: str, owner: str, name: str, *, days: float 
 
 
 def own_seat(store: Store, session_id: str, owner: str) -> Invite:
-    """The owner's own seat: the same one from every browser, and it does not expire. Raises as ``invite`` does."""
+    """The owner's own seat: the same one from every browser, and it does not expire.
+
+    Raises as ``invite`` does, and ``RunError`` when the owner has looked at the answers with their names before taking a seat.
+    """
     session = owned_session(store, session_id, owner)
     token = seat_token(store.ratings.signing_key(), session.id, "owner", owner)
     known = next((one for one in store.ratings.raters(session.id) if one.is_owner), None)
@@ -58,6 +62,11 @@ def own_seat(store: Store, session_id: str, owner: str) -> Invite:
             # A seat of a version that drew the owner's token at random.
             store.ratings.change_token(known.id, fingerprint(token))
         return Invite(token, known.id, known.name)
+    if has_looked(store, session.comparison_id, owner):
+        raise RunError(
+            "You have looked at these answers with the names of those who gave them, so your own votes would not be blind.",
+            next_step="Invite somebody else, or compare on other prompts.",
+        )
     rater = store.ratings.add_rater(session, OWNER_NAME, fingerprint(token), _dealer(store), via="owner")
     return Invite(token, rater.id, rater.name)
 

@@ -22,7 +22,7 @@ def world(tmp_path):
 
 
 def page_of(world: World, **draft: str) -> str:
-    return str(compare.html(compare.screen(world.store, Draft(**draft).at("compare"), "local")))
+    return str(compare.html(compare.screen(world.ctx, world.visit(**draft, step="compare"))))
 
 
 def test_before_anything_it_says_what_will_happen(world):

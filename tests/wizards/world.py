@@ -12,7 +12,7 @@ from pathlib import Path
 import gradio as gr
 
 from studio.compare import blind
-from studio.compare.generate import Plan, PromptSource
+from studio.compare.generate import ArmPlan, Plan, PromptSource
 from studio.compare.measures import Measure
 from studio.models import get
 from studio.recipe import DataFacts, Recipe, recommend
@@ -131,7 +131,8 @@ class World:
         plan = Plan(
             "nano", "tuning-fork/nano", "qwen3", run.sampler_path, run.dataset_id, "f" * 64, "s", 200, 0.0, 1.0, -1, 256, 0
         )
-        plan = replace(plan, source=source or PromptSource())
+        known = tuple(ArmPlan(one.name, one.kind, one.label, run_id=one.run_id or "", path=one.path) for one in arms)
+        plan = replace(plan, source=source or PromptSource(), arms=known)
         row = self.store.comparisons.add(owner=run.owner, run_id=run.id, settings_json=plan.to_json(), arms=arms)
         names = [arm.name for arm in self.store.comparisons.arms(row.id)]
         rows: list[AnswerRow] = []
