@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     from fastapi import FastAPI
     from starlette.responses import RedirectResponse
 
-    from wizards import serve, take, theme
+    from wizards import serve, sign_in, take, theme
 
     context, supervisor = _context(settings)
     app = FastAPI(title="Tuning Fork", **_NO_DOCS, lifespan=_lifespan(supervisor))
@@ -48,7 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
     theme.mount_look(app)
     take.mount(app, context)
     # A page answers below its slash only. The part of the address after #, which tells who rates, survives the way there.
-    app.add_route("/rate", lambda _: RedirectResponse("/rate/"))
+    app.add_route("/rate", lambda request: RedirectResponse(f"/rate/?{request.url.query}" if request.url.query else "/rate/"))
+    sign_in.attach(app)
     with warnings.catch_warnings():
         # Gradio says that pages with several routes are not rendered on the server, which nobody asked for.
         warnings.filterwarnings("ignore", message="SSR mode is not supported")
@@ -80,7 +81,7 @@ def _mount(app: FastAPI, context: Context, settings: Settings) -> None:
 
 def _pages(context: Context) -> tuple[tuple[str, gr.Blocks], ...]:
     """Address and page; the rating page first, because a mount at "/" answers everything that comes after it."""
-    from wizards import choose, compare, data, models_page, rate, runs, settings, shell, sweep, train, verdict
+    from wizards import choose, compare, data, models_page, playground, rate, runs, settings, shell, sweep, train, verdict
 
     wizard = shell.build(
         context,
@@ -97,6 +98,8 @@ def _pages(context: Context) -> tuple[tuple[str, gr.Blocks], ...]:
         runs.build(context)
     with wizard.route("Sweeps", "/sweeps"):
         sweep.build(context)
+    with wizard.route("Try", "/try"):
+        playground.build(context)
     with wizard.route("Models", "/models"):
         models_page.build(context)
     return (("/rate", rate.build(context)), ("/", wizard))

@@ -8,8 +8,22 @@ let serial = 0;
 let timer = 0;
 
 const find = (selector) => element.querySelector(selector);
+const all = (selector) => [...element.querySelectorAll(selector)];
 const seat = () => decodeURIComponent(location.hash.slice(1));
-const keysOn = () => { try { return sessionStorage.getItem("tuning-fork:keys") !== "off"; } catch { return true; } };
+const session = () => new URLSearchParams(location.search).get("session") || "";
+const screen = () => find("[data-turn]");
+const here = () => Number(screen()?.dataset.position ?? -1);
+
+// What is kept in this tab: a browser that keeps nothing forgets it on a reload, and all else works.
+const recall = (name) => { try { return JSON.parse(sessionStorage.getItem(`tuning-fork:${name}`) || "null"); } catch { return null; } };
+const keep = (name, value) => {
+  try {
+    if (value === null) sessionStorage.removeItem(`tuning-fork:${name}`);
+    else sessionStorage.setItem(`tuning-fork:${name}`, JSON.stringify(value));
+  } catch { /* then it has to be made again */ }
+};
+const mine = (value) => (value && value.seat === seat() ? value : null);
+const keysOn = () => recall("keys") !== "off";
 
 const lost = (on) => {
   const line = find("[data-lost]");
@@ -26,50 +40,104 @@ const send = (message) => {
   trigger("act", message);
 };
 
-// A press is kept in this tab until its answer is here: Gradio loads the page anew when the studio was gone for a while, and
-// the press is then sent again. The studio counts it once.
-const PRESS = "tuning-fork:press";
-const keep = (message) => {
-  try {
-    if (message) sessionStorage.setItem(PRESS, JSON.stringify(message));
-    else sessionStorage.removeItem(PRESS);
-  } catch { /* then a press that was lost has to be made again */ }
+// How long the pair was looked at: the clock stands while the page is hidden.
+let looked = 0;
+let since = 0;
+const seconds = () => (looked + (since ? performance.now() - since : 0)) / 1000;
+const look = () => {
+  if (document.hidden) { looked += since ? performance.now() - since : 0; since = 0; }
+  else if (!since) since = performance.now();
 };
-const kept = () => {
-  try {
-    const message = JSON.parse(sessionStorage.getItem(PRESS) || "null");
-    return message && message.seat === seat() ? message : null;
-  } catch { return null; }
+document.addEventListener("visibilitychange", look);
+
+// What is said beside the answer goes along with it, and until then is kept by pair, as somebody typed it.
+const remarks = () => ({
+  criteria: Object.fromEntries(all("[data-criterion]").flatMap((one) => {
+    const answer = one.querySelector('[aria-pressed="true"]')?.dataset.answer;
+    return answer ? [[one.dataset.criterion, answer]] : [];
+  })),
+  comment: find("[data-comment]")?.value || "",
+});
+const drafts = () => mine(recall("drafts"))?.at || {};
+const draft = () => { keep("drafts", { seat: seat(), at: { ...drafts(), [here()]: remarks() } }); };
+const undraft = (position) => {
+  const left = drafts();
+  delete left[position];
+  keep("drafts", { seat: seat(), at: left });
+};
+const redraft = () => {
+  const was = find('[data-screen="pair"]') && drafts()[here()];
+  if (!was) return;
+  all("[data-answer]").forEach((b) => {
+    b.setAttribute("aria-pressed", String(was.criteria[b.closest("[data-criterion]").dataset.criterion] === b.dataset.answer));
+  });
+  const field = find("[data-comment]");
+  if (field) field.value = was.comment;
+};
+const answerBeside = (b) => {
+  const on = b.getAttribute("aria-pressed") !== "true";
+  b.parentElement.querySelectorAll("[data-answer]").forEach((other) => other.setAttribute("aria-pressed", String(on && other === b)));
+  const told = find("[data-told]");
+  if (told) told.textContent = on ? b.textContent : "Taken back";
+  draft();
 };
 
-const say = (name, value, position) => {
+const say = (name, value) => {
   if (sent) return;
-  const here = Number(find("[data-turn]")?.dataset.position ?? -1);
   serial += 1;
-  const message = { seat: seat(), name, value: value || "", position: position ?? here, turn: String(serial) };
-  if (name === "vote") keep(message);
+  const message = { seat: seat(), name, value: value || "", position: here(), turn: String(serial) };
+  if (name === "vote") {
+    Object.assign(message, remarks(), { seconds: seconds() });
+    // Until its answer is here: Gradio loads the page anew when the studio was gone for a while, and it is then sent again.
+    keep("press", message);
+  }
   send(message);
 };
 
 const open = () => {
-  const press = kept();
-  if (press) say("vote", press.value, press.position);
-  else say("open");
+  serial += 1;
+  const press = mine(recall("press"));
+  if (press) send({ ...press, turn: String(serial) });
+  else if (!seat() && session()) send({ seat: "", name: "enter", session: session(), turn: String(serial) });
+  else send({ seat: seat(), name: "open", value: "", position: -1, turn: String(serial) });
 };
 
 const settle = () => {
-  const here = find("[data-turn]");
-  if (!here || !sent || here.dataset.turn !== sent.turn) return;
+  const now = screen();
+  if (!now || !sent || now.dataset.turn !== sent.turn) return;
+  const was = sent;
   sent = null;
-  keep(null);
+  keep("press", null);
   clearTimeout(timer);
   element.removeAttribute("data-busy");
   lost(false);
+  const given = find("[data-seat]");
+  if (given) { history.replaceState(null, "", `${location.pathname}#${given.dataset.seat}`); open(); return; }
+  // Not taken: the same pair again, or none at all.
+  const again = now.dataset.screen === "pair" && here() === was.position;
+  if (was.name === "vote" && now.dataset.screen !== "trouble" && !again) undraft(was.position);
+  arrive(now);
+};
+
+const arrive = (now) => {
+  looked = 0;
+  since = 0;
+  look();
   show("both");
   window.scrollTo({ top: 0 });
-  here.querySelector("[data-focus]")?.focus({ preventScroll: true });
+  redraft();
+  grown();
+  now.querySelector("[data-focus]")?.focus({ preventScroll: true });
   markKeys();
-  const back = here.querySelector("[data-back]");
+  hold();
+  const total = Number(now.dataset.total || 0);
+  const added = find("[data-added]");
+  if (added && total > (mine(recall("total"))?.total || total)) added.hidden = false;
+  else if (total) keep("total", { seat: seat(), total });
+  const door = find("[data-sign-in]");
+  // Inside the Hub's frame its own cookies may be refused; a page of its own has them.
+  if (door && window.top !== window) door.target = "_blank";
+  const back = find("[data-back]");
   if (back) {
     let way = "";
     try { way = sessionStorage.getItem("tuning-fork:back") || ""; } catch { /* then nobody is led anywhere */ }
@@ -77,44 +145,101 @@ const settle = () => {
   }
 };
 
+// A pair that is to be looked at for a while takes no answer before; the studio looks at its own clock all the same.
+const left = () => Math.ceil(Number(screen()?.dataset.least || 0) - seconds());
+let waits = 0;
+const hold = () => {
+  clearTimeout(waits);
+  const held = left() > 0;
+  all(".rt-bar .rt-button").forEach((b) => { held ? b.setAttribute("aria-disabled", "true") : b.removeAttribute("aria-disabled"); });
+  if (held) waits = setTimeout(hold, 200);
+  else { const line = find("[data-hold]"); if (line) line.textContent = ""; }
+};
+const held = () => {
+  if (left() <= 0) return false;
+  const line = find("[data-hold]");
+  if (line) line.textContent = `Read both first. Your answer is taken in ${left()} s.`;
+  return true;
+};
+
 // On a narrow page both answers stand one above the other, equally high; the switch opens one of them.
 const show = (which) => {
   find("[data-view]")?.setAttribute("data-view", which);
-  element.querySelectorAll("[data-show]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.show === which)));
+  all("[data-show]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.show === which)));
 };
 
 const markKeys = () => {
   const on = keysOn();
   element.setAttribute("data-keys", on ? "on" : "off");
-  element.querySelectorAll("[data-toggle-keys]").forEach((b) => {
-    b.setAttribute("aria-pressed", String(on));
-  });
+  all("[data-toggle-keys]").forEach((b) => b.setAttribute("aria-pressed", String(on)));
+};
+
+const grown = () => {
+  const field = find("[data-comment]");
+  if (!field) return;
+  field.style.height = "auto";
+  field.style.height = `${Math.min(field.scrollHeight + 2, 160)}px`;
+};
+
+const press = (b) => {
+  if (b.dataset.say === "vote" && held()) return;
+  say(b.dataset.say, b.dataset.value);
 };
 
 element.addEventListener("click", (event) => {
   const b = event.target.closest("button");
   if (!b || !element.contains(b)) return;
   if (b.dataset.show) { show(b.dataset.show); return; }
+  if (b.dataset.answer) { if (!sent) answerBeside(b); return; }
   if (b.hasAttribute("data-toggle-keys")) {
-    try { sessionStorage.setItem("tuning-fork:keys", keysOn() ? "off" : "on"); } catch { /* then they stay on */ }
+    keep("keys", keysOn() ? "off" : null);
     markKeys();
     return;
   }
   if (b.hasAttribute("data-again")) { if (sent) send(sent); return; }
   // The second half of a double click belongs to the pair before.
   if (!b.dataset.say || event.detail > 1) return;
-  say(b.dataset.say, b.dataset.value);
+  press(b);
 });
+element.addEventListener("input", (event) => {
+  if (!event.target.matches("[data-comment]")) return;
+  grown();
+  draft();
+});
+
+// A number leads to a question beside the overall one, where the arrows answer it; C leads to the comment, Escape back.
+let asking = false;
+const goBack = () => { asking = false; find("[data-focus]")?.focus({ preventScroll: true }); };
+const beside = (key) => {
+  const node = key === "c" || key === "C" ? find("[data-comment]") : /^[1-9]$/.test(key) ? find(`[data-key="${key}"]`) : null;
+  if (!node) return false;
+  const target = node.querySelector('[aria-pressed="true"]') || node.querySelector("button") || node;
+  asking = true;
+  target.focus({ preventScroll: true });
+  node.scrollIntoView({ block: "nearest" });
+  return true;
+};
 
 const pressed = (event) => {
   if (!element.isConnected) { document.removeEventListener("keydown", pressed); return; }
-  if (!keysOn() || event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  const pair = find('[data-screen="pair"]');
+  if (pair && event.key === "Escape" && event.target.closest?.(".rt-beside")) { goBack(); return; }
+  if (!pair || !keysOn() || event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  if (event.target.closest?.("input, textarea, select")) return;
+  if (beside(event.key)) { event.preventDefault(); return; }
   const what = KEYS[event.key];
-  if (!what || !find('[data-screen="pair"]') || event.target.closest?.("input, textarea, select")) return;
-  const b = find(what === "back" ? '[data-say="back"]' : `[data-say="vote"][data-value="${what}"]`);
+  if (!what) return;
   event.preventDefault();
-  if (!b || b.disabled) return;
-  say(b.dataset.say, b.dataset.value);
+  const group = event.target.closest?.("[data-criterion]");
+  if (group && event.key.startsWith("Arrow")) {
+    const b = group.querySelector(`[data-answer="${what}"]`);
+    if (!b || sent) return;
+    answerBeside(b);
+    if (asking) goBack(); else b.focus();
+    return;
+  }
+  const b = find(what === "back" ? '[data-say="back"]' : `.rt-buttons [data-value="${what}"]`);
+  if (b) press(b);
 };
 document.addEventListener("keydown", pressed);
 
@@ -123,7 +248,6 @@ window.addEventListener("hashchange", () => { sent = null; open(); });
 // The page listens a moment after it is drawn; until it does, the first message is sent again.
 const opening = setInterval(() => {
   if (find('[data-screen]:not([data-screen="wait"])') || !element.isConnected) { clearInterval(opening); return; }
-  sent = null;
   open();
 }, 700);
 setTimeout(open, 30);
