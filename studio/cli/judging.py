@@ -12,6 +12,7 @@ from typing import Any, cast
 from studio.cli.output import Output
 from studio.compare import generate
 from studio.compare.recompute import verdict_from_document
+from studio.compare.report_html import votes_in
 from studio.compare.slices import LABEL as EXPLORATORY
 from studio.errors import DataError
 from studio.settings import Settings
@@ -53,14 +54,16 @@ def sample(asked: argparse.Namespace, settings: Settings, output: Output) -> int
 
 
 def verdict_arguments(parser: argparse.ArgumentParser) -> None:
-    """``verdict EXPORT.json``."""
-    parser.add_argument("votes", type=Path, metavar="EXPORT.json", help="exported votes; - reads standard input")
+    """``verdict EXPORT.json|REPORT.html``."""
+    parser.add_argument(
+        "votes", type=Path, metavar="EXPORT.json", help="exported votes, or a report that carries them; - reads standard input"
+    )
 
 
 def verdict(asked: argparse.Namespace, settings: Settings, output: Output) -> int:
     """Compute win rate, always-valid interval, evidence and verdict, and everything beside it, from votes alone."""
     del settings
-    found = verdict_from_document(_document(asked.votes))
+    found = verdict_from_document(document_of(asked.votes))
     output.result(found)
     output.say(str(found["paragraph"]))
     for note in cast("list[str]", found["notes"]):
@@ -95,10 +98,11 @@ def _tables(found: dict[str, Any], output: Output) -> None:
     output.table(["", ""], [(name, value) for name, value in _flat(reference) if not name.endswith("label")])
 
 
-def _document(path: Path) -> dict[str, Any]:
+def document_of(path: Path) -> dict[str, Any]:
+    """The votes in an export, or in a report that carries them. Raises ``DataError``."""
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        found = json.loads(text)
+        found = json.loads(votes_in(text) or text)
     except OSError as error:
         raise DataError(f"The file cannot be read: {error.strerror}.", where=str(path), next_step="Check the path.") from error
     except ValueError as error:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from studio.errors import StudioError
+from studio.errors import DataError, StudioError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,19 @@ class Output:
         print(f"{place}{error.what}", file=sys.stderr)
         if error.next_step:
             print(f"Next: {error.next_step}", file=sys.stderr)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file of the person's choice whole or not at all. Raises ``DataError`` when it cannot be written."""
+    beside = path.with_name(f".{path.name}.{time.time_ns()}")
+    try:
+        beside.write_text(text, encoding="utf-8", errors="replace", newline="")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise DataError(
+            f"The file cannot be written: {error.strerror}.", where=str(path), next_step="Choose another place."
+        ) from error
 
 
 def _plain(cell: object) -> Text:

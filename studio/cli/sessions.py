@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from studio.cli.output import Output
+from studio.cli.output import Output, write_whole
+from studio.cli.reporting import prefer
 from studio.compare import blind, known_pairs, outcome
 from studio.compare.blind import SessionOptions, SessionPlan, SessionState
 from studio.compare.recompute import as_json
@@ -37,12 +37,13 @@ _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "withdraw": ("rater",),
     "close": (),
     "export": ("out", "csv"),
+    "prefer": ("out",),
 }
 _URL: Final = "http://127.0.0.1:7860"
 
 
 def session_arguments(parser: argparse.ArgumentParser) -> None:
-    """``session create COMPARISON|RUN``, ``session list``, ``session invite|show|extend|close|export|… SESSION``."""
+    """``session create COMPARISON|RUN``, ``session list``, ``session invite|show|extend|close|export|prefer|… SESSION``."""
     parser.add_argument("action", choices=tuple(_ACTIONS), help="what to do")
     parser.add_argument(
         "target", nargs="?", default="", metavar="ID", help="a comparison or run to create from, otherwise a session"
@@ -61,13 +62,13 @@ def session_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--min-seconds", type=float, metavar="S", help="least time between two votes")
     new.add_argument("--all-pairs", action="store_true", default=None, help="compare challengers with each other, too")
     new.add_argument("--open-to-logins", action="store_true", default=None, help="let signed-in people take a seat themselves")
-    others = parser.add_argument_group("invite, extend, withdraw, export")
+    others = parser.add_argument_group("invite, extend, withdraw, export, prefer")
     others.add_argument("--days", type=float, metavar="D", help="how long invites lead in")
     others.add_argument("--name", metavar="NAME", help="whom the invite is for")
     others.add_argument("--count", type=int, metavar="N", help="make N invites")
     others.add_argument("--url", metavar="URL", help=f"where raters reach the studio (default: {_URL})")
     others.add_argument("--rater", metavar="RATER", help="whose seat is taken back; `show` lists them")
-    others.add_argument("--out", type=Path, metavar="FILE", help="write the export here instead of standard output")
+    others.add_argument("--out", type=Path, metavar="FILE", help="write the export, or the pairs of prefer, to this file")
     others.add_argument("--csv", action="store_true", default=None, help="export the votes as CSV")
 
 
@@ -76,6 +77,8 @@ def session(asked: argparse.Namespace, settings: Settings, output: Output) -> in
     _require_fitting(asked)
     store = Store(settings.database)
     try:
+        if asked.action == "prefer":
+            return prefer(asked.target, asked.out, settings, store, output)
         return _DOES[asked.action](asked, store, settings.owner, output)
     finally:
         store.close()
@@ -245,7 +248,7 @@ def _export(asked: argparse.Namespace, store: Store, owner: str, output: Output)
         output.result(document)
         output.say(text.rstrip("\n"))
         return 0
-    _write(asked.out, text)
+    write_whole(asked.out, text)
     output.result({"session_id": asked.target, "file": str(asked.out), "votes": len(document["items"])})
     output.say(f"{len(document['items']):,} votes are in {asked.out}. Recompute: tuning-fork verdict {asked.out}")
     return 0
@@ -275,18 +278,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("The file cannot be read.", where=str(path), next_step="Check the path; it has to be UTF-8.") from error
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{time.time_ns()}")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DataError(
-            f"The file cannot be written: {error.strerror}.", where=str(path), next_step="Choose another place."
-        ) from error
 
 
 _DOES: Final[Mapping[str, Callable[[argparse.Namespace, Store, str, Output], int]]] = {

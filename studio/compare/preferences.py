@@ -225,7 +225,7 @@ def _undecided(counts: Counter[Any], many: int) -> Reason:
 def _line(one: Pair) -> dict[str, Any]:
     lone = len(one.prompt_messages) == 1 and one.prompt_messages[0].role == "user" and not one.prompt_messages[0].more
     beside = {"judged_by": one.raters, "agreed": one.agreed, "came_from": one.origin}
-    named = {"first_system": one.chosen_by, "second_system": one.rejected_by} if one.chosen_by or one.rejected_by else {}
+    named = {"chosen_by": one.chosen_by, "rejected_by": one.rejected_by} if one.chosen_by or one.rejected_by else {}
     return {
         "prompt": one.prompt_messages[0].content if lone else [plain(turn) for turn in one.prompt_messages],
         "chosen": one.chosen,

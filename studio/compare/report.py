@@ -17,7 +17,7 @@ import studio
 from studio.compare import outcome, report_html, report_markdown, report_picture
 from studio.compare.document import record_from_document
 from studio.compare.measures import Measure
-from studio.compare.report_parts import Background, Part, number, parts
+from studio.compare.report_parts import Background, Part, parts
 from studio.compare.sentences import plain
 from studio.compare.verdict import Verdict, judge
 from studio.store import Store
@@ -31,7 +31,7 @@ votes_in = report_html.votes_in
 class Report:
     """A session as it is told. ``votes`` is the text of the export that all of it is computed from.
 
-    ``expected`` are the numbers that ``tuning-fork verdict`` prints for these votes; ``made_on`` is a day in UTC.
+    ``made_on`` is a day in UTC.
     """
 
     title: str
@@ -54,10 +54,9 @@ class Report:
 
     @property
     def expected(self) -> tuple[tuple[str, str], ...]:
-        """Names and values to check a recomputation by."""
-        told = self.verdict
-        named = (("win_rate", told.win_rate), ("low", told.low), ("high", told.high), ("evidence", told.evidence))
-        return (*((name, number(value)) for name, value in named), ("state", told.state), ("n_votes", f"{told.n_votes}"))
+        """Some of what ``tuning-fork verdict FILE --json`` prints for these votes, letter for letter."""
+        names = ("win_rate", "low", "high", "evidence", "state", "n_items", "n_votes")
+        return tuple((name, json.dumps(getattr(self.verdict, name))) for name in names)
 
     def html(self) -> str:
         """One file that holds everything, see ``report_html``."""

@@ -139,8 +139,8 @@ def _again(body: ET.Element, report: Report) -> None:
         "p",
         "This file carries every vote. On any computer with Tuning Fork, one command gives every number about votes:",
     )
-    _add(section, "pre", f"tuning-fork verdict {report.file_name}")
-    _add(section, "p", "It has to print these, digit for digit:")
+    _add(section, "pre", f"tuning-fork verdict {report.file_name} --json")
+    _add(section, "p", "It has to print these, letter for letter:")
     _facts(section, report.expected)
     line = ET.SubElement(section, "p")
     encoded = base64.b64encode(report.votes.encode("utf-8")).decode("ascii")

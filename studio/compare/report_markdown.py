@@ -32,7 +32,7 @@ def _blocks(report: Report, picture: str, mark: str) -> Iterator[str]:
     for part in report.parts:
         yield from _part(part, mark)
     yield f"{mark}# Compute it again"
-    yield f"Every number about votes comes from the votes alone:\n\n```\ntuning-fork verdict {report.votes_name}\n```"
+    yield f"Every number about votes comes from the votes alone:\n\n```\ntuning-fork verdict {report.votes_name} --json\n```"
     yield _listed(report.expected)
 
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from studio.compare import reference, slices, strengths
+from studio.compare.machine_opinion import LABEL as MACHINE
+from studio.compare.machine_opinion import opinions_of
 from studio.compare.sentences import HEADLINES, called, people, percent, prompts
 
 if TYPE_CHECKING:
@@ -33,7 +35,11 @@ _KINDS: Final[Mapping[str, str]] = {
     "model": "a model of the catalogue",
     "imported": "answers from a file",
 }
-_SAYS: Final[Mapping[str, str]] = {"tuned": "the challenger", "base": "the reference", "undecided": "not settled"}
+_SAYS: Final[Mapping[str, str]] = {
+    "tuned": "the challenger is better",
+    "base": "the reference is better",
+    "undecided": "not settled",
+}
 _CHOICES: Final[Mapping[str, str]] = {"tie": "equally good", "both_bad": "both bad", "skip": "skipped"}
 
 
@@ -79,6 +85,7 @@ def parts(document: Document, verdict: Verdict, record: Record, background: Back
         _limits(verdict),
         _apart(verdict),
         _counted(background),
+        _models(document, record),
         _textbook(verdict),
         _settings(document, background),
         _history(document),
@@ -186,7 +193,7 @@ def _people(document: Document, verdict: Verdict) -> Part:
         ("checks", f"{gold.right:,} of {gold.n:,} pairs with a known better answer were seen right; they count in no number"
          if gold is not None else ""),
     ]  # fmt: skip
-    columns = ("rater", "prompts", "own win rate", "win rate without", "without them ahead")
+    columns = ("rater", "prompts", "own win rate", "win rate without", "verdict without")
     comments = sum(bool(one.get("comment")) for one in _objects(document.get("items")))
     text = (f"{comments:,} votes have a comment. Comments stand in the file as people wrote them.",) if comments else ()
     table = Table("Each rater, and what is left without them", columns, rows, numeric=(1, 2, 3))
@@ -226,6 +233,28 @@ def _counted(background: Background) -> Part | None:
     columns = ("measure", "unit", "reference", "challenger", "difference, 95 % interval", "prompts")
     text = ("These numbers compare texts with the data. Whether people prefer the answers is said above.",)
     return Part("What a program counted", text=text, tables=(Table("What a program counted", columns, rows, (2, 3, 4, 5)),))
+
+
+def _models(document: Document, record: Record) -> Part | None:
+    """What models said that were asked beside the people."""
+    found = opinions_of(document, record)
+    if not found:
+        return None
+    rows = tuple(
+        (
+            str(one["model"]),
+            _share(one["win_rate"]),
+            _between((one["low"], one["high"])),
+            f"{one['n_judged']:,} of {one['n_pairs']:,}",
+            f"{one['n_contradicted']:,}",
+            _share(one["agreement_with_people"]["raw"]),
+        )
+        for one in found
+    )
+    columns = ("model", "win rate", "95 % interval", "judged in both orders", "contradicted itself", "agrees with people")
+    text = ("Each pair was shown in both orders. Contradictions count as ties, and a missing reply is no score.",)
+    table = Table("What models said", columns, rows, numeric=(1, 2, 3, 4, 5))
+    return Part("What models said", text=text, tables=(table,), label=MACHINE)
 
 
 def _textbook(verdict: Verdict) -> Part:

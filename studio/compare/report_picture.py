@@ -33,7 +33,7 @@ def picture(verdict: Verdict) -> ET.Element:
     rows = [one.verdict for one in verdict.checkpoints] if verdict.challengers > 1 else [verdict]
     rows = [one for one in rows if one.win_rate is not None]
     alone = len(rows) == 1
-    height = 32 + _ROW * len(rows) + (_STROKES if alone else 0)
+    height = 36 + _ROW * len(rows) + (_STROKES if alone else 0)
     svg = ET.Element("svg", {"viewBox": f"0 0 {_WIDTH} {height}", "role": "img", "class": "tf-drawing"})
     svg.set("xmlns", "http://www.w3.org/2000/svg")
     ET.SubElement(svg, "title").text = words(verdict)
@@ -41,9 +41,9 @@ def picture(verdict: Verdict) -> ET.Element:
     for at, one in enumerate(rows):
         _ruler(svg, one, 8 + at * _ROW, named=not alone)
     if rows:
-        _ends(svg, rows[0], 16 + _ROW * len(rows), alone=alone)
+        _ends(svg, rows[0], 20 + _ROW * len(rows), alone=alone)
     if alone:
-        _strokes(svg, rows[0], 44 + _ROW)
+        _strokes(svg, rows[0], 46 + _ROW)
     return svg
 
 
@@ -109,7 +109,7 @@ def _ruler(svg: ET.Element, one: Verdict, top: int, *, named: bool) -> None:
     _line(svg, _x(0.5), line - 34, _x(0.5), line + 14, "middle")
     _line(svg, _x(rate), line - 34, _x(rate), line, "needle")
     for at in (0, 25, 50, 75, 100):
-        _text(svg, _x(at / 100), line + 32, str(at), "strong" if at == 50 else "", anchor="middle")
+        _text(svg, _x(at / 100), line + 34, str(at), "strong" if at == 50 else "", anchor="middle")
 
 
 def _ends(svg: ET.Element, one: Verdict, top: int, *, alone: bool) -> None:
