@@ -307,8 +307,7 @@ def _answer(question: str, one: Answer) -> Html:
     return tag(
         "div",
         head,
-        said,
-        tag("p", remarks, cls="tf-remark tf-try-remark") if remarks else None,
+        tag("div", said, tag("p", remarks, cls="tf-remark tf-try-remark") if remarks else None),
         _opinion(question, one) if one.text else None,
         cls="tf-try-answer",
     )
@@ -340,7 +339,7 @@ def _opinion(question: str, one: Answer) -> Html:
             aria_label=f"What you think of the answer of {one.label}",
         ),
         tag("p", one.better, cls="tf-model-text tf-try-better", dir="auto") if one.better else None,
-        widgets.more(summary if not one.better else "Change it", form, keep=f"better-{place}"),
+        widgets.more(summary if not one.better else "Change it", form, keep=ident),
         cls="tf-try-opinion",
     )
 

@@ -23,7 +23,7 @@ from studio.runs.diagnosis import smooth, window_for
 from studio.runs.progress import Point
 from studio.settings import Settings
 from studio.store import RunRow, Store
-from wizards import charts, judging, widgets
+from wizards import charts, judging, playground_html, widgets
 from wizards.card import JOB_WORDS
 from wizards.chrome import header
 from wizards.draft import Draft
@@ -49,7 +49,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One run in the table."""
+    """One run in the table. ``talk`` is where its model can be talked to, empty while it cannot."""
 
     id: str
     name: str
@@ -64,6 +64,7 @@ class Line:
     verdict: str
     verdict_href: str
     live: bool
+    talk: str = ""
 
 
 def lines(settings: Settings, store: Store, owner: str) -> tuple[Line, ...]:
@@ -90,6 +91,7 @@ def _line(settings: Settings, store: Store, run: RunRow, owner: str) -> Line:
         verdict=verdict,
         verdict_href=href,
         live=job.live or job.status == "queued",
+        talk=playground_html.href(run.id) if job.ended and run.sampler_path else "",
     )
 
 
@@ -198,11 +200,12 @@ def html(found: Sequence[Line]) -> Html:
 
 def _row(one: Line) -> Html:
     name = tag("a", one.name, href=_href(Draft(run=one.id).at("train")), cls="tf-runs-name")
+    talk = tag("a", "Talk to it", aria_label=f"Talk to {one.name}", href=one.talk, cls="tf-runs-talk") if one.talk else None
     state = (widgets.pill(one.words, one.state), tag("span", one.detail, cls="tf-remark") if one.detail else None)
     verdict = tag("a", one.verdict, href=one.verdict_href) if one.verdict else tag("span", "none yet", cls="tf-remark")
     return tag(
         "tr",
-        tag("td", name, tag("span", one.created, cls="tf-remark"), tag("span", one.id, cls="tf-runs-id")),
+        tag("td", name, tag("span", one.created, cls="tf-remark"), tag("span", one.id, cls="tf-runs-id"), talk),
         tag("td", *state, data_label="State"),
         tag("td", one.data, data_label="Data"),
         tag("td", one.model, data_label="Model"),

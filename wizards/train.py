@@ -22,7 +22,7 @@ from studio.runs.progress import Progress
 from studio.runs.supervisor import can_resume, can_stop
 from studio.settings import Place
 from studio.store import Job, JobStatus, RunRow
-from wizards import charts, curve, gauges, judging, rollouts, stages_strip, widgets
+from wizards import charts, curve, gauges, judging, playground_html, rollouts, stages_strip, widgets
 from wizards.card import JOB_WORDS
 from wizards.curve import Curve
 from wizards.draft import Draft
@@ -39,7 +39,10 @@ _ACROSS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """All that the step shows of one run. ``curve`` is drawn big, ``curves`` are all that can be."""
+    """All that the step shows of one run. ``curve`` is drawn big, ``curves`` are all that can be.
+
+    ``talk`` is the address where its model can be talked to, empty while it cannot.
+    """
 
     status: JobStatus
     name: str
@@ -58,6 +61,7 @@ class Screen:
     can_resume: bool
     can_compare: bool
     tried: rollouts.Tried | None = None
+    talk: str = ""
 
     @property
     def has_curve(self) -> bool:
@@ -143,6 +147,7 @@ def screen(
         can_stop=can_stop(job),
         can_resume=can_resume(job),
         can_compare=job.ended and bool(run.sampler_path) and not of_cookbook,
+        talk=playground_html.href(run.id) if job.ended and run.sampler_path else "",
     )
 
 
@@ -299,6 +304,8 @@ def _acts(now: Screen) -> Html | None:
     if now.can_resume:
         kind: Literal["primary", "secondary"] = "secondary" if acts else "primary"
         acts.append(widgets.button("Resume training", "resume", kind=kind, sign="undo", phase="Resuming"))
+    if now.talk:
+        acts.append(tag("a", "Talk to it", href=now.talk, cls="tf-button tf-secondary"))
     if now.can_stop:
         label = "Stop and keep what it learned" if now.progress.step else "Stop"
         acts.append(widgets.button(label, "stop", phase="Asking it to stop"))
