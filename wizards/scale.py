@@ -13,13 +13,14 @@ from wizards.widgets import Html, tag
 
 
 def picture(now: Verdict) -> Html:
-    """Scale and strokes with a text that says the same. Needs a win rate."""
+    """Scale and strokes with the sentence below that says the same. Needs a win rate."""
     assert now.win_rate is not None  # noqa: S101 - the caller has votes
     return tag(
         "figure",
         tag("figcaption", words(now), cls="tf-unseen"),
         _scale(now, now.win_rate),
         _strokes(now),
+        tag("p", now.sentence, cls="tf-sentence"),
         cls="tf-scale",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ from studio.compare.reference import Blinding
 from studio.compare.verdict import Verdict
 from studio.errors import NotFoundError
 from studio.store import ComparisonRow, RunRow, Store
-from wizards import afterwards, answers_list, judging, session_desk, verdict_told, widgets
+from wizards import afterwards, answers_list, judging, machine_judge, session_desk, verdict_told, widgets
 from wizards.draft import Draft
 from wizards.session_desk import Desk
 from wizards.shell import Action, Context, Once, Said, StepParts, Visit
@@ -38,7 +38,7 @@ _PULSE: Final = 3_000
 class Screen:
     """All that the step shows. ``verdict`` is ``None`` while there is nothing to judge, or while the owner still rates.
 
-    ``added`` are parts of the page that others make.
+    ``opinion`` is what a model thinks, and ``busy`` says that one is being asked; ``onward`` is what can be made of the votes.
     """
 
     run: RunRow
@@ -53,7 +53,14 @@ class Screen:
     answers: tuple[AnswerLine, ...] | None = None
     files: Files | None = None
     view: str = ""
-    added: tuple[Html, ...] = ()
+    opinion: Html | None = None
+    onward: Html | None = None
+    busy: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether anything here may change by itself."""
+        return self.busy or (self.session is not None and not self.session.ended)
 
 
 def screen(store: Store, draft: Draft, owner: str) -> Screen:
@@ -79,13 +86,10 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
         answers=outcome.answers_table(store, session.id, owner) if over else None,
         files=_files(store, session.id, owner) if over and session.votes else None,
         view=draft.view,
-        added=_added(store, session, owner) if not sealed else (),
+        opinion=machine_judge.part(store, session, owner) if not sealed else None,
+        onward=afterwards.part(store, session, owner) if not sealed else None,
+        busy=machine_judge.busy(store, session, owner),
     )
-
-
-def _added(store: Store, session: SessionState, owner: str) -> tuple[Html, ...]:
-    found = (afterwards.part(store, session, owner),)
-    return tuple(each for each in found if each is not None)
 
 
 def _files(store: Store, session_id: str, owner: str) -> Files:
@@ -105,21 +109,28 @@ def html(now: Screen) -> Html:
 
 
 def parts(now: Screen) -> tuple[Html, ...]:
-    """What each panel of the step shows: the answer, the owner's acts, what it rests on, what comes after, the answers."""
+    """What each panel of the step shows.
+
+    The answer with the session, the owner's acts, how it came about, what it rests on, what a model thinks, what comes after,
+    the answers.
+    """
     none = Html("")
     if now.session is None or now.desk is None:
-        return (_nothing(now), none, none, none, none)
+        return (_nothing(now), none, none, none, none, none, none)
     acts = session_desk.acts(now.desk)
     if now.sealed_for_owner:
-        return (_sealed(now.session, now.desk), acts, none, none, none)
+        return (_sealed(now.session, now.desk), acts, none, none, none, none, none)
     if now.verdict is None or not now.verdict.n_votes:
-        return (_no_votes(now, now.session, now.desk), acts, none, widgets.join(now.added), _answers(now))
-    top = verdict_told.told(now.verdict, _names(now.session), session_desk.standing(now.desk))
-    return (top, acts, _rests(now, now.session, now.verdict), widgets.join(now.added), _answers(now))
-
-
-def _names(session: SessionState) -> Mapping[str, str]:
-    return {one.label: one.name for one in session.raters}
+        return (_no_votes(now, now.session, now.desk), acts, none, none, none, none, _answers(now))
+    return (
+        widgets.join((verdict_told.answer(now.verdict), session_desk.standing(now.desk))),
+        acts,
+        verdict_told.closer(now.verdict, {one.label: one.name for one in now.session.raters}),
+        _rests(now, now.session, now.verdict),
+        now.opinion or none,
+        now.onward or none,
+        _answers(now),
+    )
 
 
 def _nothing(now: Screen) -> Html:
@@ -220,7 +231,7 @@ def pressed(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
         case "goal":
             return Draft()
         case _:
-            for part in (session_desk.pressed, afterwards.pressed):
+            for part in (session_desk.pressed, machine_judge.pressed, afterwards.pressed):
                 done = part(ctx, visit, said)
                 if done is not None:
                     return done
@@ -237,7 +248,7 @@ def build(ctx: Context) -> StepParts:
             now = screen(ctx.store, visit.draft, visit.owner)
         except NotFoundError:
             return (missing(visit.draft.run), *[""] * _PARTS)
-        return drawn(parts(now), visit.seen, live=now.session is not None and not now.session.ended)
+        return drawn(parts(now), visit.seen, live=now.live)
 
     def press(visit: Visit, said: Said) -> Draft | Once:
         return pressed(ctx, visit, said)
@@ -247,7 +258,7 @@ def build(ctx: Context) -> StepParts:
     )
 
 
-_PARTS: Final = 5
+_PARTS: Final = 7
 
 
 def drawn(shown: Sequence[Html], seen: str, *, live: bool) -> tuple[object, ...]:

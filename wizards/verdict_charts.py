@@ -78,12 +78,20 @@ def evidence(now: Verdict) -> Html | None:
     )
     return tag(
         "figure",
-        tag("h3", "How the evidence grew"),
         tag("div", drawing, tag("div", *labels, cls="tf-course-labels", aria_hidden="true"), cls="tf-course-plot"),
-        tag("div", tag("span", "0"), tag("span", prompts(len(path))), cls="tf-course-foot", aria_hidden="true"),
+        tag("div", tag("span", "0"), _tick(now.fewest, len(path)), tag("span", prompts(len(path))), **_FOOT),
         tag("figcaption", evidence_words(now, path)),
         cls="tf-course",
     )
+
+
+_FOOT: Final = {"cls": "tf-course-foot", "aria_hidden": "true"}
+
+
+def _tick(fewest: int, width: int) -> Html | None:
+    """Where the shade ends, when there is room to say so."""
+    share = 100 * fewest / width
+    return tag("span", f"{fewest}", style=f"left:{share:.2f}%", cls="tf-course-tick") if 8 < share < 72 else None
 
 
 def evidence_words(now: Verdict, path: Sequence[float]) -> str:
@@ -94,10 +102,11 @@ def evidence_words(now: Verdict, path: Sequence[float]) -> str:
     if first is not None:
         told += f" It first passed {now.threshold:,.0f} : 1 after {prompts(first)}."
     elif max(path) > line:
-        told += f" It passed {now.threshold:,.0f} : 1 only below {now.fewest} prompts, where nobody is named."
+        told += f" It passed {now.threshold:,.0f} : 1 only below {now.fewest} prompts, which is too early."
+    shade = f" In the shade, below {now.fewest} prompts, nobody is named." if len(path) > now.fewest else ""
     return (
-        f"{told} Prompts stand in the order of their last vote. Between equal models this curve would ever reach the line in "
-        "at most 1 of 20 sessions, so it may be looked at after every vote."
+        f"{told}{shade} Prompts stand in the order of their last vote. Between equal models this curve would ever reach the "
+        "line in at most 1 of 20 sessions, so it may be looked at after every vote."
     )
 
 
@@ -135,9 +144,9 @@ def raters(now: Verdict, names: Mapping[str, str]) -> Html | None:
         tag(
             "p",
             tag("span", cls="tf-track-key is-mark"),
-            f" {start(now.about.challenger)}'s win rate with this person alone, ",
+            f"{start(now.about.challenger)}'s win rate as this person sees it, ",
             tag("span", cls="tf-track-key is-other"),
-            " with everybody else. The band is the interval of the whole session.",
+            "as everybody else does. The band is the interval of the whole session.",
             cls="tf-remark",
         ),
         strips(rows, name="Win rate per person", ends=ends_of(now.about)),
@@ -151,15 +160,15 @@ def _who(label: str, names: Mapping[str, str]) -> str:
 
 
 def _without(now: Verdict, one: RaterShare) -> Html | str:
-    on = f"on {prompts(one.n_prompts)}"
+    own = f"{start(prompts(one.n_prompts))} rated"
     if one.win_rate_without is None:
-        return f"{on}; without, nothing would be left"
+        return f"{own}; without this person nothing would be left"
     verdict = one.verdict_without if one.n_without >= now.fewest else "undecided"
-    told = f"{on}; without, {percent(one.win_rate_without)} on {prompts(one.n_without)}"
+    told = f"{own}; everybody else says {percent(one.win_rate_without)} on {prompts(one.n_without)}"
     if verdict == now.winner:
-        return f"{told}, and the same verdict"
+        return f"{told}, the same verdict"
     says = {"tuned": f"{now.about.challenger} is better", "base": f"{now.about.reference} is better"}
-    return widgets.join((f"{told}, ", tag("strong", f"and another verdict: {says.get(verdict, 'not settled')}")))
+    return widgets.join((f"{told}, ", tag("strong", f"another verdict: {says.get(verdict, 'not settled')}")))
 
 
 def agreement(now: Verdict) -> str:
@@ -214,10 +223,12 @@ def leaders(now: Verdict) -> str:
     better = [one.verdict for one in each if one.verdict.state == "tuned_better"]
     worse = [one.verdict for one in each if one.verdict.state == "base_better"]
     against = now.about.reference
+    rest = f", {len(worse)} {'is' if len(worse) == 1 else 'are'} worse" if worse else ""
     if len(better) == 1:
-        return f"{start(better[0].about.challenger)} is better than {against}"
+        return f"{start(better[0].about.challenger)} is better than {against}{rest}"
     if better:
-        return f"{'All' if len(better) == many else len(better)} of {many} are better than {against}".replace("All of", "All")
+        all_of = f"All {many}" if len(better) == many else f"{len(better)} of {many}"
+        return f"{all_of} are better than {against}{rest}"
     if len(worse) == many:
         return f"{start(against)} is better than all {many}"
     if all(one.verdict.state == "no_difference" for one in each):
@@ -225,6 +236,14 @@ def leaders(now: Verdict) -> str:
     if all(one.verdict.state == "too_early" for one in each):
         return "Too early to say"
     return f"None of {many} is better than {against} so far"
+
+
+def settled(now: Verdict) -> tuple[str, State]:
+    """How many of several have been decided, as a pill says it."""
+    done = sum(one.verdict.state in ("tuned_better", "base_better", "no_difference") for one in now.checkpoints)
+    if done == len(now.checkpoints):
+        return "All settled", "good"
+    return (f"{done} of {len(now.checkpoints)} settled", "quiet") if done else ("Not settled", "quiet")
 
 
 def _ranked(one: Checkpoint) -> Strip:

@@ -33,23 +33,28 @@ class Files:
 # --- the answer ------------------------------------------------------------------------------------------------------------
 
 
-def told(now: Verdict, names: Mapping[str, str], standing: Html) -> Html:
-    """All of the answer. ``names`` tells who a rater is; ``standing`` is the session itself, which stands after the picture."""
+def answer(now: Verdict) -> Html:
+    """Headline, paragraph, one picture, and the caveats."""
     several = now.challengers > 1
     state, word = STATES[now.state]
-    pill = widgets.pill(f"{now.challengers} against one", "quiet") if several else widgets.pill(word, state)
-    headline = verdict_charts.leaders(now) if several else now.headline
     return widgets.join(
         (
-            pill,
-            widgets.title(headline),
+            widgets.pill(*verdict_charts.settled(now)) if several else widgets.pill(word, state),
+            widgets.title(verdict_charts.leaders(now) if several else now.headline),
             _paragraph(now),
             verdict_charts.ranking(now) if several else _pictured(now),
-            _notes(now),
-            standing,
-            _one_by_one(now, names) if several else _closer(now, names),
+            _notes(now, now.paragraph),
         )
     )
+
+
+def closer(now: Verdict, names: Mapping[str, str]) -> Html:
+    """How it came about, person by person, and several challengers one by one. ``names`` tells who a rater is."""
+    if now.challengers > 1:
+        return _one_by_one(now, names)
+    course = verdict_charts.evidence(now)
+    grew = tag("section", tag("h2", "How the evidence grew"), course, cls="tf-part") if course is not None else None
+    return widgets.join((grew, verdict_charts.raters(now, names)))
 
 
 def _paragraph(now: Verdict) -> Html:
@@ -64,20 +69,13 @@ def _paragraph(now: Verdict) -> Html:
 def _pictured(now: Verdict) -> Html | None:
     if now.win_rate is None:
         return None
-    return widgets.join((tag("p", now.sentence, cls="tf-sentence"), scale.picture(now)))
+    return scale.picture(now)
 
 
-def _notes(now: Verdict) -> Html | None:
-    """The caveats that the paragraph has not said."""
-    notes = [note for note in now.notes if note not in now.paragraph]
+def _notes(now: Verdict, said: str) -> Html | None:
+    """The caveats, without those that are ``said`` already."""
+    notes = [note for note in now.notes if note not in said]
     return tag("ul", *(tag("li", note) for note in notes), cls="tf-notes") if notes else None
-
-
-def _closer(now: Verdict, names: Mapping[str, str]) -> Html:
-    """How it came about, and person by person."""
-    course = verdict_charts.evidence(now)
-    grew = tag("section", tag("h2", "How sure this is"), course, cls="tf-part") if course is not None else None
-    return widgets.join((grew, verdict_charts.raters(now, names)))
 
 
 def _one_by_one(now: Verdict, names: Mapping[str, str]) -> Html:
@@ -86,12 +84,14 @@ def _one_by_one(now: Verdict, names: Mapping[str, str]) -> Html:
     for one in verdict_charts.ranked(now):
         each = one.verdict
         state, word = STATES[each.state]
+        course = verdict_charts.evidence(each)
         body = widgets.join(
             (
                 tag("h3", tag("span", each.headline), widgets.pill(word, state), cls="tf-each-head"),
                 _pictured(each) or tag("p", each.sentence, cls="tf-sentence"),
-                _notes(each),
-                verdict_charts.evidence(each),
+                _notes(each, " ".join((now.paragraph, *now.notes))),
+                tag("h3", "How the evidence grew") if course is not None else None,
+                course,
                 verdict_charts.raters(each, names),
                 reference_drawer.drawer(each, names, keep=f"each-{one.arm.name}") if each.n_votes else None,
             )
@@ -187,13 +187,14 @@ def _blind_words(blinding: Blinding, now: Verdict) -> str:
 def folded(measures: Sequence[Measure], now: Verdict, session: SessionState, *, again: bool) -> Html:
     """Measures, drawers, planning, and how to compute it again. Several challengers have their drawers one by one."""
     names = {one.label: one.name for one in session.raters}
-    return widgets.join(
-        (
-            _measured(measures) if measures else None,
-            reference_drawer.drawer(now, names) if now.challengers == 1 else None,
-            _planning(now) if session.open else None,
-            _again(session.id) if again else None,
-        )
+    return tag(
+        "section",
+        tag("h2", "Details"),
+        _measured(measures) if measures else None,
+        reference_drawer.drawer(now, names) if now.challengers == 1 else None,
+        _planning(now) if session.open else None,
+        _again(session.id) if again else None,
+        cls="tf-part tf-details",
     )
 
 
