@@ -107,9 +107,13 @@ class Talks:
         return self.database.all(TalkQuestionRow, sql, (run_id, owner))
 
     def answers(self, run_id: str, owner: str) -> tuple[TalkAnswerRow, ...]:
-        """The answers to those questions, those that are waited for included, of each question in the order of the sides."""
-        sql = f"SELECT * FROM talk_answers WHERE question_id IN ({_OF_RUN}) ORDER BY question_id, position"  # noqa: S608
-        return self.database.all(TalkAnswerRow, sql, {"run": run_id, "owner": owner})
+        """The answers to those questions, those that are waited for included, in the order of questions and sides."""
+        return self.database.all(
+            TalkAnswerRow,
+            "SELECT talk_answers.* FROM talk_answers JOIN talk_questions ON talk_questions.id = question_id "
+            "WHERE run_id = ? AND talk_questions.owner = ? ORDER BY created_at, talk_questions.rowid, position",
+            (run_id, owner),
+        )
 
     def waiting(self, model: str) -> tuple[TalkAnswerRow, ...]:
         """What the models tuned from this base model, and it itself, have still to answer, oldest first."""
