@@ -58,7 +58,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("measure", "count what a program can count, and show what changed most", "comparing"),
     Verb("sample", "answer one prompt with a run or a base model", "judging"),
     Verb("session", "rate answers blind: open a session, invite people, close it", "sessions"),
+    Verb("judge", "let a model judge a session, beside the people", "machine"),
     Verb("verdict", "compute the verdict from a file of votes", "judging"),
+    Verb("report", "write what a session came to as a page or for a model card", "reporting"),
     Verb("engine", "serve the embedded engine for any Tinker client", "serving"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import math
@@ -19,8 +20,11 @@ from tinker_cookbook.supervised.data import conversation_to_datum
 from tinker_cookbook.tokenizer_utils import get_tokenizer
 
 from studio import data, models
-from studio.compare import blind, generate, outcome
+from studio.compare import blind, generate, machine_words, outcome, seeing
 from studio.compare.generate_arms import Questioner
+from studio.compare.generate_judging import reply_all
+from studio.compare.machine import JudgeSettings, Question
+from studio.compare.machine_client import NoReplyError, Reply
 from studio.data import Message, SplitPlan
 from studio.engine.launch import start_engine
 from studio.errors import BackendError
@@ -292,6 +296,26 @@ def test_one_prompt_asks_the_model_that_was_named(tuned: Tuned):
     said = generate.sample_once(tuned.settings, tuned.store, "nano", prompt, max_tokens=24)
     assert said
     assert "zebra" not in said
+
+
+def test_a_model_of_the_catalogue_judges_in_its_own_chat_format(tuned: Tuned, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TINKER_BASE_URL", tuned.base_url)
+    monkeypatch.setenv("TINKER_API_KEY", tuned.api_key)
+    asked = [
+        Question(f"p{i}", *sides, machine_words.asked(f"{i}", (seeing.Message("user", "Hello?"),), *sides))
+        for i, sides in enumerate((("one", "two"), ("two", "one"), ("one", "word " * 9000)))
+    ]
+    heard: dict[str, Reply | NoReplyError] = {}
+    wanted = JudgeSettings("nano", max_tokens=12)
+    asyncio.run(reply_all(models.get("nano"), wanted, asked, lambda one, reply: heard.update({one.prompt_id: reply})))
+    first, second, long = (heard[one.prompt_id] for one in asked)
+    assert isinstance(first, Reply)
+    assert isinstance(second, Reply)
+    # The smallest model there is need not know how to judge: what it says is read by the rule, and no score is made of it.
+    assert all(one.text and (one.tokens_in or 0) > 100 and 0 < (one.tokens_out or 0) <= 12 for one in (first, second))
+    assert all(bool(found.choice) != bool(found.missing) for found in (machine_words.read(one.text) for one in (first, second)))
+    assert isinstance(long, NoReplyError)
+    assert not long.hopeless
 
 
 def test_a_dead_server_is_a_backend_error(tuned: Tuned, tmp_path: Path):
