@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     _stay_home(settings)
     from fastapi import FastAPI
-    from starlette.responses import RedirectResponse
+    from starlette.responses import RedirectResponse, Response
 
     from wizards import serve, sign_in, take, theme
 
@@ -49,6 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
     take.mount(app, context)
     # A page answers below its slash only. The part of the address after #, which tells who rates, survives the way there.
     app.add_route("/rate", lambda request: RedirectResponse(f"/rate/?{request.url.query}" if request.url.query else "/rate/"))
+    # Whoever has an invite sends votes and no files: Gradio would keep whatever comes.
+    app.add_route("/rate/gradio_api/upload{rest:path}", lambda _: Response(status_code=404), methods=["GET", "POST"])
     sign_in.attach(app)
     with warnings.catch_warnings():
         # Gradio says that pages with several routes are not rendered on the server, which nobody asked for.

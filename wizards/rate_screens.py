@@ -260,7 +260,7 @@ def side(letter: str, which: str, answer: str) -> Html:
 
 
 #: A line that opens or closes a block of code, as Markdown has it.
-_FENCE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
+_FENCE: Final = re.compile(r"^ {0,3}(`{3,}(?!.*`)|~{3,})(.*)$")
 
 
 def text(words: str, cls: str = "rt-text", **attributes: object) -> Html:

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import html
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import gradio as gr
 import pytest
 
 from studio.compare import blind
+from studio.compare.known_pairs import KnownPair
 from studio.store import ArmRow
 from tests.wizards.world import World
 from wizards import rate
 from wizards.rate import Asked, heard
+from wizards.rate_screens import text
+from wizards.turns import Turns
 
 PAIRS = [(f"base {i}", f"tuned {i}") for i in range(6)]
 
@@ -226,3 +233,168 @@ def test_what_was_compared_is_named_at_the_end(world):
     assert "“&lt;b&gt;file-1&lt;/b&gt;”" in told
     assert not re.search("<d[td]>(Tuned|Base)|tuned model", told)
     assert "<b>" not in told
+
+
+# ---- what is asked beside, and how ----
+
+
+def asked_more(world: World, **options) -> str:
+    comparison = world.comparison(world.run("completed"), PAIRS)
+    return blind.open_session(world.store, comparison, "local", options=blind.SessionOptions(**options)).id
+
+
+def test_the_sessions_own_questions_stand_beside_the_answers_and_are_shown_again(world):
+    token = world.seat(asked_more(world, criteria=("Tone", "<b>Facts</b>"), comments=True))
+    page = say(world, token)
+    assert re.findall(r'role="group" [^>]*data-criterion="([^"]*)" data-key="(\d)"', page) == [
+        ("Tone", "1"),
+        ("&lt;b&gt;Facts&lt;/b&gt;", "2"),
+    ]
+    assert page.count("data-answer=") == 6
+    assert 'aria-pressed="true"' not in page.replace('data-toggle-keys aria-pressed="true"', "").replace(
+        'data-show="both" aria-pressed="true"', ""
+    )
+    sent = {"seat": token, "name": "vote", "value": "left", "position": 0, "turn": "2"}
+    rate.answer(world.ctx, heard(sent | {"criteria": {"Tone": "tie"}, "comment": "</textarea><script>"}))
+    again = say(world, token, "back", position=1)
+    assert re.findall(r'data-answer="(\w+)" aria-pressed="true"', again) == ["tie"]
+    assert "&lt;/textarea&gt;&lt;script&gt;</textarea>" in again
+    assert re.search(r'data-say="vote" data-value="left"><svg[^>]*>.*?</svg><span>Keep it and go on', again)
+
+
+def test_who_is_asked_nothing_more_sees_nothing_more(world, token):
+    page = say(world, token)
+    assert "rt-beside" not in page
+    assert "data-least" not in page
+
+
+def test_keeping_an_answer_keeps_a_remark_that_was_changed_and_else_is_no_second_vote(world):
+    session = asked_more(world, comments=True)
+    token = world.seat(session)
+    sent = {"seat": token, "name": "vote", "value": "left", "position": 0, "turn": "2", "comment": "One."}
+    rate.answer(world.ctx, heard(sent))
+    for comment, votes_now in (("One.", 1), ("Two.", 2)):
+        assert screen_of(str(rate.answer(world.ctx, heard(sent | {"comment": comment})))) == ("pair", 1)
+        assert len(votes(world, session)) == votes_now
+
+
+def test_time_to_read_is_asked_for_before_a_first_answer_only(world):
+    token = world.seat(asked_more(world, min_seconds=7))
+    assert 'data-least="7.0"' in say(world, token)
+    say(world, token, "vote", "left", 0)
+    assert "data-least" not in say(world, token, "back", position=1)
+    early = say(world, token, "vote", "left", 1)
+    assert "That was quick" in early
+    assert re.search(r'data-least="(6\.\d|7\.0)"', early)
+
+
+def test_checks_are_named_at_the_end_only(world):
+    known = [KnownPair('[{"role": "user", "content": "2 + 2?"}]', "Four.", "A fish.")]
+    comparison = world.comparison(world.run("completed"), PAIRS[:2])
+    session = blind.open_session(world.store, comparison, "local", known=known).id
+    token = world.seat(session)
+    for position, dealt in enumerate(blind.seat_of(world.store, token).deals):
+        page = say(world, token, "vote", dealt.side_of("better") or "tie", position)
+        assert "check" not in page
+    told = say(world, token, "guess", "unsure")
+    assert "One of your pairs was a check with a known better answer. You chose it." in told
+    assert told.count("<li>") == 2
+
+
+@pytest.mark.parametrize(("withdrawn", "words"), [(True, "This seat was taken back."), (False, "This link has expired.")])
+def test_a_seat_that_is_gone_says_so_and_keeps_what_was_rated(world, session, withdrawn, words):
+    guest = blind.invite(world.store, session, "local", "Ana")
+    say(world, guest.token, "vote", "left", 0)
+    if withdrawn:
+        blind.withdraw(world.store, session, "local", guest.rater_id)
+    else:
+        with world.store.ratings.database.write() as con:
+            con.execute("UPDATE raters SET expires_at = 1")
+    for name in ("open", "vote", "back", "review", "guess"):
+        page = say(world, guest.token, name, "right", 1)
+        assert words in page
+        assert "What you rated before is kept." in page
+        assert "base 0" not in page
+    assert votes(world, session) == [(0, "left")]
+
+
+def test_a_press_that_came_after_a_pause_or_the_end_is_said_to_be_lost(world, session, token):
+    say(world, token, "vote", "left", 0)
+    blind.pause(world.store, session, "local")
+    assert "Your last press came after that and was not taken." in say(world, token, "vote", "left", 1)
+    assert "not taken" not in say(world, token)
+    blind.close(world.store, session, "local")
+    assert "before your last press came. The pair that you rated is kept." in say(world, token, "vote", "left", 1)
+    assert votes(world, session) == [(0, "left")]
+
+
+def test_more_pairs_are_said_and_come_before_the_last_question(world):
+    comparison = world.comparison(world.run("completed"), PAIRS)
+    session = blind.open_session(world.store, comparison, "local", prompts=2).id
+    token = world.seat(session)
+    for position in (0, 1):
+        page = say(world, token, "vote", "tie", position)
+    assert screen_of(page)[0] == "guess"
+    blind.extend(world.store, session, "local", prompts=3)
+    page = say(world, token, "guess", "left")
+    assert screen_of(page) == ("pair", 2)
+    assert 'data-total="5"' in page
+    assert "The session has been extended: there are 5 pairs now." in page
+    assert not blind.item(world.store, token).revealed
+
+
+# ---- the turns of one page ----
+
+
+def test_a_message_that_was_overtaken_does_not_take_back_what_came_after(world, session, token):
+    turns, page = Turns[int](), gr.Request(session_hash="page")
+
+    def act(turn: int, value: str, position: int) -> str:
+        return str(rate.in_turn(world.ctx, turns, Asked(token, "vote", value, position, str(turn)), page))
+
+    act(1, "left", 0)
+    act(3, "right", 0)
+    assert screen_of(act(2, "left", 0)) == ("pair", 1), "the second copy of the first message, late"
+    assert screen_of(act(3, "right", 0)) == ("pair", 1), "a message that is sent again is answered again"
+    assert votes(world, session) == [(0, "left"), (0, "right")]
+
+
+def test_two_presses_of_one_page_at_once_are_done_one_after_the_other(world, session, token, monkeypatch):
+    inside: list[str] = []
+    real = rate.answer
+
+    def slow(ctx, asked, login=""):
+        inside.append("in")
+        time.sleep(0.05)
+        try:
+            return real(ctx, asked, login)
+        finally:
+            inside.append("out")
+
+    monkeypatch.setattr(rate, "answer", slow)
+    turns, page = Turns[int](), gr.Request(session_hash="page")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda at: rate.in_turn(world.ctx, turns, Asked(token, "vote", "tie", at, "1"), page), range(4)))
+    assert inside == ["in", "out"] * 4
+    assert sorted(votes(world, session)) == [(at, "tie") for at in range(4)]
+
+
+# ---- text as it is ----
+
+
+@pytest.mark.parametrize(
+    ("words", "blocks"),
+    [
+        ("plain `x` text", []),
+        ("a\n```py\nx = 1\n```\nb", ["```py\nx = 1\n```"]),
+        ("```\nnever\nends", ["```\nnever\nends"]),
+        ("~~~\n```\n~~~\n```\ny\n````", ["~~~\n```\n~~~", "```\ny\n````"]),
+        ("````\n```\nin\n```\n````", ["````\n```\nin\n```\n````"]),
+        ("```a b`c``` is in the line", []),
+    ],
+)
+def test_code_stands_in_its_own_type_and_nothing_is_left_out(words, blocks):
+    page = html.unescape(str(text(words)))
+    assert re.findall(r'<code class="rt-code" dir="ltr">(.*?)</code>', page, re.DOTALL) == blocks
+    shown = re.sub(r"</?(code|div)[^>]*>", "", page.replace("</code>", "\n").replace("<code", "\n<code"))
+    assert [line for line in shown.split("\n") if line] == [line for line in words.split("\n") if line]

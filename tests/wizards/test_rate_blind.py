@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from gradio import context as building
+from scipy.stats import mannwhitneyu
 
-from studio.compare import blind, dealing, seats
+from studio.compare import blind, seats
 from studio.compare.known_pairs import KnownPair
 from studio.settings import Settings
 from studio.store import ArmRow, Pairing
@@ -27,39 +29,55 @@ Y = "The second text, which stands on the right."
 Z = "The third text, of about the same length as others."
 PROMPTS = 8
 
+Order = Callable[..., Sequence[Pairing]]
+
 
 class Served:
-    """One world behind the whole application, asked without a network."""
+    """One world behind the whole application, asked without a network. Each test has a session of its own in it."""
 
-    def __init__(self, home, *, tuned_left: bool, monkeypatch) -> None:
+    def __init__(self, home: Path, *, tuned_left: bool) -> None:
         self.world = World(home)
         run = self.world.run("completed", name="Secret run name")
         pairs = [(Y, X) if tuned_left else (X, Y) for _ in range(PROMPTS)]
-        self.session = self.world.session(self.world.comparison(run, pairs))
-        self.serve(home, _forced("left" if tuned_left else "right"), monkeypatch)
-
-    def serve(self, home, order, monkeypatch) -> None:
-        """Take a seat with this order, and put the application up."""
-        monkeypatch.setattr(seats, "order", order)
-        self.token = self.world.seat(self.session)
-        monkeypatch.setattr(seats, "order", dealing.order)
-        # Gradio counts components over the whole process; both worlds start to count alike.
-        monkeypatch.setattr(building.Context, "id", 0)
-        self.app = compose.create_app(Settings(home=home))
+        self.comparison = self.world.comparison(run, pairs)
+        self.forced = _forced("left" if tuned_left else "right")
+        with pytest.MonkeyPatch.context() as patch:
+            # Gradio counts components over the whole process; both worlds start to count alike.
+            patch.setattr(building.Context, "id", 0)
+            self.app = compose.create_app(Settings(home=home))
         self.turn = 0
 
-    def get(self, path: str) -> str:
-        return self._ask(lambda client: client.get(path)).text
+    def begin(self) -> Served:
+        """A new session over the same answers, and a seat in it with the order that both worlds share."""
+        return self.rating(self.world.session(self.comparison), self.forced)
 
-    def say(self, name: str = "open", value: str = "", position: int = -1) -> str:
+    def rating(self, session: str, order: Order) -> Served:
+        """Take a seat with this order."""
+        self.session = session
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(seats, "order", order)
+            self.token = self.world.seat(session)
+        self.turn = 0
+        return self
+
+    def get(self, path: str) -> str:
+        return self.fetch(path).text
+
+    def fetch(self, path: str) -> httpx.Response:
+        return self.ask(lambda client: client.get(path))
+
+    def say(self, name: str = "open", value: str = "", position: int = -1, **more: object) -> str:
         self.turn += 1
-        event = {"seat": self.token, "name": name, "value": value, "position": position, "turn": str(self.turn)}
+        event = {"seat": self.token, "name": name, "value": value, "position": position, "turn": str(self.turn)} | more
         body = {"data": [], "event_data": event, "fn_index": 0, "session_hash": "same", "trigger_id": None}
-        answer = self._ask(lambda client: client.post("/rate/gradio_api/run/predict", json=body))
+        answer = self.post("/rate/gradio_api/run/predict", body)
         assert answer.status_code == 200, answer.text
         return answer.text
 
-    def _ask(self, ask: Callable[[httpx.AsyncClient], Any]) -> httpx.Response:
+    def post(self, path: str, body: object) -> httpx.Response:
+        return self.ask(lambda client: client.post(path, json=body))
+
+    def ask(self, ask: Callable[[httpx.AsyncClient], Any]) -> httpx.Response:
         async def go() -> httpx.Response:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://studio") as client:
                 return await ask(client)
@@ -69,20 +87,15 @@ class Served:
             return pool.submit(lambda: asyncio.run(go())).result()
 
 
-class ServedArms(Served):
-    """A world of three systems, a check and two questions more; ``writers`` says who wrote the texts X, Y and Z."""
-
-    def __init__(self, home, *, writers: tuple[str, str, str], monkeypatch) -> None:
-        self.world = World(home)
-        names = ("base", "run-1", "run-2")
-        arms = [ArmRow("", name, 0, "", "model" if name == "base" else "run", f"Secret {name}") for name in names]
-        answers = [[f"{(X, Y, Z)[writers.index(name)]} {at}" for name in names] for at in range(PROMPTS)]
-        comparison = self.world.comparison(self.world.run("completed"), answers, arms=arms)
-        options = blind.SessionOptions(pairs="all", criteria=("Tone",), comments=True)
-        known = [KnownPair('[{"role": "user", "content": "2 + 2?"}]', "Four.", "A fish.")]
-        store = self.world.store
-        self.session = blind.open_session(store, comparison, "local", options=options, known=known).id
-        self.serve(home, _texts_in_place(writers), monkeypatch)
+def three_arms(world: World, writers: tuple[str, str, str]) -> str:
+    """A session of three systems, a check and two questions more; ``writers`` says who wrote the texts X, Y and Z."""
+    names = ("base", "run-1", "run-2")
+    arms = [ArmRow("", name, 0, "", "model" if name == "base" else "run", f"Secret {name}") for name in names]
+    answers = [[f"{(X, Y, Z)[writers.index(name)]} {at}" for name in names] for at in range(PROMPTS)]
+    comparison = world.comparison(world.run("completed"), answers, arms=arms)
+    options = blind.SessionOptions(pairs="all", criteria=("Tone",), comments=True)
+    known = [KnownPair('[{"role": "user", "content": "2 + 2?"}]', "Four.", "A fish.")]
+    return blind.open_session(world.store, comparison, "local", options=options, known=known).id
 
 
 def _texts_in_place(writers: tuple[str, str, str]):
@@ -106,15 +119,17 @@ def _forced(side: str):
     return order
 
 
-@pytest.fixture
-def worlds(tmp_path, monkeypatch):
-    made = [
-        Served(tmp_path / "one", tuned_left=True, monkeypatch=monkeypatch),
-        Served(tmp_path / "two", tuned_left=False, monkeypatch=monkeypatch),
-    ]
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Iterator[list[Served]]:
+    made = [Served(tmp_path_factory.mktemp("world"), tuned_left=left) for left in (True, False)]
     yield made
     for one in made:
         one.world.close()
+
+
+@pytest.fixture
+def worlds(built) -> list[Served]:
+    return [one.begin() for one in built]
 
 
 def masked(text: str) -> str:
@@ -149,34 +164,38 @@ def test_swapping_who_wrote_what_changes_nothing_that_a_rater_is_sent(worlds):
     assert "guessed wrong" in told[1]
 
 
-def test_with_several_arms_swapping_who_wrote_what_changes_nothing_either(tmp_path, monkeypatch):
+def test_with_several_arms_swapping_who_wrote_what_changes_nothing_either(worlds):
     seen: list[list[str]] = []
-    for number, writers in enumerate((("base", "run-1", "run-2"), ("run-2", "base", "run-1"), ("run-1", "run-2", "base"))):
-        served = ServedArms(tmp_path / str(number), writers=writers, monkeypatch=monkeypatch)
-        pages = [served.get(path) for path in ("/rate/", "/rate/config", "/rate/gradio_api/info")]
+    for writers in (("base", "run-1", "run-2"), ("run-2", "base", "run-1"), ("run-1", "run-2", "base")):
+        served = worlds[0].rating(three_arms(worlds[0].world, writers), _texts_in_place(writers))
         total = 3 * PROMPTS + 1
-        pages += [served.say("open"), served.say("vote", "left", 0), served.say("vote", "left", 0), served.say("back", "", 1)]
-        for at in range(1, total - 1):
-            pages.append(served.say("vote", ("left", "right", "tie", "both_bad", "skip")[at % 5], at))
-        assert "2 + 2?" in pages[4], "the check was shown like any other pair"
-        assert not re.search(r"gold|Secret|run-|\bbase\b", "".join(pages[3:]))
+        pages = [served.say("open"), served.say("vote", "left", 0), served.say("vote", "left", 0), served.say("back", "", 1)]
+        said = {"criteria": {"Tone": "tie"}, "comment": "The first one names the steps.", "seconds": 4.25}
+        choices = ("left", "right", "tie", "both_bad", "skip")
+        pages.extend(served.say("vote", choices[at % 5], at, **said) for at in range(1, total - 1))
+        pages += [served.say("back", "", 2), served.say("vote", "tie", 1, criteria={"Taste": "left"})]
+        assert "The first one names the steps." in pages[-2], "what was said beside an answer comes back with it"
+        assert "This did not work" in pages[-1]
+        assert "2 + 2?" in pages[1], "the check was shown like any other pair"
+        assert not re.search(r"gold|Secret|run-|\bbase\b", "".join(pages))
         seen.append([masked(page) for page in pages])
         assert len(served.world.store.ratings.votes(served.session)) == total - 1
         assert "One last question" in served.say("vote", "left", total - 1)
         assert "Secret run-1" in served.say("guess", "left"), "now it may be told"
-        served.world.close()
     assert seen[0] == seen[1] == seen[2]
 
 
 def test_time_does_not_tell_the_worlds_apart(worlds):
+    """How often a guess by time alone would name the world: 0.5 is a coin. With 40 of each, chance stays within 0.25 of it."""
     taken: list[list[float]] = [[], []]
-    for _ in range(30):
-        for world, times in zip(worlds, taken, strict=True):
+    for turn in range(40):
+        # Neither world is always asked first.
+        for number in (turn % 2, 1 - turn % 2):
             began = time.perf_counter()
-            world.say()
-            times.append(time.perf_counter() - began)
-    fast, slow = sorted(median(times) for times in taken)
-    assert slow < 1.5 * fast + 0.005
+            worlds[number].say("vote", ("left", "right")[turn // PROMPTS % 2], turn % PROMPTS)
+            taken[number].append(time.perf_counter() - began)
+    told = mannwhitneyu(taken[0], taken[1]).statistic / (len(taken[0]) * len(taken[1]))
+    assert 0.25 < told < 0.75
 
 
 def test_a_closed_session_and_a_fault_look_the_same_in_both_worlds(worlds, monkeypatch):
@@ -209,3 +228,71 @@ def test_the_pages_of_the_wizard_do_not_hold_the_answers(worlds):
         page = worlds[0].get(path)
         assert X not in page
         assert worlds[0].session not in page
+
+
+# ---- whoever has no invite, or somebody else's ----
+
+
+def nothing_told(page: str) -> None:
+    for word in (X, Y, "Question", "Secret"):
+        assert word not in page
+
+
+def test_private_endpoints_called_directly_give_nothing(worlds):
+    world = worlds[0]
+    dependencies = json.loads(world.get("/rate/config"))["dependencies"]
+    assert dependencies
+    for seat in ("", "x" * 48, "forged.AAAA", world.session, "' OR 1=1 --", None, 7, ["x"], {"a": 1}):
+        for dependency, name in itertools.product(dependencies, ("open", "vote", "back", "review", "guess", "enter")):
+            event = {"seat": seat, "name": name, "value": "left", "position": 1, "turn": "1", "session": world.session}
+            body = {"data": [], "event_data": event, "fn_index": dependency["id"], "session_hash": "someone"}
+            nothing_told(world.post("/rate/gradio_api/run/predict", body).text)
+    assert world.world.store.ratings.votes(world.session) == ()
+
+
+def test_what_the_framework_offers_besides_gives_no_file_and_takes_none(worlds):
+    world = worlds[0]
+    home = world.world.settings.home
+    for path in (home / "studio.sqlite3", "/etc/passwd", "app.py", "../studio.sqlite3"):
+        for way in ("file=", "file/", "stream/"):
+            assert world.fetch(f"/rate/gradio_api/{way}{path}").status_code in (403, 404, 405), path
+    files = {"files": ("x.txt", b"x" * 1_000)}
+    for path in ("upload", "upload/", "upload?upload_id=x"):
+        sent = world.ask(lambda client, path=path: client.post(f"/rate/gradio_api/{path}", files=files))
+        assert sent.status_code == 404
+    assert not any(one.is_file() for one in world.world.settings.uploads.rglob("*"))
+
+
+def test_a_token_reaches_its_own_pairs_only_and_nothing_once_it_is_over(worlds):
+    world = worlds[0]
+    store = world.world.store
+    mine, theirs = (blind.invite(store, world.session, "local", name) for name in ("Ana", "Bo"))
+    world.say("vote", "left", 0, seat=theirs.token)
+    assert "1 rated" in world.say("open", seat=theirs.token)
+    assert "0 rated" in world.say("open", seat=mine.token)
+    forged = theirs.token[:-3] + "AAA"
+    nothing_told(world.say("vote", "right", 0, seat=forged))
+    with store.ratings.database.write() as con:
+        con.execute("UPDATE raters SET expires_at = 1 WHERE id = ?", (theirs.rater_id,))
+    for name in ("open", "vote", "back", "review", "guess"):
+        page = world.say(name, "right", 0, seat=theirs.token)
+        nothing_told(page)
+        assert "This link has expired." in page
+    assert [(one.rater_id, one.choice) for one in store.ratings.votes(world.session)] == [(theirs.rater_id, "left")]
+
+
+def test_a_vote_that_is_played_again_and_one_after_the_reveal_change_no_number(worlds):
+    world = worlds[0]
+    for at in range(PROMPTS):
+        for _ in range(3):
+            world.say("vote", "left", at)
+    log = world.world.store.ratings.votes
+    assert len(log(world.session)) == PROMPTS
+    told = world.say("guess", "right")
+    assert "Thank you" in told
+    for name, value in (("vote", "right"), ("guess", "left"), ("back", ""), ("review", ""), ("open", "")):
+        assert "Thank you" in world.say(name, value, 0)
+    assert [one.choice for one in log(world.session)] == ["left"] * PROMPTS
+    rater = world.world.store.ratings.rater_of(blind.fingerprint(world.token))
+    assert rater is not None
+    assert rater.guess == "right"
