@@ -126,9 +126,9 @@ def pressed(ctx: Context, asked: Asked, owner: str, said: Said) -> bool:
 
 
 def _terms(one: Exchange | None) -> dict[str, str]:
-    """A question and its terms as a form would send them; nothing of one that is not there."""
+    """A question and its terms as a form would send them. Raises ``NotFoundError`` for one that is not there."""
     if one is None:
-        return {}
+        raise NotFoundError("This question is not here any more.", next_step="Type it again.")
     found = {name: str(one.terms[name]) for name in ("temperature", "max_tokens", "system")}
     return {**found, "text": one.text, "sides": "+".join(one.terms["sides"])}
 

@@ -127,6 +127,10 @@ def in_words(error: StudioError) -> StudioError:
             )
         case "broke_off" | "took_too_long":
             return RunError("The process that answers ended in the middle of it.", next_step="Ask again.")
+        case _ if type(error) is StudioError:
+            # A fault of ours, as the process says it of the files that it works on otherwise.
+            what = error.what.replace("while it worked on this file", "while it was answering")
+            return RunError(what, next_step="Ask again. If it happens again, please report this.")
         case _:
             return error
 

@@ -13,7 +13,7 @@ from studio import data, playground, work
 from studio.compare import outcome
 from studio.errors import DataError, NotFoundError, RunError, SettingError
 from studio.playground import Wanted, asking, reading
-from studio.work import Cancelled, Done, Failed, Progress, Working
+from studio.work import Cancelled, Done, Failed, Progress, Working, child
 from tests.wizards.world import OWNER, World
 
 
@@ -165,11 +165,22 @@ def test_an_answer_is_written_once(world: Quiet):
         playground.again(world.settings, world.store, question, "somebody else")
 
 
+def _raised() -> Exception:
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError as caught:
+        return caught
+    raise AssertionError
+
+
 def test_what_ended_the_process_is_said_about_a_conversation_not_a_file(world: Quiet):
     for code in ("too_much_memory", "ended_by_system", "broke_off", "took_too_long"):
         told = reading.in_words(data.RefusedFile(code, "This file is too large.", next_step="Make the file smaller."))
         assert "file" not in str(told)
         assert told.next_step
+    told = reading.in_words(child._defect(_raised()))
+    assert "ZeroDivisionError" in told.what
+    assert "file" not in str(told)
 
 
 # --- opinions --------------------------------------------------------------------------------------------------------------
