@@ -55,9 +55,9 @@ def part(store: Store, session: SessionState, owner: str) -> Html | None:
     return html(now) if now.work.requests else None
 
 
-def busy(store: Store, session: SessionState, owner: str) -> bool:
+def busy(store: Store, session_id: str, owner: str) -> bool:
     """Whether a model is being asked, so that the page has something to follow."""
-    return any(not store.jobs.get(one.id).ended for one in store.machine.of_session(session.id, owner))
+    return any(not store.jobs.get(one.id).ended for one in store.machine.of_session(session_id, owner))
 
 
 def read(store: Store, session: SessionState, owner: str) -> Screen:

@@ -51,7 +51,7 @@ def _slices(verdict: Verdict, keep: str) -> Html | None:
     small = len(found) - len(shown)
     hidden = "" if not small else f"{small:,} more with fewer than {FEWEST_IN_SLICE} rated prompts {_are(small)} not shown."
     return widgets.more(
-        f"Part by part: {EXPLORATORY}",
+        f"Part by part ({EXPLORATORY})",
         tag(
             "p",
             "The same win rate on some of the prompts only. Look here for what to try next, not for a result: among twenty "
@@ -76,7 +76,7 @@ def _criteria(verdict: Verdict, keep: str) -> Html | None:
     few = [f"“{plain(one.name)}” has {prompts(one.n)}" for one in found if one.part is None]
     hidden = f"{start('; '.join(few))}: shown from {FEWEST_IN_SLICE} on." if few else ""
     return widgets.more(
-        f"The other questions: {EXPLORATORY}",
+        f"The other questions ({EXPLORATORY})",
         tag("p", "What people said to the questions beside the overall one. The verdict is about the overall one alone."),
         strips(shown, name="Win rate by question", ends=ends_of(verdict.about)) if shown else None,
         tag("p", hidden, cls="tf-remark") if hidden else None,
@@ -85,7 +85,7 @@ def _criteria(verdict: Verdict, keep: str) -> Html | None:
 
 
 def _part(name: str, part: Part) -> Strip:
-    remark = f"{percent(part.low)} to {percent(part.high)} on {prompts(part.n)}, evidence {odds(part.evidence)}"
+    remark = f"{percent(part.low)} to {percent(part.high)} · {prompts(part.n)} · evidence {odds(part.evidence)}"
     return Strip(name, percent(part.win_rate), remark, part.win_rate, part.low, part.high)
 
 
@@ -203,7 +203,7 @@ def planning(told: Planning, ties: str) -> Html:
         (
             percent(one.win_rate),
             "over 2,000" if one.prompts_needed is None else f"{one.prompts_needed:,}",
-            percent(one.chance),
+            _chance(one.chance),
         )
         for one in told.rows
     ]
@@ -220,6 +220,11 @@ def planning(told: Planning, ties: str) -> Html:
         ),
         keep="verdict-planning",
     )
+
+
+def _chance(share: float) -> str:
+    """In whole percent, and nothing is certain."""
+    return "over 99 %" if share > 0.99 else "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
 def _are(count: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from studio.compare.sentences import percent, start
 from studio.compare.verdict import Verdict
-from wizards.verdict_charts import ends_of, short
+from wizards.verdict_charts import ends_of, short, unbroken
 from wizards.widgets import Html, tag
 
 
@@ -20,7 +20,7 @@ def picture(now: Verdict) -> Html:
         tag("figcaption", words(now), cls="tf-unseen"),
         _scale(now, now.win_rate),
         _strokes(now),
-        tag("p", now.sentence, cls="tf-sentence"),
+        tag("p", unbroken(now.sentence), cls="tf-sentence"),
         cls="tf-scale",
     )
 

@@ -91,7 +91,7 @@ def _state(state: SessionState) -> tuple[str, State]:
 def _numbers(now: Desk) -> Html:
     state = now.state
     people = len(state.raters)
-    rating = f"{now.still_rating:,} rating now" if now.still_rating else "nobody is rating"
+    rating = f"{now.still_rating:,} in the middle of it" if now.still_rating else "nobody is in the middle of it"
     told = [
         ("Votes", f"{state.votes:,}", "each saved when it is made"),
         ("Pairs that count", f"{state.closed_pairs:,} of {state.pairs:,}", "all their ratings are in"),

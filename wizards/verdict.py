@@ -19,8 +19,7 @@ from studio.compare import blind, generate, outcome
 from studio.compare.blind import SessionState
 from studio.compare.generate import Plan
 from studio.compare.measures import Measure
-from studio.compare.outcome import AnswerLine
-from studio.compare.reference import Blinding
+from studio.compare.outcome import AnswerLine, TakeHome
 from studio.compare.verdict import Verdict
 from studio.errors import NotFoundError
 from studio.store import ComparisonRow, RunRow, Store
@@ -48,7 +47,6 @@ class Screen:
     desk: Desk | None = None
     sealed_for_owner: bool = False
     verdict: Verdict | None = None
-    blinding: Blinding | None = None
     measures: tuple[Measure, ...] = ()
     answers: tuple[AnswerLine, ...] | None = None
     files: Files | None = None
@@ -72,7 +70,8 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
         return Screen(run, place.comparison, answered)
     session = blind.state(store, place.session.id, owner)
     sealed = judging.own_seat(session) is not None
-    over = not session.open or session.finished
+    taken = outcome.take_home(store, session.id, owner) if not session.open or session.finished else None
+    verdict = None if sealed else taken.verdict if taken else outcome.verdict_of(store, session.id, owner)
     return Screen(
         run,
         place.comparison,
@@ -80,24 +79,19 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
         session,
         session_desk.desk(store, session, owner),
         sealed,
-        verdict=None if sealed else outcome.verdict_of(store, session.id, owner),
-        blinding=None if sealed else outcome.blinding_of(store, session.id, owner),
+        verdict=verdict,
         measures=generate.measures(store, place.comparison.id, owner),
-        answers=outcome.answers_table(store, session.id, owner) if over else None,
-        files=_files(store, session.id, owner) if over and session.votes else None,
+        answers=taken.answers if taken else None,
+        files=_files(taken) if taken and session.votes else None,
         view=draft.view,
         opinion=machine_judge.part(store, session, owner) if not sealed else None,
         onward=afterwards.part(store, session, owner) if not sealed else None,
-        busy=machine_judge.busy(store, session, owner),
+        busy=machine_judge.busy(store, session.id, owner),
     )
 
 
-def _files(store: Store, session_id: str, owner: str) -> Files:
-    return Files(
-        json.dumps(outcome.export(store, session_id, owner), indent=2, ensure_ascii=False),
-        outcome.export_csv(store, session_id, owner),
-        outcome.answers_csv(store, session_id, owner),
-    )
+def _files(taken: TakeHome) -> Files:
+    return Files(json.dumps(taken.document, indent=2, ensure_ascii=False), taken.votes_csv, taken.answers_csv)
 
 
 # --- markup ----------------------------------------------------------------------------------------------------------------
@@ -183,7 +177,7 @@ def _rests(now: Screen, session: SessionState, verdict: Verdict) -> Html:
     return widgets.join(
         (
             verdict_told.exports(now.files, session.id) if now.files is not None else None,
-            verdict_told.basis(verdict, session, now.blinding, _compared_on(now)),
+            verdict_told.basis(verdict, session, _compared_on(now)),
             verdict_told.folded(now.measures, verdict, session, again=now.files is not None),
         )
     )
@@ -244,11 +238,14 @@ def build(ctx: Context) -> StepParts:
     pulse = widgets.panel()
 
     def show(visit: Visit) -> Sequence[object]:
+        mark = _mark(ctx.store, visit)
+        if mark and visit.seen.startswith(f"{mark}|"):
+            return [gr.skip() for _ in (*panels, pulse)]
         try:
             now = screen(ctx.store, visit.draft, visit.owner)
         except NotFoundError:
             return (missing(visit.draft.run), *[""] * _PARTS)
-        return drawn(parts(now), visit.seen, live=now.live)
+        return drawn(parts(now), visit.seen, mark, live=now.live)
 
     def press(visit: Visit, said: Said) -> Draft | Once:
         return pressed(ctx, visit, said)
@@ -261,9 +258,21 @@ def build(ctx: Context) -> StepParts:
 _PARTS: Final = 7
 
 
-def drawn(shown: Sequence[Html], seen: str, *, live: bool) -> tuple[object, ...]:
-    """The parts, each left alone when ``seen`` says that it is on screen as it is, and the heartbeat while it is ``live``."""
-    marks = [hashlib.sha256(part.encode()).hexdigest()[:12] for part in shown]
-    known = dict(enumerate(seen.split("|")))
-    values = (gr.skip() if known.get(at) == mark else part for at, (part, mark) in enumerate(zip(shown, marks, strict=True)))
-    return (*values, widgets.heartbeat(_PULSE, "|".join(marks)) if live else "")
+def _mark(store: Store, visit: Visit) -> str:
+    """What is another text once anything in the session is; empty when that would not be enough to know."""
+    session = judging.place_of(store, visit.draft, visit.owner).session
+    if session is None or machine_judge.busy(store, session.id, visit.owner):
+        return ""
+    return store.ratings.mark(session.id)
+
+
+def drawn(shown: Sequence[Html], seen: str, mark: str, *, live: bool) -> tuple[object, ...]:
+    """The parts, each left alone when ``seen`` says that it is on screen as it is, and the heartbeat while it is ``live``.
+
+    ``mark`` says of what state of the session they are.
+    """
+    prints = [hashlib.sha256(part.encode()).hexdigest()[:12] for part in shown]
+    known = seen.split("|")[1:]
+    same = [at < len(known) and known[at] == each for at, each in enumerate(prints)]
+    values = (gr.skip() if left else part for part, left in zip(shown, same, strict=True))
+    return (*values, widgets.heartbeat(_PULSE, "|".join((mark, *prints))) if live else "")

@@ -7,6 +7,7 @@ picture names a winner that the verdict does not name.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,8 +19,9 @@ from studio.compare.verdict import Checkpoint, RaterShare, Verdict
 from studio.compare.verdict import State as VerdictState
 from wizards import widgets
 from wizards.strips import Strip, strips
-from wizards.widgets import Html, State, tag
+from wizards.widgets import Html, State, join, tag
 
+_NUMBERS: Final = re.compile(r"([\d,.]+ %|[\d,.]+ : 1)")
 #: Evidence far beyond the line says no more than evidence beyond it; the curve leaves the picture there.
 _HIGHEST: Final = 100.0
 _LOWEST: Final = math.log(1 / 50)
@@ -38,6 +40,12 @@ STATES: Final[Mapping[VerdictState, tuple[State, str]]] = {
 def ends_of(about: About) -> tuple[str, str]:
     """What the ends of a scale mean: reference preferred, challenger preferred."""
     return f"{short(about.reference)} preferred", f"{short(about.challenger)} preferred"
+
+
+def unbroken(text: str) -> Html:
+    """The text, in which no line ends between a number and its ``%`` or inside odds."""
+    parts = _NUMBERS.split(text)
+    return join(tag("span", part, cls="tf-unbroken") if at % 2 else part for at, part in enumerate(parts))
 
 
 def short(name: str) -> str:
@@ -63,9 +71,9 @@ def evidence(now: Verdict) -> Html | None:
     points = " ".join(f"{at},{height(log_e):.2f}" for at, log_e in enumerate((0.0, *path)))
     drawing = tag(
         "svg",
-        _rule(len(path), height(line), "tf-course-line"),
-        _rule(len(path), height(0.0), "tf-course-even"),
         _gate(now.fewest) if len(path) > now.fewest else None,
+        _rule(0, len(path), height(0.0), "tf-course-even"),
+        _rule(now.fewest if len(path) > now.fewest else 0, len(path), height(line), "tf-course-line"),
         tag("polyline", points=points, cls="tf-course-path", vector_effect="non-scaling-stroke"),
         viewBox=f"0 0 {len(path)} 100",
         preserveAspectRatio="none",
@@ -103,6 +111,8 @@ def evidence_words(now: Verdict, path: Sequence[float]) -> str:
         told += f" It first passed {now.threshold:,.0f} : 1 after {prompts(first)}."
     elif max(path) > line:
         told += f" It passed {now.threshold:,.0f} : 1 only below {now.fewest} prompts, which is too early."
+    if max(path) > math.log(now.threshold * _HIGHEST):
+        told += f" Beyond {now.threshold * _HIGHEST:,.0f} : 1 the picture ends."
     shade = f" In the shade, below {now.fewest} prompts, nobody is named." if len(path) > now.fewest else ""
     return (
         f"{told}{shade} Prompts stand in the order of their last vote. Between equal models this curve would ever reach the "
@@ -110,8 +120,8 @@ def evidence_words(now: Verdict, path: Sequence[float]) -> str:
     )
 
 
-def _rule(width: int, at: float, cls: str) -> Html:
-    return tag("line", x1=0, x2=width, y1=f"{at:.2f}", y2=f"{at:.2f}", cls=cls, vector_effect="non-scaling-stroke")
+def _rule(left: int, right: int, at: float, cls: str) -> Html:
+    return tag("line", x1=left, x2=right, y1=f"{at:.2f}", y2=f"{at:.2f}", cls=cls, vector_effect="non-scaling-stroke")
 
 
 def _gate(fewest: int) -> Html:
@@ -254,7 +264,7 @@ def _ranked(one: Checkpoint) -> Strip:
     return Strip(
         name=plain(one.arm.label or one.arm.name),
         value=percent(now.win_rate),
-        remark=f"{percent(now.low)} to {percent(now.high)} on {prompts(now.n_items)}, evidence {now.odds}, {points}",
+        remark=f"{percent(now.low)} to {percent(now.high)} · {prompts(now.n_items)} · evidence {now.odds} · {points}",
         rate=now.win_rate,
         low=now.low,
         high=now.high,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from studio.compare.blind import SessionState
 from studio.compare.measures import Measure
 from studio.compare.planning import plan_session
-from studio.compare.reference import Blinding
 from studio.compare.sentences import percent, plain
 from studio.compare.verdict import Verdict
 from wizards import measures_table, reference_drawer, scale, verdict_charts, widgets
@@ -29,6 +29,9 @@ class Files:
     votes_csv: str
     answers_csv: str
 
+
+#: A paragraph of more characters than this is set smaller.
+_LONG: Final = 700
 
 # --- the answer ------------------------------------------------------------------------------------------------------------
 
@@ -58,11 +61,12 @@ def closer(now: Verdict, names: Mapping[str, str]) -> Html:
 
 
 def _paragraph(now: Verdict) -> Html:
+    long = len(now.paragraph) > _LONG
     return tag(
         "div",
-        tag("p", now.paragraph, id="tf-paragraph"),
+        tag("p", verdict_charts.unbroken(now.paragraph), id="tf-paragraph"),
         tag("button", "Copy this paragraph", type="button", cls="tf-button tf-quiet", data_copy="tf-paragraph"),
-        cls="tf-quote",
+        cls=f"tf-quote{' is-long' if long else ''}",
     )
 
 
@@ -88,7 +92,7 @@ def _one_by_one(now: Verdict, names: Mapping[str, str]) -> Html:
         body = widgets.join(
             (
                 tag("h3", tag("span", each.headline), widgets.pill(word, state), cls="tf-each-head"),
-                _pictured(each) or tag("p", each.sentence, cls="tf-sentence"),
+                _pictured(each) or tag("p", each.sentence),
                 _notes(each, " ".join((now.paragraph, *now.notes))),
                 tag("h3", "How the evidence grew") if course is not None else None,
                 course,
@@ -121,7 +125,7 @@ def _download(label: str, name: str, kind: str, text: str) -> Html:
     return tag("a", widgets.icon("file"), tag("span", label), href=href, download=name, cls="tf-button tf-quiet")
 
 
-def basis(now: Verdict, session: SessionState, blinding: Blinding | None, compared_on: Html | str) -> Html:
+def basis(now: Verdict, session: SessionState, compared_on: Html | str) -> Html:
     """Who judged what, on what, how sure, how blind."""
     people = "1 person" if now.n_raters == 1 else f"{now.n_raters:,} people"
     votes = "1 vote" if now.n_votes == 1 else f"{now.n_votes:,} votes"
@@ -137,7 +141,7 @@ def basis(now: Verdict, session: SessionState, blinding: Blinding | None, compar
     pairs.append(("evidence", _evidence(now)))
     if shares := _shares(now):
         pairs.append(("also", shares))
-    if blinding is not None and (said := _blind_words(blinding, now)):
+    if said := _blind_words(now):
         pairs.append(("blind", said))
     return tag("section", tag("h2", "What this rests on"), widgets.sheet(widgets.facts(pairs)), cls="tf-part tf-basis")
 
@@ -170,7 +174,8 @@ def _shares(now: Verdict) -> str:
     return ", ".join(said)
 
 
-def _blind_words(blinding: Blinding, now: Verdict) -> str:
+def _blind_words(now: Verdict) -> str:
+    blinding = now.blinding
     asked = blinding.right + blinding.wrong + blinding.unsure
     if not asked or blinding.index is None:
         return ""

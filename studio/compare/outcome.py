@@ -61,6 +61,21 @@ class AnswerLine:
     tuned_label: str = "tuned"
 
 
+@dataclass(frozen=True, slots=True)
+class TakeHome:
+    """All that opens when a session is over: ``export``, ``export_csv``, ``answers_table`` and ``answers_csv``, read once."""
+
+    document: dict[str, Any]
+    votes_csv: str
+    answers: tuple[AnswerLine, ...]
+    answers_csv: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict, from the exported document."""
+        return judge(record_from_document(self.document))
+
+
 def verdict_of(store: Store, session_id: str, owner: str) -> Verdict:
     """The verdict so far; it may be looked at after every vote. Raises ``NotFoundError``."""
     return judge(record_of(store, session_id, owner))
@@ -81,14 +96,27 @@ def export(store: Store, session_id: str, owner: str) -> dict[str, Any]:
 
     Raises ``NotFoundError``; ``RunError`` while somebody is still rating, because the file says which side was which.
     """
+    return _exported(store, _open_book(store, session_id, owner))
+
+
+def take_home(store: Store, session_id: str, owner: str) -> TakeHome:
+    """All four files of a session that is over. Raises as ``export`` does."""
     book = _open_book(store, session_id, owner)
-    said = machine.sections(store, book.session)
-    return _document(store, book) | ({"machine": said} if said else {})
+    document, lines = _exported(store, book), _lines(store, book)
+    return TakeHome(document, _votes_csv(document), lines, _answers_csv(lines, several=len(book.plan.pairs) > 1))
 
 
 def export_csv(store: Store, session_id: str, owner: str) -> str:
     """The votes as CSV, one line each. Raises as ``export`` does."""
-    document = export(store, session_id, owner)
+    return _votes_csv(export(store, session_id, owner))
+
+
+def _exported(store: Store, book: Book) -> dict[str, Any]:
+    said = machine.sections(store, book.session)
+    return _document(store, book) | ({"machine": said} if said else {})
+
+
+def _votes_csv(document: dict[str, Any]) -> str:
     items: list[dict[str, Any]] = document["items"]
     columns = ("prompt_id", "rater", "choice", "left", "right", "unblinded", "criteria", "comment")
     return _csv(columns, ([_cell(one.get(column, "")) for column in columns] for one in items))
@@ -101,8 +129,13 @@ def answers_table(store: Store, session_id: str, owner: str) -> tuple[AnswerLine
 
 def answers_csv(store: Store, session_id: str, owner: str) -> str:
     """``answers_table`` as CSV. Raises as ``export`` does."""
+    book = _open_book(store, session_id, owner)
+    return _answers_csv(_lines(store, book), several=len(book.plan.pairs) > 1)
+
+
+def _answers_csv(answers: Iterable[AnswerLine], *, several: bool) -> str:
+    """``several``: more than two arms, so that each line has to say which two it is about."""
     columns = ("prompt", "reference", "base", "tuned", "base_flags", "tuned_flags", "tuned_won", "base_won", "ties", "both_bad")
-    several = len(_arms_of(store, _open_book(store, session_id, owner))) > 2
     lines = (
         [
             "\n".join(f"{turn.role}: {turn.content}" for turn in line.messages),
@@ -110,7 +143,7 @@ def answers_csv(store: Store, session_id: str, owner: str) -> str:
             *map(str, (line.tuned_won, line.base_won, line.ties, line.both_bad)),
             *((line.base_label, line.tuned_label) if several else ()),
         ]
-        for line in answers_table(store, session_id, owner)
+        for line in answers
     )
     return _csv((*columns, "base_is", "tuned_is") if several else columns, lines)
 

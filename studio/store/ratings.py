@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from sqlite3 import Connection
 from typing import Final
 
@@ -304,6 +304,11 @@ class Ratings:
         """The session's log, oldest first."""
         return self.database.all(VoteRow, "SELECT * FROM votes WHERE session_id = ? ORDER BY id", (session_id,))
 
+    def mark(self, session_id: str) -> str:
+        """A short text that is another one as soon as anything in the session is: for pages that ask again and again."""
+        found = self.database.one(_Mark, _MARK, {"session": session_id, "now": time.time()})
+        return "" if found is None else "-".join(str(each or 0) for each in astuple(found))
+
     # ---- the signing key ----
 
     def signing_key(self) -> bytes:
@@ -322,6 +327,25 @@ class Ratings:
 @dataclass(frozen=True, slots=True)
 class _Secret:
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The last vote, the last change by the owner, and how many raters there are, have finished and have expired."""
+
+    vote: int | None
+    event: int | None
+    raters: int
+    revealed: int
+    expired: int
+
+
+_MARK: Final = """
+SELECT (SELECT max(id) FROM votes WHERE session_id = :session) AS vote,
+       (SELECT max(id) FROM session_events WHERE session_id = :session) AS event,
+       count(*) AS raters, count(revealed_at) AS revealed, count(CASE WHEN expires_at <= :now THEN 1 END) AS expired
+FROM raters WHERE session_id = :session
+"""
 
 
 def _event(session_id: str, owner: str, text: str) -> dict[str, str | float]:

@@ -40,7 +40,8 @@ class Session:
 
     def page(self, view: str = "") -> str:
         draft = Draft(run=self.run.id, comparison=self.comparison, session=self.id, step="verdict", view=view)
-        return str(verdict.html(verdict.screen(self.world.store, draft, "local")))
+        page = str(verdict.html(verdict.screen(self.world.store, draft, "local")))
+        return re.sub(r'<span class="tf-unbroken">([^<]*)</span>', r"\1", page)
 
     def ticks(self) -> bool:
         """Whether the page goes on asking."""
@@ -147,6 +148,7 @@ def test_the_picture_says_in_words_what_it_draws(world):
     made = Session(world).rated(["tuned"] * 20 + ["base"] * 6 + ["tie"] * 4)
     told = outcome.verdict_of(world.store, made.id, "local")
     page = str(scale.picture(told))
+    assert told.sentence in unescape(re.sub(r"</?span[^>]*>", "", page))
     assert "<figcaption" in page
     assert scale.words(told) in unescape(page)
     assert page.count("<i></i>") == 30
