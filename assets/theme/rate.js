@@ -133,7 +133,7 @@ const arrive = (now) => {
   const total = Number(now.dataset.total || 0);
   const added = find("[data-added]");
   if (added && total > (mine(recall("total"))?.total || total)) added.hidden = false;
-  else if (total) keep("total", { seat: seat(), total });
+  if (total) keep("total", { seat: seat(), total });
   const door = find("[data-sign-in]");
   // Inside the Hub's frame its own cookies may be refused; a page of its own has them.
   if (door && window.top !== window) door.target = "_blank";
@@ -179,6 +179,8 @@ const grown = () => {
   if (!field) return;
   field.style.height = "auto";
   field.style.height = `${Math.min(field.scrollHeight + 2, 160)}px`;
+  // What is being written stays above the buttons that lie over the foot of the page.
+  if (document.activeElement === field) field.scrollIntoView({ block: "nearest" });
 };
 
 const press = (b) => {
