@@ -92,8 +92,8 @@ def _learning(now: Afterwards) -> Html:
         "section",
         tag("h2", "Learn from these votes"),
         tag("p", _told(now)),
-        _left_out(now.found),
         *(_made(now) if now.dataset else (_make(now),)),
+        _left_out(now.found),
         cls="tf-part tf-afterwards",
     )
 
