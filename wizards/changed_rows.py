@@ -145,12 +145,14 @@ def _open(now: Screen) -> tuple[Html | None, ...]:
     up, down = _headings(column)
     name = dict(now.arms)[now.arm]
     sides = (now.reference, name)
-    same = "1 prompt" if now.same == 1 else f"{now.same:,} prompts"
+    parts = [_list(up, now.up, column, sides), _list(down, now.down, column, sides)]
+    if column.better == "lower":
+        parts.reverse()
+    same = f"{now.same:,} of {len(column.scores):,} prompts did not change."
     return (
         tag("div", *fields, cls="tf-fields tf-rows-fields"),
-        _list(up, now.up, column, sides),
-        _list(down, now.down, column, sides),
-        tag("p", f"{same} of {len(column.scores):,} did not change.", cls="tf-remark"),
+        *parts,
+        tag("p", same, cls="tf-remark tf-rows-same") if now.same else None,
     )
 
 
@@ -162,7 +164,7 @@ def _headings(column: Column) -> tuple[str, str]:
 
 def _list(heading: str, rows: Sequence[Row], column: Column, sides: tuple[str, str]) -> Html:
     if not rows:
-        return widgets.join((tag("h3", heading), tag("p", "None.", cls="tf-remark")))
+        return tag("div", tag("h3", heading), tag("p", "None.", cls="tf-remark"), cls="tf-rows-part")
     listed = tag("ol", *(_line(one, column, sides) for one in rows), cls="tf-answers")
     return tag("div", tag("h3", heading), listed, cls="tf-rows-part")
 

@@ -17,6 +17,7 @@ import gradio as gr
 from studio.compare import generate
 from studio.compare.blind import SessionState
 from studio.compare.generate import CompareSettings, Plan
+from studio.compare.verdict import FEWEST_PROMPTS
 from studio.errors import NotFoundError
 from studio.store import Job
 from wizards import changed_rows, compare_asked, compare_choose, compare_sides, judging, measures_table, session_form, widgets
@@ -151,7 +152,10 @@ def _first_acts(now: Screen) -> Html:
         remark = "You have looked at who answered what, so you have no seat here: your votes would not be blind."
         acts = (widgets.button("Invite somebody", "invite", kind="primary", phase="Making a link"),)
     else:
-        remark = "A verdict needs at least 20 prompts. Each vote is saved at once: you can stop and come back."
+        few = now.told.to_rate < FEWEST_PROMPTS
+        needed = f"A verdict needs at least {FEWEST_PROMPTS} prompts"
+        remark = f"{needed}{f'; these are {now.told.to_rate}, so this will be a trial' if few else ''}. "
+        remark += "Each vote is saved at once: you can stop and come back."
         acts = (
             widgets.button("Start rating", "rate", kind="primary", sign="arrow", phase="Opening your rating page"),
             widgets.button("Invite somebody else", "invite", phase="Making a link"),

@@ -182,7 +182,13 @@ def _more_runs(now: Screen) -> Html | None:
 
 
 def _always(name: str, note: str) -> Html:
-    row = tag("div", tag("strong", name), tag("span", note, cls="tf-axis-now"), cls="tf-axis-switch tf-compare-always")
+    row = tag(
+        "div",
+        tag("span", cls="tf-compare-dot", aria_hidden="true"),
+        tag("span", tag("strong", name)),
+        tag("span", note, cls="tf-axis-now"),
+        cls="tf-axis-switch tf-compare-always",
+    )
     return tag("div", row, cls="tf-axis is-on")
 
 
@@ -190,7 +196,7 @@ def _switch(one: Offer, *, full: bool) -> Html:
     switch = tag(
         "button",
         tag("span", widgets.icon("check", 14) if one.chosen else None, cls="tf-box"),
-        tag("strong", one.name),
+        tag("span", tag("strong", one.name)),
         tag("span", one.note, cls="tf-axis-now"),
         type="button",
         cls="tf-axis-switch",
@@ -249,7 +255,7 @@ def what(now: Screen) -> Html:
         tag("div", *_sources(now), cls="tf-choices is-small", role="group", aria_label="On which prompts"),
         _pack_list(now) if now.asked.on == "pack" else None,
         _listed(now) if now.asked.on == "list" else None,
-        cls="tf-part",
+        cls="tf-part tf-compare-what",
     )
 
 
@@ -327,14 +333,20 @@ def last(now: Screen) -> Html:
             tag("section", tag("h2", "So it will be"), widgets.sheet(widgets.facts(_sum(now))), cls="tf-part tf-terms"),
             tag(
                 "div",
-                widgets.button(
-                    f"Let {counted(now.arms)} answer", "begin", kind="primary", sign="arrow", phase="Asking the models"
-                ),
+                _begin(now),
                 widgets.button("Back", "usual", kind="quiet"),
                 cls="tf-acts",
             ),
         )
     )
+
+
+def _begin(now: Screen) -> Html:
+    """The act, or the name of what is missing."""
+    if now.prompts is None:
+        return widgets.button("Choose the prompts first", "begin", kind="primary", disabled=True)
+    label = f"Let {counted(now.arms)} answer"
+    return widgets.button(label, "begin", kind="primary", sign="arrow", phase="Asking the models")
 
 
 def _paste() -> Html:
@@ -365,7 +377,7 @@ def _learned(now: Screen) -> Html:
     return tag(
         "section",
         tag("h2", "If somebody was trained on a prompt"),
-        tag("p", "Its answer would show what it memorised. The seals of the runs tell.", cls="tf-remark"),
+        tag("p", "Its answer would show what it memorised. What a run was trained on is sealed with it.", cls="tf-remark"),
         tag("div", *ways, cls="tf-choices is-small", role="group", aria_label="If somebody was trained on a prompt"),
         cls="tf-part",
     )

@@ -7,7 +7,6 @@ with it; nothing is promised that the rule of the verdict does not hold, and tim
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,7 +16,7 @@ from studio.compare import blind, planning
 from studio.compare.blind import SessionOptions
 from studio.compare.sentences import percent
 from studio.errors import RunError, SettingError, StudioError
-from wizards import forms, judging, widgets
+from wizards import forms, judging, sign_in, widgets
 from wizards.draft import Draft
 from wizards.shell import Context, Once, Said, Visit
 from wizards.widgets import Html, tag
@@ -188,9 +187,12 @@ def _patience(offered: Offered, found: Wanted, prompts: int) -> str:
     shared = round(options.overlap * prompts) * meetings
     each = planning.pairs_for_each(pairs, raters, options.ratings_per_prompt, shared) + options.gold
     minutes = planning.reading_minutes(each * offered.words)
-    told = "less than a minute" if minutes < 1 else "1 minute" if round(minutes) == 1 else f"{minutes:,.0f} minutes"
+    if minutes < 1:
+        told = "less than a minute of reading, and the time to decide"
+    else:
+        told = f"at least {_count(round(minutes), 'minute')} of reading, at 238 words a minute, and the time to decide"
     who = "One person" if raters == 1 else f"Each of {raters:,} people"
-    return f"{who} rates {_count(each, 'pair')}: at least {told} of reading alone, at 238 words a minute."
+    return f"{who} rates {_count(each, 'pair')}: {told}."
 
 
 def _count(number: int, noun: str) -> str:
@@ -243,11 +245,11 @@ def _fields(offered: Offered, text: Mapping[str, str]) -> tuple[Html | None, ...
         else None,
         pick(
             "login",
-            "Signed-in people",
-            "On a Space, whoever signs in at the Hub may take a seat.",
+            "People signed in on the Hub",
+            "Whoever signs in there gets a seat without a link.",
             (("no", "By invite only"), ("yes", "May take a seat")),
         )
-        if os.environ.get("SPACE_ID")
+        if sign_in.here()
         else None,
     )
     area = forms.area(

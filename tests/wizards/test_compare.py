@@ -6,6 +6,7 @@ import pytest
 from studio.compare import blind
 from studio.compare.generate import PromptSource
 from studio.errors import RunError
+from studio.store import ArmRow
 from tests.wizards.world import MEASURES, World
 from wizards import compare, judging, measures_table, verdict
 from wizards.draft import Draft
@@ -209,3 +210,41 @@ def test_a_difference_that_may_be_nothing_is_not_called_better():
     alike = MEASURES[2].__class__("exact", "Exact match", 0.0, 1.0, None, None, 10, "higher", "share")
     assert "the same on every prompt" in measures_table.difference(alike)
     assert "tuned is better" in str(measures_table.reading(alike))
+
+
+def test_every_side_has_its_own_progress_and_one_that_has_not_begun_is_at_zero(world):
+    run = world.run("completed")
+    arms = [
+        ArmRow("", name, 0, "", kind, name) for name, kind in (("base", "base"), ("tuned", "run"), ("step-4", "checkpoint"))
+    ]
+    comparison = world.comparison(run, [("a", "b", "c")] * 2, status="running", arms=arms)
+    assert world.store.comparisons.answered(comparison) == {"base": 2, "tuned": 2, "step-4": 2}
+    world.store.jobs.update(comparison, total=12)
+    page = page_of(world, run=run.id, comparison=comparison)
+    assert "All 3 are answering" in page
+    assert page.count(">2 of 4<") == 3
+    empty = world.comparison(run, [], status="running", arms=arms)
+    assert world.store.comparisons.answered(empty) == {"base": 0, "tuned": 0, "step-4": 0}
+
+
+def test_fewer_prompts_than_a_verdict_needs_are_said_at_once(world):
+    run = world.run("completed")
+    world.comparison(run, PAIRS[:6])
+    assert "these are 6, so this will be a trial" in page_of(world, run=run.id)
+    assert "trial" not in page_of(world, run=world_with_pairs(world))
+
+
+def world_with_pairs(world: World) -> str:
+    run = world.run("completed")
+    world.comparison(run, PAIRS)
+    return run.id
+
+
+def test_several_arms_against_one_reference_stand_side_by_side():
+    worse = MEASURES[2].__class__("exact", "Exact match", 0.4, 0.1, -0.5, -0.1, 10, "higher", "share")
+    table = str(measures_table.overview([("One", MEASURES), ("<Two>", (worse,))], "nano"))
+    assert table.index("One") < table.index("&lt;Two&gt;")
+    assert ">better<" in table
+    assert ">worse<" in table
+    assert "not measured" in table
+    assert "−30" in table  # noqa: RUF001
