@@ -73,6 +73,7 @@ def screen(ctx: Context, asked: Asked, owner: str) -> Screen:
         room=playground.read(ctx.settings, ctx.store, run.id, owner),
         harvest=playground.harvest(ctx.store, run.id, owner),
         system=playground.system_of(ctx.settings, ctx.store, run.id, owner),
+        place=ctx.settings.place,
         blind_at=_blind_at(ctx, run, owner),
         shown=asked.shown,
     )
@@ -178,7 +179,7 @@ def build(ctx: Context) -> None:
 
     def acted(text: str, request: gr.Request, event: gr.EventData) -> list[Any]:
         asked, said, owner = Asked.from_query(text), said_by(event), ctx.owner_of(request)
-        with turns.take(request, owner, said.number):
+        with turns.take(request, owner, said.after, edits=said.edits):
             return after(ctx, asked, owner, said)
 
     def returned(request: gr.Request, event: gr.EventData) -> list[Any]:
@@ -189,13 +190,14 @@ def build(ctx: Context) -> None:
         turn = turns.of(request, owner)
         acts = turn.done
         try:
-            now = screen(ctx, asked, owner)
+            room = playground.read(ctx.settings, ctx.store, asked.run, owner)
         except StudioError as error:
             return [str(widgets.problem(error)), gr.skip()]
-        if turn.done != acts or (markup.seen(now) == said_by(event).value and not now.room.left):
+        shown = (asked.run, room, asked.shown)
+        if turn.done != acts or (room.waits and markup.seen(*shown) == said_by(event).value and not room.left):
             # Nothing new, or what the person has done meanwhile is on the page already.
             return [gr.skip(), gr.skip()]
-        return [gr.skip(), str(markup.talks(now))]
+        return [gr.skip(), str(markup.talks(*shown))]
 
     page = building.Context.root_block
     assert page is not None  # noqa: S101 - a page is built inside its application
@@ -237,7 +239,7 @@ def drawn(ctx: Context, asked: Asked, owner: str) -> list[Any]:
         else:
             now = screen(ctx, asked, owner)
             name = now.name
-            values = [markup.top(now), "", markup.composer(now), markup.talks(now), markup.beside(now)]
+            values = [markup.top(now), "", markup.composer(now), markup.talks(now.run, now.room, now.shown), markup.beside(now)]
     except NotFoundError as error:
         values = [markup.door(runs(ctx, owner)), _told(error), "", "", ""]
     except Exception as error:  # noqa: BLE001 - as above

@@ -16,6 +16,7 @@ from studio import methods
 from studio.data import FEWEST_PROMPTS
 from studio.playground import Answer, Exchange, Harvest, Room, Side, Talk
 from studio.playground.asking import MOST_TOKENS, USUAL_TEMPERATURE, USUAL_TOKENS
+from studio.settings import Place
 from wizards import forms, widgets
 from wizards.draft import Draft
 from wizards.widgets import Html, tag
@@ -38,7 +39,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """The page about one run. ``system`` is the system prompt of its data; ``blind_at`` is where its owner still rates."""
+    """The page about one run. ``system`` is the system prompt of its data; ``blind_at`` is where its owner still rates.
+
+    ``place`` is where models answer.
+    """
 
     run: str
     name: str
@@ -47,6 +51,7 @@ class Screen:
     room: Room
     harvest: Harvest
     system: str = ""
+    place: Place = "embedded"
     blind_at: str = ""
     shown: int = PAGE
 
@@ -165,6 +170,7 @@ def _terms(now: Screen, last: dict[str, Any], number: int) -> Html:
         if not system
         else "a system prompt of your own"
     )
+    paid = "Each answer is paid by its tokens, where this model has a price." if now.place != "embedded" else ""
     temperature, tokens = last.get("temperature", USUAL_TEMPERATURE), last.get("max_tokens", USUAL_TOKENS)
     fields = (
         forms.field(
@@ -191,7 +197,7 @@ def _terms(now: Screen, last: dict[str, Any], number: int) -> Html:
                 "Longest answer",
                 forms.text(f"try-tokens-{number}", f"{tokens}", name="max_tokens", inputmode="numeric"),
                 ident=f"try-tokens-{number}",
-                note=f"In tokens, about four characters each. Up to {MOST_TOKENS:,}.",
+                note=f"In tokens, about four characters each. Up to {MOST_TOKENS:,}. {paid}".strip(),
             ),
             cls="tf-try-knobs",
         ),
@@ -203,28 +209,28 @@ def _terms(now: Screen, last: dict[str, Any], number: int) -> Html:
 # --- the conversations -----------------------------------------------------------------------------------------------------
 
 
-def seen(now: Screen) -> str:
+def seen(run: str, room: Room, shown: int) -> str:
     """A name for what ``talks`` shows, for the heartbeat: the same name, the same picture."""
-    return f"{crc32(str(_talks(now)).encode()):08x}"
+    return f"{crc32(str(_talks(run, room, shown)).encode()):08x}"
 
 
-def talks(now: Screen) -> Html:
+def talks(run: str, room: Room, shown: int) -> Html:
     """The conversations, newest first. While an answer is on its way, a heartbeat asks for it."""
-    beat = widgets.heartbeat(_PULSE, seen=seen(now)) if now.room.waits else None
-    left = widgets.onward("go-on") if now.room.left else None
-    return widgets.join((_talks(now), beat, left))
+    beat = widgets.heartbeat(_PULSE, seen=seen(run, room, shown)) if room.waits else None
+    left = widgets.onward("go-on") if room.left else None
+    return widgets.join((_talks(run, room, shown), beat, left))
 
 
-def _talks(now: Screen) -> Html:
-    if not now.room.talks:
+def _talks(run: str, room: Room, shown: int) -> Html:
+    if not room.talks:
         what = "Nothing has been asked yet"
         teach = "Begin with a question like those in your data, then with one that is a little different."
         return widgets.empty(what, teach)
-    many = len(now.room.talks)
-    listed = (_talk(talk, now.room.phase) for talk in now.room.talks[: now.shown])
+    many = len(room.talks)
+    listed = (_talk(talk, room.phase) for talk in room.talks[:shown])
     older = (
-        tag("a", f"Show {many - now.shown:,} older", href=href(now.run, now.shown + PAGE), cls="tf-button tf-quiet")
-        if many > now.shown
+        tag("a", f"Show {many - shown:,} older", href=href(run, shown + PAGE), cls="tf-button tf-quiet")
+        if many > shown
         else None
     )
     return tag("section", tag("h2", "Conversations", cls="tf-unseen"), *listed, older, cls="tf-try-talks")
