@@ -92,10 +92,11 @@ def of_document(document: Mapping[str, Any], background: Background | None = Non
     votes = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     record = record_from_document(json.loads(votes))
     verdict, known = judge(record), background or Background()
-    challengers = ", ".join(arm.label or arm.name for arm in record.challengers)
-    reference = next(arm.label or arm.name for arm in record.arms if arm.name == record.reference)
+    many = len(record.challengers)
+    first, reference = (next(arm for arm in record.arms if arm.name == name) for name in (verdict.challenger, record.reference))
+    challenger = f"{many} challengers" if many > 1 else plain(first.label or first.name)
     return Report(
-        title=plain(f"{known.run_name or challengers} against {reference}"),
+        title=f"{challenger} against {plain(reference.label or reference.name)}",
         session=_safe(str(document.get("session") or "of-a-file")),
         verdict=verdict,
         parts=tuple(parts(document, verdict, record, known)),

@@ -8,7 +8,7 @@ where it is written (``report_html``, ``report_markdown``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -27,6 +27,9 @@ Document = Mapping[str, Any]
 
 #: The columns of a list of settings.
 SETTINGS: Final = ("setting", "value")
+#: What a file calls itself that a session of this studio was exported to. Nobody vouches for one that was made by hand.
+FORMAT: Final = "tuning-fork-votes"
+_BLIND: Final = "The answers were there before anybody rated. Each rater had an own order and own sides, and was told nothing."
 _NONE: Final = "not determined"
 _KINDS: Final[Mapping[str, str]] = {
     "base": "a model as it was made",
@@ -117,21 +120,28 @@ def _compared(document: Document, verdict: Verdict, record: Record) -> Part:
         role = "reference" if arm.name == record.reference else "challenger"
         kind = _KINDS.get(arm.kind, arm.kind or "not said")
         rows.append(
-            (called(arm), arm.label or arm.name, role, kind, str(known.get("model") or ""), str(known.get("renderer") or ""))
+            (
+                called(arm),
+                "" if called(arm) == f"“{arm.label}”" else arm.label or arm.name,
+                role,
+                kind,
+                str(known.get("model") or ""),
+                str(known.get("renderer") or ""),
+            )
         )
-    people_asked = len(_objects(document.get("raters")))
+    invited = len(_objects(document.get("raters")))
     facts = [
         ("prompts", f"{prompts(verdict.n_rated)}{f' {record.source}' if record.source else ''}"),
         ("same answer twice", f"{prompts(verdict.n_automatic_ties)}, counted as ties and shown to nobody"),
-        ("people", f"{people(verdict.n_raters)} with a vote that counts, of {people_asked:,} invited"),
+        ("people", f"{people(verdict.n_raters)} with a vote that counts{f', of {invited:,} invited' if invited else ''}"),
         ("votes", f"{verdict.n_votes:,} that count, {verdict.n_skipped:,} skipped, {verdict.n_unblinded:,} after a reveal"),
         ("days", dates(document)),
-        ("blind", "Answers were made beforehand, with the same settings. Each rater had an own order and own sides."),
+        ("blind", _BLIND if document.get("format") == FORMAT else ""),
     ]
     if not verdict.n_automatic_ties:
         del facts[1]
     columns = ("called here", "name", "role", "what it is", "model", "template")
-    return Part("What was compared", facts=_told(facts), tables=(Table("Who answered", columns, tuple(rows)),))
+    return Part("What was compared", facts=_told(facts), tables=(_filled("Who answered", columns, rows),))
 
 
 def _came_out(verdict: Verdict) -> Part | None:
@@ -148,7 +158,8 @@ def _came_out(verdict: Verdict) -> Part | None:
         ("both bad", "" if verdict.both_bad_share is None else f"{percent(verdict.both_bad_share)} of the votes"),
         ("to settle it", f"about {verdict.more_prompts_needed:,} more prompts" if verdict.more_prompts_needed else ""),
     ]
-    return Part("What came out", facts=_told(facts))
+    whose = f" for {verdict.about.challenger}" if verdict.challengers > 1 else ""
+    return Part(f"What came out{whose}", facts=_told(facts))
 
 
 def _challengers(verdict: Verdict) -> Part | None:
@@ -168,7 +179,7 @@ def _challengers(verdict: Verdict) -> Part | None:
     )
     columns = ("challenger", "win rate", "95 % interval", "evidence", "state", "points")
     tried = f"{verdict.challengers:,} were tried, so each needs evidence of {verdict.threshold:,.0f} : 1."
-    text = (f"Each was compared with {verdict.about.reference}.", tried, f"Points are {strengths.LABEL}.")
+    text = (f"Each was compared with {verdict.about.reference}. {tried} Points are {strengths.LABEL}.",)
     return Part("All challengers", text=text, tables=(Table("All challengers", columns, rows, numeric=(1, 2, 3)),))
 
 
@@ -306,11 +317,15 @@ def _votes(record: Record) -> Part:
             (f"{at:,}", one.prompt_id, one.rater, labels[one.left], labels[one.right], said, beside, one.comment, counts)
         )
     columns = ("", "prompt", "rater", "left", "right", "preferred", "beside", "comment", "left out")
-    kept = tuple(at for at, name in enumerate(columns) if not name or any(row[at] for row in rows))
-    shown = tuple(tuple(row[at] for at in kept) for row in rows)
     text = ("Raters have neutral names. The answers themselves are not in this file.",)
-    table = Table(f"All {len(rows):,} presses, oldest first", tuple(columns[at] for at in kept), shown, (0,), log=True)
+    table = replace(_filled(f"All {len(rows):,} presses, oldest first", columns, rows), numeric=(0,), log=True)
     return Part("The votes", text=text, tables=(table,) if rows else ())
+
+
+def _filled(caption: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
+    """A table without the columns in which nothing stands."""
+    kept = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+    return Table(caption, tuple(columns[at] for at in kept), tuple(tuple(row[at] for at in kept) for row in rows))
 
 
 def _flat(value: object, before: str = "") -> Iterator[tuple[str, str]]:

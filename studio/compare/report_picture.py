@@ -23,7 +23,7 @@ _RIGHT: Final = 696
 _ROW: Final = 104
 _STROKES: Final = 72
 #: Letters of a name that fit beside its numbers, and below one end of the ruler.
-_LONGEST: Final = 48
+_LONGEST: Final = 28
 _AT_AN_END: Final = 32
 _BLOCK: Final = re.compile(r"^(:root|\.dark) \{(.*?)^\}", re.DOTALL | re.MULTILINE)
 
@@ -39,7 +39,7 @@ def picture(verdict: Verdict) -> ET.Element:
     ET.SubElement(svg, "title").text = words(verdict)
     ET.SubElement(svg, "style").text = style()
     for at, one in enumerate(rows):
-        _ruler(svg, one, 8 + at * _ROW, named=not alone)
+        _ruler(svg, one, 8 + at * _ROW, named=not alone, numbered=one is rows[-1])
     if rows:
         _ends(svg, rows[0], 20 + _ROW * len(rows), alone=alone)
     if alone:
@@ -91,8 +91,8 @@ def _x(share: float) -> float:
     return _LEFT + (_RIGHT - _LEFT) * share
 
 
-def _ruler(svg: ET.Element, one: Verdict, top: int, *, named: bool) -> None:
-    """One row: the rate above its needle, the band, the scale below. ``named`` writes whose it is."""
+def _ruler(svg: ET.Element, one: Verdict, top: int, *, named: bool, numbered: bool) -> None:
+    """One row: the rate above its needle, the band, the scale below. ``named`` writes whose it is, ``numbered`` the scale."""
     rate, line = one.win_rate or 0.0, top + 58
     if named:
         _text(svg, _LEFT, top + 12, _short(start(one.about.challenger)), "strong")
@@ -108,7 +108,7 @@ def _ruler(svg: ET.Element, one: Verdict, top: int, *, named: bool) -> None:
         _line(svg, _x(at / 100), line, _x(at / 100), line + (8 if at % 25 else 12), "tick")
     _line(svg, _x(0.5), line - 34, _x(0.5), line + 14, "middle")
     _line(svg, _x(rate), line - 34, _x(rate), line, "needle")
-    for at in (0, 25, 50, 75, 100):
+    for at in (0, 25, 50, 75, 100) if numbered else ():
         _text(svg, _x(at / 100), line + 34, str(at), "strong" if at == 50 else "", anchor="middle")
 
 

@@ -104,6 +104,7 @@ def test_the_page_says_what_the_verdict_says_and_names_nobody(store: Store, sess
     assert all(note in page for note in told.notes)
     assert "valid only for one look planned in advance" in page.lower()
     assert "exploratory" not in page or "asked beside: tone" in page
+    assert "own sides" in page
     assert "rater-1" in page
     assert "Ana Anders" not in found.html()
     assert "Ben Brecht" not in found.html()
@@ -158,6 +159,7 @@ def test_several_challengers_each_have_a_row_and_their_own_threshold():
     assert "All challengers" in page
     assert "so each needs evidence of 40 : 1" in page
     assert "a translation of win rates" in page
+    assert "own sides" not in page, "nobody vouches for a file that was made by hand"
     drawing = found.picture()
     assert drawing.count('class="needle"') == 2
     assert "“New”" in drawing
@@ -179,6 +181,25 @@ def test_what_is_known_beside_stands_in_parts_of_its_own(store: Store, session: 
     page = Page(beside.html()).text
     assert "learning_rate" in page
     assert "0.004" in page
+
+
+def test_what_a_model_said_stands_under_its_label_and_moves_no_number():
+    given = document(["tuned"] * 20 + ["base"] * 10)
+    ratings = [
+        {"prompt_id": f"p{at}", "left": left, "right": right, "choice": "left" if left == "base" else "right", "missing": ""}
+        for at in range(30)
+        for left, right in (("base", "tuned"), ("tuned", "base"))
+    ]
+    caps = [{"arms": ["base", "tuned"], "automatic_ties": [], "cap": 30}]
+    asked = {"judge": "jud-1", "model": HOSTILE, "ratings": ratings, "matchups": caps}
+    alone, beside = report.of_document(given), report.of_document(given | {"machine": [asked]})
+    page = Page(beside.html())
+    assert "A model's opinion, not counted." in page.text
+    assert HOSTILE in page.text
+    assert "30 of 30" in page.text
+    assert "What models said" not in Page(alone.html()).text
+    assert beside.expected == alone.expected
+    assert beside.verdict.paragraph == alone.verdict.paragraph
 
 
 # ---- the picture ----
