@@ -50,7 +50,7 @@ def answer(ctx: Context, asked: Asked, login: str = "") -> Html:
         return _answer(ctx.store, asked)
     except SeatGoneError as error:
         what = "This seat was taken back." if error.withdrawn else "This link has expired."
-        return trouble(asked, what, "What you rated before is kept. To go on, ask whoever sent it for a new link.")
+        return trouble(asked, what, "What you rated before is kept. To go on, ask whoever invited you for a new link.")
     except NotFoundError:
         return trouble(
             asked,

@@ -19,13 +19,15 @@ from studio.errors import SettingError
 
 #: Where a session that is open to signed-in people is rated; its id follows.
 SEAT: Final = "/rate/?session="
+_GIVEN: Final = ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET")
 _LOGIN: Final = "/login/huggingface?_target_url="
 
 
 def here(env: Mapping[str, str] | None = None) -> bool:
     """Whether people can sign in to this studio."""
     source = os.environ if env is None else env
-    return bool(source.get("SPACE_ID") and source.get("OAUTH_CLIENT_ID"))
+    # By the same sign as Gradio: elsewhere its OAuth lets everybody in under a name that it makes up.
+    return source.get("SYSTEM") == "spaces" and all(source.get(name) for name in _GIVEN)
 
 
 def attach(app: FastAPI) -> None:

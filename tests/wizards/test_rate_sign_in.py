@@ -15,6 +15,9 @@ from tests.wizards.test_rate_blind import Served
 from wizards import compose, sign_in
 
 
+HUB = {"SYSTEM": "spaces", "SPACE_ID": "ann/studio", "OAUTH_CLIENT_ID": "client", "OAUTH_CLIENT_SECRET": "secret"}
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     made = Served(tmp_path_factory.mktemp("world"), tuned_left=True)
@@ -35,8 +38,8 @@ def served(tmp_path_factory):
 
 @pytest.fixture
 def space(monkeypatch):
-    monkeypatch.setenv("SPACE_ID", "ann/studio")
-    monkeypatch.setenv("OAUTH_CLIENT_ID", "client")
+    for name, value in HUB.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -118,8 +121,10 @@ def test_the_ways_to_the_hub_are_there_on_a_space_only(monkeypatch, space):
     app = FastAPI()
     sign_in.attach(app)
     assert asked == [app]
-    monkeypatch.delenv("OAUTH_CLIENT_ID")
-    sign_in.attach(app)
+    for name in HUB:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv(name)
+            sign_in.attach(app)
     assert asked == [app]
 
 
