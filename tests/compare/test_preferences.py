@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,8 @@ def test_a_run_on_the_pairs_knows_their_prompts_and_a_comparison_says_so(setting
     vote(store, session, {})
     made = preferences.make_dataset(settings, store, preferences.of_session(store, session, OWNER), OWNER)
     dataset = datasets.load(settings, store, made, OWNER)
-    recipe = recommend(facts_of(dataset), models.get("nano"), "dpo").recipe
+    store.runs.update(run.id, checkpoint_path=f"tinker://{run.id}/weights/final")
+    recipe = replace(recommend(facts_of(dataset), models.get("nano"), "dpo").recipe, start_from=run.id)
     learner = create_run(settings, store, dataset_id=made, recipe=recipe, name="Learner", owner=OWNER)
     store.runs.update(learner.id, sampler_path=f"tinker://{learner.id}/sampler_weights/final")
     store.jobs.move(learner.id, "completed")
@@ -223,6 +225,10 @@ def test_a_run_on_the_pairs_knows_their_prompts_and_a_comparison_says_so(setting
     plan = start(settings, store, run, against=(learner.id,), wanted=CompareSettings(learned="stamp"))
     stamped = {one.messages[-1].content for one in generate.questions(settings, plan) if one.stamp == TRAINED_ON}
     assert stamped == {one.prompt for each in (dataset.train, dataset.validation) for one in data.rows(each.path)}
+    # What the first run learned, the new one knows as well, because it goes on from there.
+    before = generate.keep_pasted(settings, f"{part(settings, run, 'train')[0].prompt}\nNever heard of?")
+    with pytest.raises(DataError, match="trained on 1 of these 2 prompts"):
+        start(settings, store, learner, prompts=before)
     left = generate.questions(settings, start(settings, store, learner))
     assert {one.messages[-1].content for one in left} == {one.prompt for one in data.rows(dataset.test.path)}
     store.close()
