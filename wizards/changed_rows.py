@@ -7,7 +7,9 @@ votes would not be blind any more, and that is kept; both arms are treated alike
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,8 +18,8 @@ from studio.compare.generate import Column, Plan
 from studio.compare.giveaways import shown
 from studio.compare.looked import has_looked, note_look
 from studio.compare.measures import Measure
-from studio.errors import RunError
-from studio.store import AnswerRow
+from studio.errors import RunError, StudioError
+from studio.store import AnswerRow, ComparisonRow
 from wizards import forms, judging, measures_table, widgets
 from wizards.draft import Draft
 from wizards.shell import Context, Said, Visit
@@ -60,12 +62,13 @@ class Screen:
     up: tuple[Row, ...] = ()
     down: tuple[Row, ...] = ()
     same: int = 0
+    trouble: StudioError | None = None
 
 
 def read(ctx: Context, visit: Visit, place: judging.Place, *, rating: bool, over: bool) -> Screen:
     """Look at the prompts that changed, if they may be seen. ``rating``: the owner still rates; ``over``: they have rated.
 
-    Raises ``NotFoundError`` and ``DataError`` as ``changes_of`` does.
+    What cannot be worked out any more, such as rows of a file that is gone, is said on the screen.
     """
     if place.comparison is None or rating:
         return Screen("locked")
@@ -73,21 +76,44 @@ def read(ctx: Context, visit: Visit, place: judging.Place, *, rating: bool, over
     asked = _asked(visit.draft.view)
     if not asked or not (looked or over):
         return Screen("closed", warns=not (looked or over))
-    plan = Plan.of(place.comparison)
+    try:
+        return _opened(ctx, visit, place.comparison, asked)
+    except StudioError as error:
+        return Screen("open", trouble=error)
+
+
+def _opened(ctx: Context, visit: Visit, comparison: ComparisonRow, asked: Mapping[str, str]) -> Screen:
+    plan = Plan.of(comparison)
     arms = tuple((one.name, one.label) for one in plan.challengers)
     arm = asked.get("arm", "")
     arm = arm if arm in dict(arms) else arms[0][0]
-    columns, _ = generate.changes_of(ctx.settings, ctx.store, place.comparison.id, visit.owner, arm)
+    columns = _columns(_Changes(ctx.settings.database, comparison.id, visit.owner, arm, ctx))
     column = next((one for one in columns if one.name == asked.get("measure")), next(iter(columns), None))
     now = Screen("open", arms=arms, reference=plan.reference.label, arm=arm, columns=columns, column=column)
     if column is None:
         return now
-    answers = ctx.store.comparisons.answers(place.comparison.id)
+    answers = ctx.store.comparisons.answers(comparison.id)
     rows = _rows(column, answers, plan.reference.name, arm)
     ranked = sorted(rows, key=lambda one: one.change)
     down = tuple(one for one in ranked[:_SHOWN] if one.change < 0)
     up = tuple(one for one in ranked[::-1][:_SHOWN] if one.change > 0)
     return replace(now, up=up, down=down, same=sum(one.change == 0 for one in rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """One arm of a complete comparison: its answers never change, so what is counted in them is counted once."""
+
+    path: Path
+    comparison_id: str
+    owner: str
+    arm: str
+    ctx: Context = field(compare=False, repr=False)
+
+
+@lru_cache(maxsize=16)
+def _columns(of: _Changes) -> tuple[Column, ...]:
+    return generate.changes_of(of.ctx.settings, of.ctx.store, of.comparison_id, of.owner, of.arm)[0]
 
 
 def _asked(view: str) -> Mapping[str, str]:
@@ -132,6 +158,8 @@ def _closed(now: Screen) -> tuple[Html | None, ...]:
 
 def _open(now: Screen) -> tuple[Html | None, ...]:
     column = now.column
+    if now.trouble is not None:
+        return (widgets.problem(now.trouble),)
     if column is None:
         return (tag("p", "Nothing can be counted for single prompts here.", cls="tf-remark"),)
     arms = forms.choice("tf-rows-arm", now.arms, now.arm, data_field="rows-arm")

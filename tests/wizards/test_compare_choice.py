@@ -336,3 +336,17 @@ def test_a_look_is_kept_sorts_both_ways_and_leaves_no_own_seat(home, answered):
 def test_an_arm_or_measure_that_there_is_none_of_is_the_first(home, answered):
     page = page_of(home, answered, view="rows=1&arm=nobody&measure=nothing")
     assert "Exact match" in page
+
+
+def test_rows_whose_data_is_gone_are_said_to_be_gone(home):
+    world, _, _ = home
+    bare = world.run("completed", name="No data any more")
+    comparison = world.comparison(bare, [("one", "two")])
+    world.store.jobs.tell(comparison, "Something else.")
+    assert not has_looked(world.store, comparison, OWNER)
+    visit = world.visit(run=bare.id, comparison=comparison, step="compare")
+    draft = compare.pressed(world.ctx, visit, Said("rows"))
+    assert isinstance(draft, Draft)
+    now = compare.screen(world.ctx, replace(visit, draft=draft))
+    assert now.rows.trouble is not None
+    assert str(compare_choose.widgets.esc(now.rows.trouble.what)) in str(compare.html(now))
