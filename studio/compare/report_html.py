@@ -178,7 +178,9 @@ def _text(text: str) -> str:
 def _style() -> str:
     """Colours and letters of the studio, and what this page adds."""
     tokens = asset("theme", "tokens.css").read_text("utf-8")
-    colours = tokens[tokens.index(":root {") :].replace(".dark {", "@media (prefers-color-scheme: dark) { :root {") + "}"
+    colours = (
+        tokens[tokens.index(":root {") :].replace(".dark {", "@media screen and (prefers-color-scheme: dark) { :root {") + "}"
+    )
     return "".join((*_faces(tokens), colours, asset("theme", "report.css").read_text("utf-8")))
 
 

@@ -43,6 +43,8 @@ _SAYS: Final[Mapping[str, str]] = {
     "base": "the reference is better",
     "undecided": "not settled",
 }
+#: A settled state, said in a row that names the challenger already.
+_BESIDE: Final[Mapping[str, str]] = {"tuned_better": "Better", "base_better": "Worse"}
 _CHOICES: Final[Mapping[str, str]] = {"tie": "equally good", "both_bad": "both bad", "skip": "skipped"}
 
 
@@ -172,7 +174,7 @@ def _challengers(verdict: Verdict) -> Part | None:
             _share(one.verdict.win_rate),
             _between((one.verdict.low, one.verdict.high)),
             one.verdict.odds,
-            one.verdict.headline,
+            _BESIDE.get(one.verdict.state, HEADLINES[one.verdict.state]),
             f"{one.strength.elo:,.0f}" if one.strength.elo is not None else f"not estimable: {one.strength.missing}",
         )
         for one in ranked
@@ -180,7 +182,7 @@ def _challengers(verdict: Verdict) -> Part | None:
     columns = ("challenger", "win rate", "95 % interval", "evidence", "state", "points")
     tried = f"{verdict.challengers:,} were tried, so each needs evidence of {verdict.threshold:,.0f} : 1."
     text = (f"Each was compared with {verdict.about.reference}. {tried} Points are {strengths.LABEL}.",)
-    return Part("All challengers", text=text, tables=(Table("All challengers", columns, rows, numeric=(1, 2, 3)),))
+    return Part("All challengers", text=text, tables=(Table("All challengers", columns, rows, numeric=(1, 2)),))
 
 
 def _people(document: Document, verdict: Verdict) -> Part:

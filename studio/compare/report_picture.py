@@ -76,7 +76,7 @@ def style() -> str:
 
     return (
         f".tf-drawing{{{colours(found[':root'])}font-family:system-ui,sans-serif;font-size:13px}}"
-        f"@media(prefers-color-scheme:dark){{.tf-drawing{{{colours(found['.dark'])}}}}}"
+        f"@media screen and (prefers-color-scheme:dark){{.tf-drawing{{{colours(found['.dark'])}}}}}"
         ".tf-drawing text{fill:var(--ink-soft)}.tf-drawing .strong{fill:var(--ink);font-weight:700}"
         ".tf-drawing .rate{fill:var(--accent);font-weight:700;font-size:20px}"
         ".tf-drawing .tick{stroke:var(--line-strong)}.tf-drawing .middle{stroke:var(--ink);stroke-width:2}"

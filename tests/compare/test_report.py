@@ -127,7 +127,10 @@ def test_the_page_needs_nothing_and_runs_nothing_whatever_people_wrote(store: St
     assert "default-src 'none'" in policy
     assert "script-src" not in policy
     assert HOSTILE in page.text, "as text it is all there"
-    assert "prefers-color-scheme: dark" in html
+    assert re.findall(r"@media [^{]*prefers-color-scheme: ?dark", html) == [
+        "@media screen and (prefers-color-scheme: dark",
+        "@media screen and (prefers-color-scheme:dark",
+    ], "paper is always light"
     assert "@media print" in html
 
 
