@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
+from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu import corpus_bleu
 
 from studio.compare.measures import Answered, measure_answers
-from studio.compare.overlap import bleu, rouge_l, token_f1, words
+from studio.compare.overlap import _Words, bleu, rouge_l, token_f1, words
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,13 @@ from studio.compare.overlap import bleu, rouge_l, token_f1, words
 def test_words_in_common(answer: str, reference: str, f1: float, longest: float):
     assert token_f1(answer, reference) == pytest.approx(f1)
     assert rouge_l(answer, reference) == pytest.approx(longest)
+
+
+def test_the_longest_common_subsequence_is_that_of_rouge_score():
+    scorer, chance = RougeScorer(["rougeL"], tokenizer=_Words()), random.Random(7)
+    for _ in range(200):
+        texts = [" ".join(chance.choice("abcde") for _ in range(chance.randrange(25))) for _ in range(2)]
+        assert rouge_l(texts[0], texts[1]) == pytest.approx(scorer.score(texts[1], texts[0])["rougeL"].fmeasure)
 
 
 def test_words_of_any_script():
@@ -67,7 +76,7 @@ def test_sentences_are_measured_by_their_words_and_labels_are_not():
     assert found["f1"].tuned > found["f1"].base
     assert (found["bleu"].unit, found["bleu"].n) == ("BLEU", 12)
     labels = [Answered(f"p{place}", ("yes", "no")[place % 2], "yes", "no") for place in range(12)]
-    assert {one.name for one in measure_answers(labels)} == {"exact", "format", "length"}
+    assert {one.name for one in measure_answers(labels)} == {"exact", "macro_f1", "format", "length"}
 
 
 def test_an_answer_without_end_is_measured_too():
