@@ -24,12 +24,12 @@ from studio.errors import NotFoundError, SettingError, StudioError
 from studio.playground import Exchange, Wanted
 from studio.store import RunRow
 from studio.store.talks import Thumb
-from wizards import chrome, forms, judging, widgets
+from wizards import afterwards, chrome, forms, judging, widgets
 from wizards import playground_html as markup
 from wizards.draft import Draft
 from wizards.playground_html import PAGE, Known, Screen
 from wizards.runs import ago
-from wizards.shell import Context, Said, listen, said_by
+from wizards.shell import Context, Said, Visit, listen, said_by
 from wizards.turns import Turns
 from wizards.widgets import Html, tag
 
@@ -65,18 +65,28 @@ def screen(ctx: Context, asked: Asked, owner: str) -> Screen:
     """The page about one run. Raises ``NotFoundError`` and ``RunError`` as ``playground.sides_of`` does, ``StoreError``."""
     sides = playground.sides_of(ctx.settings, ctx.store, asked.run, owner)
     run = ctx.store.runs.get(asked.run, owner)
+    harvest = playground.harvest(ctx.store, run.id, owner)
     return Screen(
         run=run.id,
         name=run.name,
-        model=run.model,
         sides=sides,
         room=playground.read(ctx.settings, ctx.store, run.id, owner),
-        harvest=playground.harvest(ctx.store, run.id, owner),
+        harvest=harvest,
         system=playground.system_of(ctx.settings, ctx.store, run.id, owner),
         place=ctx.settings.place,
         blind_at=_blind_at(ctx, run, owner),
         shown=asked.shown,
+        learn=_learn(ctx, run, owner, harvest.dataset),
     )
+
+
+def _learn(ctx: Context, run: RunRow, owner: str, dataset: str) -> tuple[str, str]:
+    """Where a run that learns from the pairs is set up: by DPO, and by a judge."""
+    if not dataset:
+        return "", ""
+    visit = Visit(Draft(run=run.id, model=run.model), owner)
+    dpo, judge = (afterwards.learning(ctx.store, visit, dataset, method) for method in ("dpo", "rlhf"))
+    return "/?" + dpo.to_query(), "/?" + judge.to_query()
 
 
 def _blind_at(ctx: Context, run: RunRow, owner: str) -> str:

@@ -41,12 +41,12 @@ class Known:
 class Screen:
     """The page about one run. ``system`` is the system prompt of its data; ``blind_at`` is where its owner still rates.
 
-    ``place`` is where models answer.
+    ``place`` is where models answer. ``learn`` are the addresses of DPO and of a judge with the data set of the pairs, where
+    there is one.
     """
 
     run: str
     name: str
-    model: str
     sides: tuple[Side, ...]
     room: Room
     harvest: Harvest
@@ -54,6 +54,7 @@ class Screen:
     place: Place = "embedded"
     blind_at: str = ""
     shown: int = PAGE
+    learn: tuple[str, str] = ("", "")
 
 
 def href(run: str, shown: int = PAGE) -> str:
@@ -295,7 +296,7 @@ def _on_its_way(phase: str) -> str:
 
 
 def _answer(question: str, one: Answer) -> Html:
-    head = tag("h4", tag("span", "Base" if one.side == "base" else "Tuned"), tag("span", one.label, cls="tf-remark"))
+    head = tag("h4", tag("span", _role(one.side)), tag("span", one.label, cls="tf-remark"))
     if one.state == "waiting":
         dots = tag("p", "No answer yet.", cls="tf-remark")
         return tag("div", head, dots, cls="tf-try-answer is-waiting")
@@ -317,6 +318,11 @@ def _answer(question: str, one: Answer) -> Html:
         _opinion(question, one) if one.text else None,
         cls="tf-try-answer",
     )
+
+
+def _role(side: str) -> str:
+    """What a side is, in a word."""
+    return {"base": "Base", "tuned": "Tuned"}.get(side, "Checkpoint")
 
 
 def _opinion(question: str, one: Answer) -> Html:
@@ -401,9 +407,16 @@ def _worth(now: Screen) -> Html:
 
 def _make(now: Screen, many: int) -> Html:
     if now.harvest.dataset:
-        draft = Draft(method="dpo", dataset=now.harvest.dataset, model=now.model).at("settings")
-        train = tag("a", "Train on it (DPO)", widgets.icon("arrow"), href="/?" + draft.to_query(), cls="tf-button tf-primary")
-        return tag("div", tag("p", "These pairs are a data set now.", cls="tf-remark"), train, cls="tf-try-make")
+        dpo, judge = now.learn
+        return tag(
+            "div",
+            tag("p", widgets.pill("Data set made", "good")),
+            tag("a", "Train on it (DPO)", widgets.icon("arrow"), href=dpo, cls="tf-button tf-primary"),
+            tag("a", "Train a judge", href=judge, cls="tf-button tf-secondary"),
+            tag("a", "Data card", href=f"/take/{now.harvest.dataset}/card.md", download=True, cls="tf-button tf-quiet"),
+            tag("p", f"{methods.readiness('dpo', many).sentence} More opinions make a new data set.", cls="tf-remark"),
+            cls="tf-try-make",
+        )
     prompts = len({one.prompt_messages for one in now.harvest.pairs})
     short = max(0, FEWEST_PROMPTS - prompts)
     act = widgets.button(

@@ -175,9 +175,13 @@ def test_the_way_on_to_training_opens_with_enough_pairs(world: World, run: RunRo
     assert 'data-pick="make"' in aside
     got = playground.harvest(world.store, run.id, OWNER)
     monkeypatch.setattr(playground, "harvest", lambda *_: replace(got, dataset="set-000001"))
+    world.store.runs.update(run.id, checkpoint_path="tinker://x:train:0/weights/final")
     aside = page.drawn(world.ctx, Asked(run.id), OWNER)[6]
     assert "method=dpo" in aside
+    assert "method=rlhf" in aside
     assert "dataset=set-000001" in aside
+    # What it has learned is gone on from.
+    assert aside.count(f"start_from%3A{run.id}") == 2
 
 
 def test_nothing_of_the_page_has_a_public_name(world: World):
