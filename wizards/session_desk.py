@@ -249,8 +249,8 @@ def _row(*acts: Html) -> Html:
 
 
 def _record(now: Desk) -> Html:
-    lines = ((judging.day(one.at), time.strftime("%H:%M", time.localtime(one.at)), one.text) for one in now.history)
-    history = widgets.table(("Day", "Time", "What happened"), list(lines), caption="History of the session")
+    lines = [(_when(one.at), one.text) for one in now.history]
+    history = widgets.table(("When", "What happened"), lines, caption="History of the session")
     count = "1 entry" if len(now.history) == 1 else f"{len(now.history):,} entries"
     told = widgets.more(f"History of this session, {count}", history, keep="session-history")
     if not now.others:
@@ -260,6 +260,10 @@ def _record(now: Desk) -> Html:
     why = tag("p", "Each has a verdict of its own. None is thrown away: to open many and show the best one is no evidence.")
     more = widgets.more(f"Other sessions of this run, {len(now.others):,}", why, others, keep="session-others")
     return widgets.join((told, more))
+
+
+def _when(at: float) -> Html:
+    return tag("span", f"{judging.day(at)}, {time.strftime('%H:%M', time.localtime(at))}", cls="tf-unbroken")
 
 
 def _link(one: SessionRow) -> Html:

@@ -22,8 +22,8 @@ from wizards.strips import Strip, strips
 from wizards.widgets import Html, State, join, tag
 
 _NUMBERS: Final = re.compile(r"([\d,.]+ %|[\d,.]+ : 1)")
-#: Evidence far beyond the line says no more than evidence beyond it; the curve leaves the picture there.
-_HIGHEST: Final = 100.0
+#: Evidence beyond this says no more than evidence of this; the curve leaves the picture there.
+_HIGHEST: Final = math.log(1e6)
 _LOWEST: Final = math.log(1 / 50)
 
 STATES: Final[Mapping[VerdictState, tuple[State, str]]] = {
@@ -62,11 +62,11 @@ def evidence(now: Verdict) -> Html | None:
     if len(path) < 2:
         return None
     line = math.log(now.threshold)
-    top = min(max(*path, line + math.log(3)), math.log(now.threshold * _HIGHEST))
+    top = min(max(*path, line + math.log(3)), _HIGHEST)
     bottom = max(min(*path, -math.log(3)), _LOWEST)
 
     def height(log_e: float) -> float:
-        return 100 * (top - min(max(log_e, bottom), top)) / (top - bottom)
+        return 100 * (top - max(log_e, bottom)) / (top - bottom)
 
     points = " ".join(f"{at},{height(log_e):.2f}" for at, log_e in enumerate((0.0, *path)))
     drawing = tag(
@@ -88,7 +88,7 @@ def evidence(now: Verdict) -> Html | None:
         "figure",
         tag("div", drawing, tag("div", *labels, cls="tf-course-labels", aria_hidden="true"), cls="tf-course-plot"),
         tag("div", tag("span", "0"), _tick(now.fewest, len(path)), tag("span", prompts(len(path))), **_FOOT),
-        tag("figcaption", evidence_words(now, path)),
+        tag("figcaption", unbroken(evidence_words(now, path))),
         cls="tf-course",
     )
 
@@ -111,8 +111,8 @@ def evidence_words(now: Verdict, path: Sequence[float]) -> str:
         told += f" It first passed {now.threshold:,.0f} : 1 after {prompts(first)}."
     elif max(path) > line:
         told += f" It passed {now.threshold:,.0f} : 1 only below {now.fewest} prompts, which is too early."
-    if max(path) > math.log(now.threshold * _HIGHEST):
-        told += f" Beyond {now.threshold * _HIGHEST:,.0f} : 1 the picture ends."
+    if max(path) > _HIGHEST:
+        told += " The picture ends at 1,000,000 : 1."
     shade = f" In the shade, below {now.fewest} prompts, nobody is named." if len(path) > now.fewest else ""
     return (
         f"{told}{shade} Prompts stand in the order of their last vote. Between equal models this curve would ever reach the "
@@ -214,8 +214,7 @@ def ranking(now: Verdict) -> Html:
         tag(
             "p",
             f"The place says who has the higher win rate, not who is surely better: bands that overlap leave that open. "
-            f"{len(order):,} are compared with {against}, so each needs evidence of {now.threshold:,.0f} : 1; the bands hold "
-            f"together with 95 %. Points are Elo: {ELO_LABEL}. {_unknown(order)}".strip(),
+            f"All bands together hold with 95 %. Points are Elo: {ELO_LABEL}. {_unknown(order)}".strip(),
             cls="tf-remark",
         ),
         cls="tf-scale tf-ranking",
