@@ -9,17 +9,15 @@ a number of its own, and counts from the start of the chunk; where each chunk st
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 from duckdb.func import ARROW
+
+from studio.data.arrow import Column, integers, numbers
 
 #: The function that ``SELECT`` calls with the line ends inside each record.
 NUMBERED = "lines_in_chunk"
-# The library of Arrow says nothing about its types.
-_Column = Any
 _BITS = 32
 _WITHIN = (1 << _BITS) - 1
 
@@ -28,10 +26,10 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Give the connection the function; the chunks of one stage must come from one call of this."""
     chunks = itertools.count()
 
-    def numbered(breaks: _Column) -> _Column:
-        inside = breaks.to_numpy().astype(np.int64)
+    def numbered(breaks: Column) -> Column:
+        inside = numbers(breaks).astype(np.int64)
         within = np.arange(len(inside)) + np.cumsum(inside) - inside
-        return pa.array((next(chunks) << _BITS) + within)
+        return integers((next(chunks) << _BITS) + within)
 
     # It counts its calls, so it must see every row: without ``side_effects`` a chunk without line ends would be one value.
     connection.create_function(NUMBERED, numbered, ["INTEGER"], "BIGINT", type=ARROW, side_effects=True)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from studio.data.arrow import Column, integers, missing, numbers, repeated, strings
 from studio.data.db import disk_errors
 from studio.data.staging.stage import LAYOUT
 from studio.data.types import TrainingType, Watch
@@ -30,7 +31,6 @@ Places = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 # The library that reads and writes Parquet says nothing about its types.
 _Rows = Any
-_Column = Any
 
 _TEXTS: Final = ("system", "prompt", "completion", "messages", "rejected", "reference", "reward", "reward_name")
 _KEYS: Final = ("prompt_key", "row_key")
@@ -120,7 +120,7 @@ class _Carver:
                 chosen = np.flatnonzero(own == number)
                 if len(chosen):
                     # Rows without keys go nowhere; with them the numbers would not be whole ones any more.
-                    rows = found.take(pa.array(chosen))
+                    rows = found.take(integers(chosen))
                     yield number, self._completed(rows, at + chosen, lines[chosen])
             at += len(own)
             if self._watch is not None:
@@ -130,7 +130,7 @@ class _Carver:
         """The editor line of each row, as ``stage.rows_of`` has it."""
         if self._layout["lines"] == "one":
             return np.arange(at, at + found.num_rows, dtype=np.int64) + int(self._layout["first"])
-        lines = found["line"].to_numpy()
+        lines = numbers(found["line"])
         if self._layout["lines"] == "chunks":
             lines = np.array(self._layout["starts"], np.int64)[lines >> 32] + (lines & 0xFFFFFFFF)
         return lines
@@ -144,10 +144,10 @@ class _Carver:
         count = rows.num_rows
         whole = rows["messages"]
         columns: dict[str, Any] = {
-            "prompt_id": _ids(*(rows[name].to_numpy() for name in _KEYS)),
-            "row_id": pa.array(row_ids, pa.int64()),
-            "line": pa.array(lines, pa.int64()),
-            "training": pa.repeat(pa.scalar(self._training), count),
+            "prompt_id": _ids(*(numbers(rows[name]) for name in _KEYS)),
+            "row_id": integers(row_ids),
+            "line": integers(lines),
+            "training": repeated(self._training, count),
             **{name: rows[name] for name in _TEXTS},
             "source": pa.nulls(count, pa.string()),
             **{name: rows[name] for name in self._names if name not in _TEXTS},
@@ -156,7 +156,7 @@ class _Carver:
             # A conversation is stored once.
             alone = whole.is_null()
             for name in ("prompt", "completion"):
-                columns[name] = pc.call_function("if_else", [alone, rows[name], pa.scalar(None, pa.string())])
+                columns[name] = pc.call_function("if_else", [alone, rows[name], missing(pa.string())])
         return pa.table(columns)
 
 
@@ -165,12 +165,11 @@ def _writer(path: Path, schema: _Rows) -> _Rows:
     return pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, **options)
 
 
-def _ids(prompts: np.ndarray[Any, np.dtype[np.uint64]], rows: np.ndarray[Any, np.dtype[np.uint64]]) -> _Column:
+def _ids(prompts: np.ndarray[Any, np.dtype[np.uint64]], rows: np.ndarray[Any, np.dtype[np.uint64]]) -> Column:
     """The two keys in hexadecimal with a hyphen between them, all letters at once."""
     letters = np.empty((len(prompts), 33), np.uint8)
     for start, keys in ((0, prompts), (17, rows)):
         pairs = _HEX[keys.astype(">u8").view(np.uint8).reshape(-1, 8)]
         letters[:, start : start + 16] = pairs.view(np.uint8).reshape(-1, 16)
     letters[:, 16] = ord("-")
-    offsets = np.arange(0, 33 * (len(prompts) + 1), 33, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(prompts), pa.py_buffer(offsets.tobytes()), pa.py_buffer(letters.tobytes()))
+    return strings(33, letters)
