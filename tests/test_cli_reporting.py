@@ -88,11 +88,12 @@ def test_people_read_the_card_and_where_it_is(session: str, home: Path, tmp_path
 @pytest.mark.slow
 def test_votes_become_a_data_set_and_a_file_of_pairs(say, session: str, home: Path, tmp_path: Path):
     file = tmp_path / "pairs.jsonl"
-    told = say("session", "prefer", session, "--out", str(file))
-    assert (told["pairs"], told["file"]) == (24, str(file))
+    made = say("session", "prefer", session, "--out", str(file))
+    assert (made["pairs"], made["file"]) == (24, str(file))
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    assert [(one["chosen"], one["rejected"]) for one in lines] == [(f"tuned {i}", f"base {i}") for i in range(24)]
+    told = [(one["chosen"][0]["content"], one["rejected"][0]["content"]) for one in lines]
+    assert told == [(f"tuned {i}", f"base {i}") for i in range(24)]
     store = Store(Settings(home=home).database)
-    assert store.datasets.get(told["dataset_id"], OWNER).rows == 24
+    assert store.datasets.get(made["dataset_id"], OWNER).rows == 24
     store.close()
     assert say("session", "prefer", session, "--csv", status=1)["error"]["what"] == "`session prefer` takes no --csv."

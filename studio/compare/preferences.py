@@ -223,13 +223,13 @@ def _undecided(counts: Counter[Any], many: int) -> Reason:
 
 
 def _line(one: Pair) -> dict[str, Any]:
-    lone = len(one.prompt_messages) == 1 and one.prompt_messages[0].role == "user" and not one.prompt_messages[0].more
+    """A pair as conversations throughout: an answer that is JSON itself is then never taken for one."""
     beside = {"judged_by": one.raters, "agreed": one.agreed, "came_from": one.origin}
     named = {"chosen_by": one.chosen_by, "rejected_by": one.rejected_by} if one.chosen_by or one.rejected_by else {}
     return {
-        "prompt": one.prompt_messages[0].content if lone else [plain(turn) for turn in one.prompt_messages],
-        "chosen": one.chosen,
-        "rejected": one.rejected,
+        "prompt": [plain(turn) for turn in one.prompt_messages],
+        "chosen": [{"role": "assistant", "content": one.chosen}],
+        "rejected": [{"role": "assistant", "content": one.rejected}],
         **beside,
         **named,
     }

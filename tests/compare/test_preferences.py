@@ -164,6 +164,7 @@ def test_the_data_set_holds_the_pairs_their_history_and_is_made_once(store: Stor
     pairs = (
         *(Pair((Message("user", f"Question {i}, please?"),), f"good {i}", f"bad {i}", raters=3, agreed=2) for i in range(12)),
         Pair(chat, "Eis\nund Schnee, =1+1", "{not: json", chosen_by="Mine", rejected_by="nano"),
+        Pair((Message("user", '[{"role": "user", "content": "in"}]'),), '[{"role": "user", "content": "out"}]', '{"a": null}'),
     )
     found = Preferences("Votes on Mine.jsonl", pairs, {"split": 2}, {"session": "ses-1", "people": 3, "left out": {"split": 2}})
     made = preferences.make_dataset(settings, store, found, OWNER)
@@ -172,7 +173,7 @@ def test_the_data_set_holds_the_pairs_their_history_and_is_made_once(store: Stor
     assert preferences.known(store, found, "somebody else") == ""
     dataset = datasets.load(settings, store, made, OWNER)
     assert dataset.inspection.shape is not None
-    assert (dataset.inspection.shape.kind, dataset.inspection.shape.training) == ("preference", "DPO")
+    assert (dataset.inspection.shape.kind, dataset.inspection.shape.training) == ("preference_messages", "DPO")
     rows = [row for one in (dataset.train, dataset.validation, dataset.test) for row in data.rows(one.path)]
     kept = {row.completion: row for row in rows}
     assert len(kept) == len(rows) == len(pairs)
@@ -180,6 +181,10 @@ def test_the_data_set_holds_the_pairs_their_history_and_is_made_once(store: Stor
     assert (kept["good 3"].extra["judged_by"], kept["good 3"].extra["agreed"]) == ("3", "2")
     last = kept["Eis\nund Schnee, =1+1"]
     assert (last.messages, last.rejected) == (chat, "{not: json")
+    odd = kept['[{"role": "user", "content": "out"}]']
+    assert (odd.messages, odd.rejected) == (pairs[-1].prompt_messages, '{"a": null}'), (
+        "what looks like a chat is an answer here"
+    )
     card = (dataset.folder / data.CARD).read_text("utf-8")
     assert "## Where it comes from" in card
     assert "- session: ses-1" in card
