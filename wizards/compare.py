@@ -150,7 +150,10 @@ def _ready(now: Screen, plan: Plan, job: Job) -> Html:
 def _first_acts(now: Screen) -> Html:
     if now.looked:
         remark = "You have looked at who answered what, so you have no seat here: your votes would not be blind."
-        acts = (widgets.button("Invite somebody", "invite", kind="primary", phase="Making a link"),)
+        acts = (
+            widgets.button("Invite somebody", "invite", kind="primary", phase="Making a link"),
+            session_form.door(now.view),
+        )
     else:
         few = now.told.to_rate < FEWEST_PROMPTS
         needed = f"A verdict needs at least {FEWEST_PROMPTS} prompts"
@@ -159,6 +162,7 @@ def _first_acts(now: Screen) -> Html:
         acts = (
             widgets.button("Start rating", "rate", kind="primary", sign="arrow", phase="Opening your rating page"),
             widgets.button("Invite somebody else", "invite", phase="Making a link"),
+            session_form.door(now.view),
         )
     return widgets.join((tag("div", *acts, cls="tf-acts"), tag("p", remark, cls="tf-remark tf-under-acts")))
 
@@ -321,7 +325,7 @@ def _pressed_in_a_part(ctx: Context, visit: Visit, said: Said) -> Draft | Once:
     asked = Asked.from_view(visit.draft.view)
     if asked is not None:
         return compare_asked.pressed(ctx, visit, asked, said) or visit.draft
-    if said.name not in (session_form.FORM, *changed_rows.PICKS):
+    if said.name not in (session_form.FORM, session_form.DOOR, *changed_rows.PICKS):
         return visit.draft
     now = screen(ctx, visit)
     done = session_form.pressed(ctx, visit, said, now.offered) or changed_rows.pressed(ctx, visit, said, now.rows)

@@ -1,4 +1,4 @@
-"""How a session is to run, for those who want it otherwise: folded on the step *Compare*, with what the choice can show.
+"""How a session is to run, for those who want it otherwise: folded away on the step *Compare*, with what the choice can show.
 
 Guarantees: nobody has to open it, and what it leaves alone stays as usual; what was typed stays typed when something is wrong
 with it; nothing is promised that the rule of the verdict does not hold, and time is given as a least. Pure but for ``pressed``.
@@ -23,6 +23,8 @@ from wizards.widgets import Html, tag
 
 #: The name under which the form sends what was typed.
 FORM: Final = "session-options"
+#: The name of the press that unfolds them.
+DOOR: Final = "session-door"
 _FIELDS: Final = (
     "prompts",
     "raters",
@@ -131,15 +133,44 @@ def _number(text: Mapping[str, str], name: str, usual: float) -> float:
 # --- markup ----------------------------------------------------------------------------------------------------------------
 
 
+def is_open(view: str) -> bool:
+    """Whether the options are unfolded."""
+    return dict(parse_qsl(view, keep_blank_values=True, max_num_fields=20)).get("options") == "1"
+
+
+def door(view: str) -> Html:
+    """The button that unfolds the options, and folds them again."""
+    on = is_open(view)
+    return tag(
+        "button",
+        tag("span", "Session options"),
+        type="button",
+        cls="tf-button tf-quiet",
+        data_pick=DOOR,
+        data_value="" if on else "open",
+        data_phase=None if on else "Working out what a session can show",
+        aria_expanded="true" if on else "false",
+        aria_controls="tf-session-options",
+    )
+
+
 def part(offered: Offered, view: str) -> Html:
-    """The folded form, with the plan for what is typed."""
+    """The form, with the plan for what is typed; an empty place while it is folded: the plan takes a second at first."""
+    if not is_open(view):
+        return tag("section", id="tf-session-options", hidden=True)
     text = typed(view)
-    return widgets.more(
-        "Session options",
-        tag("p", "None of this is needed. Without it everybody rates every pair, with one question and no clock."),
+    return tag(
+        "section",
+        tag("h2", "Session options"),
+        tag(
+            "p",
+            "None of this is needed. Without it everybody rates every pair, with one question and no clock.",
+            cls="tf-remark",
+        ),
         tag("div", _plan(offered, text), cls="tf-session-plan"),
         forms.form(FORM, *_fields(offered, text), _acts(), label="Session options"),
-        keep="session-options",
+        cls="tf-part",
+        id="tf-session-options",
     )
 
 
@@ -286,6 +317,8 @@ def _acts() -> Html:
 
 def pressed(ctx: Context, visit: Visit, said: Said, offered: Offered | None) -> Draft | Once | None:
     """A press on the form; ``None`` for one that is not its own. ``offered`` is ``None`` while there is nothing to rate."""
+    if said.name == DOOR:
+        return replace(visit.draft, view=urlencode({"options": "1"}) if said.value else "")
     if said.name != FORM:
         return None
     if offered is None:

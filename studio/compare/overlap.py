@@ -2,8 +2,8 @@
 
 Guarantees: rouge-score and sacrebleu define the numbers, this module only cuts words and sums; words are cut alike in every
 script, where rouge-score's own cutter would drop all letters but a to z; of a text that goes on and on the first ``MOST_WORDS``
-words count. The longest common subsequence comes from rapidfuzz: as long as the one that rouge-score finds, and of 2,000 words two
-hundred times sooner. The libraries are imported when they are first needed.
+words count. The longest common subsequence comes from rapidfuzz: as long as the one that rouge-score finds, two hundred times
+sooner for 2,000 words. The libraries are imported when they are first needed.
 """
 
 from __future__ import annotations

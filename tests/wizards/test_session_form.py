@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,24 @@ def test_what_is_typed_becomes_the_session(world):
     page = str(compare.html(compare.screen(world.ctx, world.visit(run=run.id, session=draft.session, step="compare"))))
     assert "The session is open" in page
     assert "Session options" not in page
+
+
+def test_options_are_folded_and_the_plan_is_worked_out_only_for_those_who_look(world, monkeypatch):
+    run = world.run("completed")
+    world.comparison(run, PAIRS)
+    visit = world.visit(run=run.id, step="compare")
+    with monkeypatch.context() as patched:
+        patched.setattr(session_form.planning, "plan_session", None)
+        page = str(compare.html(compare.screen(world.ctx, visit)))
+    assert 'aria-expanded="false"' in page
+    assert "What this session can show" not in page
+    draft = compare.pressed(world.ctx, visit, Said(session_form.DOOR, "open"))
+    assert not isinstance(draft, Once)
+    page = str(compare.html(compare.screen(world.ctx, replace(visit, draft=draft))))
+    assert "What this session can show" in page
+    folded = compare.pressed(world.ctx, replace(visit, draft=draft), Said(session_form.DOOR))
+    assert not isinstance(folded, Once)
+    assert folded.view == ""
 
 
 def test_the_shares_of_as_many_people_as_were_named_cover_every_prompt(world):
@@ -126,9 +145,9 @@ def test_the_plan_is_that_of_the_rule_and_the_time_a_least():
     assert plan.sentence in page
     assert f"{plan.rows[0].prompts_needed}" in page
     assert "Each of 3 people rates 7 pairs: at least 4 minutes of reading" in page
-    assert "less than a minute" in str(session_form.part(Offered(3, 1, 10, False), ""))
-    assert "Test pairs" not in str(session_form.part(Offered(3, 1, 10, False), ""))
-    assert "Who meets whom" in str(session_form.part(Offered(24, 3, 10, True), ""))
+    assert "less than a minute" in str(session_form.part(Offered(3, 1, 10, False), "options=1"))
+    assert "Test pairs" not in str(session_form.part(Offered(3, 1, 10, False), "options=1"))
+    assert "Who meets whom" in str(session_form.part(Offered(24, 3, 10, True), "options=1"))
     assert "Who meets whom" not in page
 
 
