@@ -18,7 +18,7 @@ from studio.compare.standing import RaterProgress
 from studio.errors import SettingError
 from studio.store import SessionRow, Store
 from studio.store.ratings import Event
-from wizards import forms, judging, widgets
+from wizards import forms, judging, sign_in, widgets
 from wizards.draft import Draft
 from wizards.shell import Context, Once, Said, Visit
 from wizards.widgets import Html, State, tag
@@ -29,13 +29,14 @@ class Desk:
     """What the owner sees of a session besides the votes.
 
     ``prompts_left`` are prompts that an extension can still add; ``others`` are the run's other sessions, newest first, each
-    with its comparison and the votes in it.
+    with the votes in it; ``login`` is where signed-in people rate, empty where nobody can sign in.
     """
 
     state: SessionState
     prompts_left: int
     history: tuple[Event, ...]
     others: tuple[tuple[SessionRow, int], ...] = ()
+    login: str = ""
 
     @property
     def seated(self) -> bool:
@@ -56,7 +57,8 @@ def desk(store: Store, state: SessionState, owner: str) -> Desk:
     left = min(answered - len(plan.rated) - len(plan.automatic_ties), MOST_PAIRS - len(plan.rated))
     others = [one for one in _of_run(store, row, owner) if one.id != row.id]
     counted = tuple((one, len(store.ratings.votes(one.id))) for one in others)
-    return Desk(state, max(0, left), store.ratings.events(row.id), counted)
+    login = sign_in.seat_link(row.id) if plan.options.login and sign_in.here() else ""
+    return Desk(state, max(0, left), store.ratings.events(row.id), counted, login)
 
 
 def _of_run(store: Store, row: SessionRow, owner: str) -> Sequence[SessionRow]:
@@ -185,11 +187,23 @@ def acts(now: Desk) -> Html:
     return tag(
         "section",
         tag("div", *quick, cls="tf-acts"),
+        _login(now.login) if now.login else None,
         _invite_form(state),
         _extend_form(now),
         _close(state),
         _record(now),
         cls="tf-session-acts",
+    )
+
+
+def _login(href: str) -> Html:
+    """The address for everybody who can sign in. It holds no secret, so it stays on the page."""
+    return tag(
+        "div",
+        tag("p", "Whoever signs in with their Hugging Face account can rate here, each in one seat of their own:"),
+        tag("p", tag("code", href, id="tf-login-seat", data_origin=True, cls="tf-link-text")),
+        tag("button", "Copy the address", type="button", cls="tf-button tf-quiet", data_copy="tf-login-seat"),
+        cls="tf-login-seat",
     )
 
 

@@ -116,7 +116,7 @@ def evidence_words(now: Verdict, path: Sequence[float]) -> str:
     shade = f" In the shade, below {now.fewest} prompts, nobody is named." if len(path) > now.fewest else ""
     return (
         f"{told}{shade} Prompts stand in the order of their last vote. Between equal models this curve would ever reach the "
-        "line in at most 1 of 20 sessions, so it may be looked at after every vote."
+        f"line in at most 1 of {now.threshold:,.0f} sessions, so it may be looked at after every vote."
     )
 
 

@@ -161,6 +161,16 @@ def test_the_desk_says_how_the_session_was_opened(world):
         assert said in text
 
 
+def test_the_address_for_signed_in_people_is_there_where_they_can_sign_in(world, monkeypatch):
+    page, other = Page(world, SessionOptions(login=True)), Page(world)
+    assert "/rate/?session=" not in page.text
+    for name in ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "set")
+    monkeypatch.setenv("SYSTEM", "spaces")
+    assert f"/rate/?session={page.session}" in page.text
+    assert "/rate/?session=" not in other.text
+
+
 def test_nothing_on_the_desk_tells_how_the_votes_fall(tmp_path):
     """With every vote turned round the page of an owner who still rates is the same, after a pause and an extension too."""
     seen: list[tuple[str, ...]] = []
