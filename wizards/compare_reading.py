@@ -61,7 +61,7 @@ class Screen:
         if not self.told.to_rate:
             return None
         challengers = len(self.told.matches)
-        return Offered(self.told.to_rate, challengers, self.told.words, self.told.references)
+        return Offered(self.told.to_rate, challengers, self.told.words, self.told.references, self.told.pairs)
 
 
 def screen(ctx: Context, visit: Visit) -> Screen:

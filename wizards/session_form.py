@@ -59,6 +59,7 @@ _LONGEST_VIEW: Final = 1_000
 class Offered:
     """What there is to rate: prompts with different answers, challengers, and the words of one pair, prompt included.
 
+    ``pairs`` counts the pairs of answers that differ, each challenger against the reference.
     ``references`` says whether the data has right answers, of which test pairs can be made.
     """
 
@@ -66,6 +67,7 @@ class Offered:
     challengers: int
     words: float
     references: bool
+    pairs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +213,11 @@ def _plan(offered: Offered, text: Mapping[str, str]) -> Html:
 
 def _patience(offered: Offered, found: Wanted, prompts: int) -> str:
     raters, options = found.raters or 1, found.options
-    # Of all matched with all, each two of the challengers and the reference meet.
-    arms = offered.challengers + 1
-    meetings = math.comb(arms, 2) if options.pairs == "all" else offered.challengers
-    pairs = prompts * meetings
-    shared = round(options.overlap * prompts) * meetings
+    pairs = round(offered.pairs * prompts / offered.prompts)
+    if options.pairs == "all":
+        # Each two of the challengers meet as well; on how many prompts they differ is counted when the session opens.
+        pairs += prompts * math.comb(offered.challengers, 2)
+    shared = round(options.overlap * pairs)
     each = planning.pairs_for_each(pairs, raters, options.ratings_per_prompt, shared) + options.gold
     minutes = planning.reading_minutes(each * offered.words)
     if minutes < 1:
@@ -223,7 +225,7 @@ def _patience(offered: Offered, found: Wanted, prompts: int) -> str:
     else:
         told = f"at least {_count(round(minutes), 'minute')} of reading, at 238 words a minute, and the time to decide"
     who = "One person" if raters == 1 else f"Each of {raters:,} people"
-    return f"{who} rates {_count(each, 'pair')}: {told}."
+    return f"{who} rates {'up to ' if options.pairs == 'all' else ''}{_count(each, 'pair')}: {told}."
 
 
 def _count(number: int, noun: str) -> str:

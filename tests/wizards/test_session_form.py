@@ -17,7 +17,7 @@ from wizards.session_form import Offered
 from wizards.shell import Once, Said
 
 PAIRS = [(f"base {i}", f"tuned {i}") for i in range(24)]
-HERE = Offered(prompts=24, challengers=1, words=119, references=True)
+HERE = Offered(prompts=24, challengers=1, words=119, references=True, pairs=24)
 
 
 @pytest.fixture
@@ -145,10 +145,12 @@ def test_the_plan_is_that_of_the_rule_and_the_time_a_least():
     assert plan.sentence in page
     assert f"{plan.rows[0].prompts_needed}" in page
     assert "Each of 3 people rates 7 pairs: at least 4 minutes of reading" in page
-    assert "less than a minute" in str(session_form.part(Offered(3, 1, 10, False), "options=1"))
-    assert "Test pairs" not in str(session_form.part(Offered(3, 1, 10, False), "options=1"))
-    assert "Who meets whom" in str(session_form.part(Offered(24, 3, 10, True), "options=1"))
+    assert "less than a minute" in str(session_form.part(Offered(3, 1, 10, False, 3), "options=1"))
+    assert "Test pairs" not in str(session_form.part(Offered(3, 1, 10, False, 3), "options=1"))
+    assert "Who meets whom" in str(session_form.part(Offered(24, 3, 10, True, 70), "options=1"))
     assert "Who meets whom" not in page
+    assert "One person rates 70 pairs" in str(session_form.part(Offered(24, 3, 10, True, 70), "options=1"))
+    assert "rates up to 142 pairs" in str(session_form.part(Offered(24, 3, 10, True, 70), "options=1&pairs=all"))
 
 
 def test_time_and_shares():
