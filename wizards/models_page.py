@@ -291,7 +291,7 @@ def build(ctx: Context) -> None:
     listen(page.load, opened, None, outputs)
     for panel in (above, below):
         listen(_named(panel, "pick"), pressed, [query], outputs)
-    listen(_named(fields, "edit"), edited, [query], outputs)
+    listen(_named(fields, "edit"), edited, [query], outputs, each=True)
     listen(_named(place, "pick"), returned, None, outputs)
 
 

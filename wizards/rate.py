@@ -173,7 +173,9 @@ def build(ctx: Context) -> gr.Blocks:
             data: Any = vars(event).get("_data")
             return str(in_turn(ctx, turns, heard(data), request, sign_in.name_of(profile)))
 
-        listen(getattr(screen, "act"), act, None, [screen], queue=False)  # noqa: B009 - an event that the script declares
+        # Gradio reads the annotations at every call; as text, each of them would be compiled anew.
+        act.__annotations__ |= {"event": gr.EventData, "request": gr.Request, "profile": gr.OAuthProfile | None, "return": str}
+        listen(getattr(screen, "act"), act, None, [screen], queue=False, each=True)  # noqa: B009 - an event that the script declares
     page.queue(default_concurrency_limit=None, api_open=False)
     return page
 

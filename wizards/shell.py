@@ -106,11 +106,12 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the person did in a panel; empty for other components. ``number`` counts the acts of a page, see ``turns``."""
+    """What the person did in a panel; empty for other components. ``after`` and ``edits`` order the acts, see ``turns``."""
 
     name: str = ""
     value: str = ""
-    number: int = 0
+    after: int = 0
+    edits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +310,7 @@ def _named(component: gr.HTML, event: str) -> Listener:
 def _act(frame: _Frame, action: Action) -> None:
     def run(draft: Draft | None, query: str, request: gr.Request, event: gr.EventData, *values: object) -> list[Any]:
         said = said_by(event)
-        with frame.turns.take(request, frame.ctx.owner_of(request), said.number) as turn:
+        with frame.turns.take(request, frame.ctx.owner_of(request), said.after, edits=said.edits) as turn:
             now = turn.left or draft or Draft.from_query(query)
             drawn = frame.guarded(now, request, lambda visit: action.run(visit, said, *values))
             if isinstance(drawn[0], Draft):
@@ -318,7 +319,8 @@ def _act(frame: _Frame, action: Action) -> None:
 
     if action.phase:
         listen(action.on, None, None, None, js=f"() => window.tuningFork.busy({action.phase!r})")
-    listen(action.on, run, [frame.draft, frame.query, *action.inputs], frame.outputs)
+    typed = getattr(action.on, "event_name", "") == "edit"
+    listen(action.on, run, [frame.draft, frame.query, *action.inputs], frame.outputs, each=typed)
 
 
 def said_by(event: gr.EventData) -> Said:
@@ -327,8 +329,8 @@ def said_by(event: gr.EventData) -> Said:
     if not isinstance(data, dict):
         return Said()
     fields = cast("dict[str, object]", data)
-    number = fields.get("number")
-    return Said(str(fields.get("name", "")), str(fields.get("value", "")), number if isinstance(number, int) else 0)
+    after, edits = (value if isinstance(value, int) else 0 for value in (fields.get("after"), fields.get("edits")))
+    return Said(str(fields.get("name", "")), str(fields.get("value", "")), after, edits)
 
 
 def _tick(frame: _Frame, parts: StepParts, ticking: gr.HTML) -> None:
@@ -358,7 +360,13 @@ def listen(
     outputs: Sequence[Any] | None,
     *,
     queue: bool = True,
+    each: bool = False,
     js: str | None = None,
 ) -> None:
-    """Bind one listener the only way this studio does: private, without Gradio's own progress overlay."""
-    on(run, inputs, outputs, queue=queue, js=js, show_progress="hidden", api_visibility="private")
+    """Bind one listener the only way this studio does: private, without Gradio's own progress overlay.
+
+    Gradio drops what comes while the same listener is at work, unless ``each`` one counts. That is right for the second half of
+    a double click, and loses what was typed into the next field, or said by a page that keeps its own order.
+    """
+    mode = "multiple" if each else "once"
+    on(run, inputs, outputs, queue=queue, js=js, trigger_mode=mode, show_progress="hidden", api_visibility="private")

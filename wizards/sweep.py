@@ -40,6 +40,7 @@ from wizards.widgets import Html, tag
 _log = logging.getLogger(__name__)
 #: A field that is left because a button is pressed asks twice at once; the answer to the press has to come last.
 _TURNS: Final = Turns[str]()
+_NOTHING: Final = Said()
 _KINDS: Final = {each: each for each in ("grid", "tpe")}
 
 
@@ -289,7 +290,7 @@ def build(ctx: Context) -> None:
 
     def pick(known: str, request: gr.Request, event: gr.EventData) -> list[Any]:
         said = said_by(event)
-        return _answered(ctx, request, known, lambda owner, now: pressed(ctx, now, owner, said), said.number)
+        return _answered(ctx, request, known, lambda owner, now: pressed(ctx, now, owner, said), said)
 
     def edit(known: str, request: gr.Request, event: gr.EventData) -> list[Any]:
         said = said_by(event)
@@ -297,11 +298,11 @@ def build(ctx: Context) -> None:
         def done(_: str, now: str) -> Answer:
             return Answer(typed(Asked.from_query(now), said.name, said.value).to_query())
 
-        return _answered(ctx, request, known, done, said.number)
+        return _answered(ctx, request, known, done, said)
 
     def back(request: gr.Request, event: gr.EventData) -> list[Any]:
         said = said_by(event)
-        return _answered(ctx, request, said.value, lambda owner, _: Answer(fresh(ctx, said.value, owner)), said.number)
+        return _answered(ctx, request, said.value, lambda owner, _: Answer(fresh(ctx, said.value, owner)), said)
 
     def again(known: str, request: gr.Request, event: gr.EventData) -> list[Any]:
         try:
@@ -315,7 +316,7 @@ def build(ctx: Context) -> None:
     assert page is not None  # noqa: S101 - a page is built inside its application
     listen(page.load, opened, None, outputs)
     listen(_named(body, "pick"), pick, [query], outputs)
-    listen(_named(body, "edit"), edit, [query], outputs)
+    listen(_named(body, "edit"), edit, [query], outputs, each=True)
     listen(_named(place, "pick"), back, None, outputs)
     # Acts that lead to another view are only offered at rest, so no heartbeat can draw an earlier view over a later one.
     listen(_named(body, "tick"), again, [query], [live_notice, body], queue=False)
@@ -325,13 +326,15 @@ def _named(component: gr.HTML, event: str) -> Callable[..., Any]:
     return getattr(component, event)
 
 
-def _answered(ctx: Context, request: gr.Request, known: str, act: Callable[[str, str], Answer], number: int = 0) -> list[Any]:
+def _answered(
+    ctx: Context, request: gr.Request, known: str, act: Callable[[str, str], Answer], said: Said = _NOTHING
+) -> list[Any]:
     """Do it after what was asked before, and draw, whatever it raises: address, hidden address, notice and body.
 
     ``act`` gets the owner and the address that the page's last act has left: the browser may not know that one yet.
     """
     owner = ctx.owner_of(request)
-    with _TURNS.take(request, owner, number) as turn:
+    with _TURNS.take(request, owner, said.after, edits=said.edits) as turn:
         now = turn.left or known
         drawn = _drawn(ctx, owner, now, lambda who: act(who, now))
         if isinstance(drawn[0], str):

@@ -20,24 +20,24 @@ T = TypeVar("T")
 
 #: Open pages that are remembered; one that is forgotten begins anew with what its browser sends along.
 _PAGES: Final = 10_000
-#: Seconds that an act waits for one that was sent before it. One that was lost on the way never comes.
+#: Seconds that an act waits for an edit that was sent before it. One that was lost on the way never comes.
 _PATIENCE: Final = 3.0
-#: More acts than this are not on the way at once: a studio that was started again has not heard the earlier ones.
+#: More edits than this are not on the way at once: a studio that was started again has not heard the earlier ones.
 _MOST_AHEAD: Final = 4
 
 
 @dataclass(slots=True)
 class Turn(Generic[T]):
-    """One page's own: how many acts are done, the latest number heard, and what the last act left (``None`` before it)."""
+    """One page's own: how many acts are done, how many edits were heard, and what the last act left (``None`` before it)."""
 
     done: int = 0
     heard: int = 0
     left: T | None = None
     free: threading.Condition = field(default_factory=threading.Condition)
 
-    def is_next(self, number: int) -> bool:
-        """Whether an act that the page gave ``number`` need not wait for an earlier one."""
-        return number <= self.heard + 1 or number > self.heard + 1 + _MOST_AHEAD
+    def has_heard(self, edits: int) -> bool:
+        """Whether an act that the page sent after so many edits need not wait for one of them."""
+        return edits <= self.heard or edits > self.heard + _MOST_AHEAD
 
 
 class Turns(Generic[T]):
@@ -60,15 +60,16 @@ class Turns(Generic[T]):
         return turn
 
     @contextmanager
-    def take(self, request: gr.Request | None, owner: str, number: int = 0) -> Generator[Turn[T]]:
+    def take(self, request: gr.Request | None, owner: str, after: int = 0, *, edits: int = 0) -> Generator[Turn[T]]:
         """Wait until the page's earlier acts are done; put what this one leaves into ``left``.
 
-        ``number`` is the place of the act among those of its page, from 1; 0 when the page did not count it.
+        ``after`` is how many edits the page had sent before, ``edits`` whether this act is one more. Presses are not counted:
+        a browser drops the second half of a double click.
         """
         turn = self.of(request, owner)
         with turn.free:
-            turn.free.wait_for(lambda: turn.is_next(number), _PATIENCE)
-            turn.heard = max(turn.heard, number)
+            turn.free.wait_for(lambda: turn.has_heard(after), _PATIENCE)
+            turn.heard = max(turn.heard, after + edits)
             yield turn
             turn.done += 1
             turn.free.notify_all()

@@ -9,6 +9,7 @@ them into the events ``pick``, ``edit`` and ``tick``, which arrive in Python as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -24,14 +25,22 @@ Html = Markup
 State = Literal["good", "warn", "bad", "quiet", "live"]
 
 _TEMPLATE_SIGNS: Final = str.maketrans({"$": "&#36;", "`": "&#96;", "{": "&#123;", "}": "&#125;"})
+#: Every sign that means something to a browser or to a template.
+_SIGNS: Final = re.compile(r"[&<>\"'$`{}]")
 _VOID: Final = frozenset({"br", "hr", "img", "input"})
 
 
 def esc(value: object) -> Html:
     """``value`` as text that no browser and no template engine takes for code. ``Html`` passes through."""
-    if isinstance(value, Markup):
-        return value
-    return Markup(str(escape(str(value))).translate(_TEMPLATE_SIGNS))  # noqa: S704 - escaped right here
+    return value if isinstance(value, Markup) else Markup(_escaped(value))  # noqa: S704 - escaped right here
+
+
+def _escaped(value: object) -> str:
+    """What ``esc`` says, as a plain string: most pieces of a page hold no sign at all, and a page has hundreds."""
+    text = str(value)
+    if isinstance(value, Markup) or not _SIGNS.search(text):
+        return text
+    return str(escape(text)).translate(_TEMPLATE_SIGNS)
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Html:
@@ -41,17 +50,17 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
         if value is None or value is False:
             continue
         attribute = {"cls": "class", "for_": "for"}.get(key, key.replace("_", "-"))
-        parts.append(f" {attribute}" if value is True else f' {attribute}="{esc(value)}"')
+        parts.append(f" {attribute}" if value is True else f' {attribute}="{_escaped(value)}"')
     parts.append(">")
     if name not in _VOID:
-        parts.append(str(join(children)))
+        parts.extend(_escaped(child) for child in children if child is not None and child != "")
         parts.append(f"</{name}>")
     return Markup("".join(parts))  # noqa: S704 - every part is a name of ours or escaped
 
 
 def join(children: Iterable[object], between: str = "") -> Html:
     """Escape and string together; ``None`` and the empty string leave nothing."""
-    escaped = str(esc(between)).join(str(esc(child)) for child in children if child is not None and child != "")
+    escaped = _escaped(between).join(_escaped(child) for child in children if child is not None and child != "")
     return Markup(escaped)  # noqa: S704 - escaped in the line above
 
 
@@ -335,7 +344,7 @@ def onward(pick: str) -> Html:
 
 
 _PANEL_SCRIPT: Final = """
-const say = (event, said) => trigger(event, {...said, number: window.tuningFork.next()});
+const say = (event, said) => trigger(event, {...said, ...window.tuningFork.order(event)});
 element.addEventListener('click', (event) => {
   const b = event.target.closest('[data-pick]');
   if (!b || b.disabled || !element.contains(b)) return;

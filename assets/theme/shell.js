@@ -235,9 +235,9 @@
     field.addEventListener("blur", () => field.dispatchEvent(new Event("change", { bubbles: true })), { once: true });
   };
 
-  // The number of an act of this page: two that are sent in one breath may arrive the other way round.
-  let acts = 0;
-  const next = () => (acts += 1);
+  // Two acts that are sent in one breath may arrive the other way round, so each says how many edits went before it.
+  let edits = 0;
+  const order = (event) => (event === "edit" ? { after: edits++, edits: 1 } : { after: edits });
 
-  window.tuningFork = { busy, idle, left, next };
+  window.tuningFork = { busy, idle, left, order };
 })();

@@ -398,3 +398,8 @@ def test_code_stands_in_its_own_type_and_nothing_is_left_out(words, blocks):
     assert re.findall(r'<code class="rt-code" dir="ltr">(.*?)</code>', page, re.DOTALL) == blocks
     shown = re.sub(r"</?(code|div)[^>]*>", "", page.replace("</code>", "\n").replace("<code", "\n<code"))
     assert [line for line in shown.split("\n") if line] == [line for line in words.split("\n") if line]
+
+
+def test_a_vote_right_after_the_pair_has_come_is_not_dropped(world):
+    """Gradio drops what comes while it is still tidying up after the same listener, which is a moment after the pair shows."""
+    assert {each.trigger_mode for each in rate.build(world.ctx).fns.values()} == {"multiple"}

@@ -59,6 +59,11 @@ def test_polls_do_not_queue_and_nothing_waits_for_anybody_else(page):
     assert page.default_concurrency_limit is None if hasattr(page, "default_concurrency_limit") else True
 
 
+def test_no_edit_is_dropped_while_another_is_at_work_but_half_a_double_click_is(page):
+    modes = {event: each.trigger_mode for each in page.fns.values() for _, event in each.targets if each.fn is not None}
+    assert (modes["edit"], modes["pick"]) == ("multiple", "once")
+
+
 def test_every_panel_shows_values_and_nothing_but_values(page):
     panels = [block for block in page.blocks.values() if isinstance(block, gr.HTML)]
     assert panels
