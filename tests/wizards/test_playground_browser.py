@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -70,16 +68,14 @@ def test_base_answers_a_model_that_is_gone_says_why_and_all_of_it_stays(browser,
         expect(question).to_have_value("What I type meanwhile")
         expect(page.locator(".tf-try-answer .tf-notice.is-bad")).to_have_count(1)
         expect(page.locator(".tf-try-answer").first.get_by_role("button", name="Good")).to_be_visible()
-        assert len(answering(str(shared_studio.home))) == 1
+        (first,) = answering(str(shared_studio.home))
 
         page.get_by_label("Who answers").select_option("base")
-        began = time.monotonic()
         page.get_by_role("button", name="Ask", exact=True).first.click()
         expect(page.locator(".tf-try-talk")).to_have_count(2)
         settled(page)
         # The model is there already: nobody waits for an engine a second time.
-        assert time.monotonic() - began < 20
-        assert len(answering(str(shared_studio.home))) == 1
+        assert [one.pid for one in answering(str(shared_studio.home))] == [first.pid]
 
         newest = page.locator(".tf-try-talk").first
         newest.get_by_role("button", name="Good").focus()
