@@ -19,7 +19,7 @@ from studio.compare.packs import packs
 from studio.compare.prompts import questions
 from studio.compare.scores import measured
 from studio.errors import DataError, RunError, SettingError
-from studio.store import AnswerRow, RunRow
+from studio.store import AnswerRow, PromptRow, RunRow
 from tests.compare.test_arms import ROWS, a_run, with_checkpoints
 from tests.wizards.world import OWNER, World
 from wizards import compare, compare_asked, compare_choose
@@ -70,6 +70,8 @@ def answer(world: World, comparison: str, texts: dict[str, str] | None = None) -
             told = (comparison, one.prompt_id, arm.name, OWNER, one.position, prompt, one.reference)
             rows.append(AnswerRow(*told, said, 8, "stop", 1.0, 4))
     world.store.comparisons.add_answers(rows)
+    known = [PromptRow(comparison, one.prompt_id, OWNER, one.position) for one in asked]
+    world.store.comparisons.add_prompts(known)
     names = [arm.name for arm in plan.arms]
     found = measured(world.store.comparisons.answers(comparison), arms=names, asked_of=asked)
     world.store.comparisons.update(comparison, measures_json=json.dumps([asdict(one) for one in found]))
@@ -308,6 +310,29 @@ def test_rows_are_shown_to_nobody_who_still_rates(home):
     with pytest.raises(RunError, match="still rate"):
         press(home, "rows", **seen)
     assert not has_looked(world.store, draft.comparison, OWNER)
+    blind.close(world.store, session, OWNER)
+
+
+def test_the_same_answers_are_not_shown_from_beside_while_they_are_rated(home, tmp_path):
+    world = World(tmp_path / "home")
+    run = a_run(world.settings, world.store)
+    with_checkpoints(world.settings, run, 4)
+    here = (world, run, run)
+    rated, beside = (press(here, "begin", view=asked.to_view()).comparison for asked in (Asked(), Asked(checkpoints=(4,))))
+    answer(world, rated)
+    answer(world, beside)
+    session = blind.open_session(world.store, rated, OWNER).id
+    token = world.seat(session)
+    with pytest.raises(RunError, match="still rate"):
+        press(here, "rows", comparison=beside)
+    assert "step-4 says" not in page_of(here, beside, view="rows=1")
+    world.rate(token, ["tuned"] * 60)
+    press(here, "rows", comparison=beside)
+    assert has_looked(world.store, rated, OWNER)
+    again = blind.open_session(world.store, beside, OWNER).id
+    with pytest.raises(RunError, match="not be blind"):
+        blind.own_seat(world.store, again, OWNER)
+    world.close()
 
 
 def test_a_look_is_kept_sorts_both_ways_and_leaves_no_own_seat(home, answered):
