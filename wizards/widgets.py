@@ -344,7 +344,7 @@ def onward(pick: str) -> Html:
 
 
 _PANEL_SCRIPT: Final = """
-const say = (event, said) => trigger(event, {...said, number: window.tuningFork.next()});
+const say = (event, said) => trigger(event, {...said, ...window.tuningFork.order(event)});
 element.addEventListener('click', (event) => {
   const b = event.target.closest('[data-pick]');
   if (!b || b.disabled || !element.contains(b)) return;
