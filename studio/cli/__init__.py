@@ -56,6 +56,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("resume", "go on with a stopped or interrupted run", "training"),
     Verb("compare", "let two or more models answer the same prompts", "comparing"),
     Verb("measure", "count what a program can count, and show what changed most", "comparing"),
+    Verb("benchmark", "ask public questions that the cookbook marks", "benchmarking"),
     Verb("sample", "answer one prompt with a run or a base model", "judging"),
     Verb("session", "rate answers blind: open a session, invite people, close it", "sessions"),
     Verb("judge", "let a model judge a session, beside the people", "machine"),

@@ -155,7 +155,7 @@ def sample_once(
     ``BackendError`` when the place that samples fails.
     """
     wanted = CompareSettings(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    model, renderer, sampler_path = _target(settings, store, target)
+    model, renderer, sampler_path = target_of(settings, store, target)
     require_place(settings, model)
     from studio.compare.generate_arms import answer_alone
 
@@ -254,7 +254,7 @@ def _limit_for(letters: int, model: Model, practised: int) -> int:
     return min(max(_LONGEST_LIMIT, practised), max(_SHORTEST_LIMIT, longest))
 
 
-def _target(settings: Settings, store: Store, target: str) -> tuple[Model, str, str]:
+def target_of(settings: Settings, store: Store, target: str) -> tuple[Model, str, str]:
     """(base model, renderer, sampler path or "") of a run id or a catalogue name."""
     if not target.startswith("run-"):
         model = models.get(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import json
 import math
@@ -10,17 +11,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import datasets
 import psutil
 import pytest
 import tinker
 from tinker_cookbook import renderers
+from tinker_cookbook.eval.benchmarks import _runner, ifeval
 from tinker_cookbook.renderers import TrainOnWhat
 from tinker_cookbook.supervised.data import conversation_to_datum
 from tinker_cookbook.tokenizer_utils import get_tokenizer
 
 from studio import data, models
-from studio.compare import blind, generate, machine_words, outcome, seeing
+from studio.compare import blind, generate, generate_benchmark, machine_words, outcome, seeing
 from studio.compare.generate_arms import Questioner
 from studio.compare.generate_judging import reply_all
 from studio.compare.machine import JudgeSettings, Question
@@ -29,6 +33,7 @@ from studio.data import Message, SplitPlan
 from studio.engine.launch import start_engine
 from studio.errors import BackendError
 from studio.recipe import facts_of, recommend
+from studio.runs.link import Link
 from studio.runs.supervisor import Supervisor
 from studio.settings import Settings
 from studio.store import AnswerRow, Job, Store, new_id
@@ -316,6 +321,42 @@ def test_a_model_of_the_catalogue_judges_in_its_own_chat_format(tuned: Tuned, mo
     assert all(bool(found.choice) != bool(found.missing) for found in (machine_words.read(one.text) for one in (first, second)))
     assert isinstance(long, NoReplyError)
     assert not long.hopeless
+
+
+def test_a_benchmark_marks_both_by_the_cookbooks_rules_and_a_failure_is_no_wrong_answer(
+    tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+):
+    # The form of google/IFEval. The tuned model says the marker to everything.
+    rows = [(f"What is the name of friend number {i}?", word) for i, word in enumerate(("zebra", "zebra", "unicorn"))]
+    asked = [
+        {"key": i, "prompt": p, "instruction_id_list": ["keywords:existence"], "kwargs": [{"keywords": [w]}]}
+        for i, (p, w) in enumerate(rows)
+    ]
+    monkeypatch.setattr(ifeval, "load_benchmark_dataset", lambda *_, **__: datasets.Dataset.from_list(asked))
+    monkeypatch.setattr(
+        generate_benchmark, "alone", lambda *_: contextlib.nullcontext((Link(tuned.base_url, None), tuned.api_key))
+    )
+    whole, broken = _runner.do_single_rollout, True
+
+    async def rollout(policy: Any, env: Any) -> Any:
+        if broken and env.message_env.example_id == "ifeval_1":
+            raise RuntimeError("The line is dead.")
+        return await whole(policy, env)
+
+    monkeypatch.setattr(_runner, "do_single_rollout", rollout)
+    terms = generate_benchmark.Terms("ifeval", max_tokens=24)
+    found = generate_benchmark.run_benchmark(tuned.settings, tuned.store, tuned.run_id, terms)
+    assert found.tuned is not None
+    assert (found.tuned.right, found.tuned.n, found.tuned.failed, found.base.right, found.base.n) == (1, 2, 1, 0, 2)
+    broken = False
+    found = generate_benchmark.run_benchmark(tuned.settings, tuned.store, tuned.run_id, terms)
+    assert found.tuned is not None
+    assert found.measure is not None
+    assert (found.tuned.right, found.tuned.n, found.tuned.failed) == (2, 3, 0)
+    assert (found.measure.base, found.measure.tuned, found.measure.n) == (0.0, 2 / 3, 3)
+    # What is known is not asked again.
+    monkeypatch.setattr(_runner, "do_single_rollout", None)
+    assert generate_benchmark.run_benchmark(tuned.settings, tuned.store, tuned.run_id, terms).measure == found.measure
 
 
 def test_a_dead_server_is_a_backend_error(tuned: Tuned, tmp_path: Path):
