@@ -208,8 +208,9 @@ def planning(told: Planning, ties: str) -> Html:
         for one in told.rows
     ]
     same = "more than 8,000" if told.prompts_for_no_difference is None else f"about {told.prompts_for_no_difference:,}"
-    return widgets.more(
-        "How many prompts it takes",
+    return tag(
+        "div",
+        tag("h3", "How many prompts it takes"),
         tag("p", told.sentence),
         tag("p", f"{ties} To show that two models do not differ by anything worth having takes {same} prompts."),
         widgets.table(
@@ -218,7 +219,7 @@ def planning(told: Planning, ties: str) -> Html:
             caption="How many prompts it takes",
             numeric=(1, 2),
         ),
-        keep="verdict-planning",
+        cls="tf-planning",
     )
 
 

@@ -178,7 +178,7 @@ def _rests(now: Screen, session: SessionState, verdict: Verdict) -> Html:
         (
             verdict_told.exports(now.files, session.id) if now.files is not None else None,
             verdict_told.basis(verdict, session, _compared_on(now)),
-            verdict_told.folded(now.measures, verdict, session, again=now.files is not None),
+            verdict_told.folded(now.measures, verdict, session, again=now.files is not None, view=now.view),
         )
     )
 

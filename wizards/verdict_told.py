@@ -189,7 +189,11 @@ def _blind_words(now: Verdict) -> str:
 # --- folds -----------------------------------------------------------------------------------------------------------------
 
 
-def folded(measures: Sequence[Measure], now: Verdict, session: SessionState, *, again: bool) -> Html:
+#: The view of the page in which it says how many prompts a verdict takes: a second's work, so only for who asks.
+PLAN: Final = "plan"
+
+
+def folded(measures: Sequence[Measure], now: Verdict, session: SessionState, *, again: bool, view: str = "") -> Html:
     """Measures, drawers, planning, and how to compute it again. Several challengers have their drawers one by one."""
     names = {one.label: one.name for one in session.raters}
     return tag(
@@ -197,8 +201,8 @@ def folded(measures: Sequence[Measure], now: Verdict, session: SessionState, *, 
         tag("h2", "Details"),
         _measured(measures) if measures else None,
         reference_drawer.drawer(now, names) if now.challengers == 1 else None,
-        _planning(now) if session.open else None,
         _again(session.id) if again else None,
+        _planning(now, view) if session.open else None,
         cls="tf-part tf-details",
     )
 
@@ -208,7 +212,10 @@ def _measured(measures: Sequence[Measure]) -> Html:
     return widgets.more("What a program can count", tag("p", why), measures_table.table(measures), keep="verdict-measures")
 
 
-def _planning(now: Verdict) -> Html:
+def _planning(now: Verdict, view: str) -> Html:
+    if view != PLAN:
+        ask = widgets.button("How many prompts does it take?", "view", value=PLAN, phase="Computing", kind="quiet")
+        return tag("p", ask, cls="tf-ask-plan")
     # In tenths: more would promise too much, and each share costs a second to compute.
     share = min(0.9, round(_tied(now), 1))
     planned = plan_session(now.cap, tie_share=share, challengers=now.challengers)

@@ -14,6 +14,9 @@ from tests.wizards.world import MEASURES, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+# Patient enough for a machine that trains at the same time.
+expect.set_options(timeout=20_000)
+
 HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=2} {{window.hacked=3}} `${window.hacked=4}`"
 
 

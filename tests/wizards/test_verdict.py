@@ -192,6 +192,19 @@ def test_the_answers_can_be_sifted(world):
     assert answers_list.viewed(Draft(), "tuned:2").view == "tuned:2"
 
 
+def test_what_a_session_takes_is_computed_for_who_asks(world):
+    made = Session(world).rated(["tuned"] * 12 + ["base"] * 12, finish=False, name="Ana")
+    assert "How many prompts does it take?" in made.page()
+    visit = world.visit(run=made.run.id, session=made.id, step="verdict")
+    asked = verdict.pressed(world.ctx, visit, Said("view", "plan"))
+    assert isinstance(asked, Draft)
+    page = made.page(asked.view)
+    assert "With 30 prompts you will probably see a difference" in page
+    assert "How many prompts does it take?" not in page
+    blind.close(world.store, made.id, "local")
+    assert "How many prompts" not in made.page(asked.view)
+
+
 # ---- acts ----
 
 

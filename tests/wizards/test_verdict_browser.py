@@ -15,6 +15,9 @@ from tests.wizards.world import MEASURES, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+# Patient enough for a machine that trains at the same time.
+expect.set_options(timeout=20_000)
+
 PAIRS = [(f"A short answer, number {i}", f"A much longer and better answer, number {i}") for i in range(30)]
 
 
