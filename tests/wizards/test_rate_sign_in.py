@@ -14,7 +14,6 @@ from studio.errors import SettingError
 from tests.wizards.test_rate_blind import Served
 from wizards import compose, sign_in
 
-
 HUB = {"SYSTEM": "spaces", "SPACE_ID": "ann/studio", "OAUTH_CLIENT_ID": "client", "OAUTH_CLIENT_SECRET": "secret"}
 
 
