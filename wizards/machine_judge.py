@@ -164,7 +164,7 @@ def _told(found: Opinion) -> tuple[Html | None, ...]:
 
 def _line(name: str, found: Verdict) -> tuple[str, ...]:
     rate = "none yet" if found.win_rate is None else _percent(found.win_rate)
-    return name, rate, f"{_percent(found.low)} to {_percent(found.high)}", odds(found.evidence), f"{found.n_items:,}"
+    return name, rate, f"{100 * found.low:.0f} to {_percent(found.high)}", odds(found.evidence), f"{found.n_items:,}"
 
 
 def _notes(found: Opinion) -> list[str]:
