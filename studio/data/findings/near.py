@@ -37,8 +37,8 @@ _MARKS: Final = (
 # Characters that Unicode composes with others, or replaces by others. Only texts that have some pay for being composed.
 _COMPOSED: Final = r"[\p{M}\x{1100}-\x{11ff}\x{2126}\x{212a}\x{212b}\x{f900}-\x{faff}]"
 # Both ends of a text are compared before all of it: so many of its letters, looked for in so many characters.
-_END: Final = 20
-_WINDOW: Final = 48
+_END: Final = 12
+_WINDOW: Final = 28
 # Below this many candidates, it costs less to compare them in full than to look at more ends.
 _FEW: Final = 100_000
 _FOLDED: Final = "near-duplicates: texts that are equal but for case, white space and sentence marks"
