@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from studio.compare import blind, generate
 from studio.compare.generate import Column, Plan
 from studio.compare.giveaways import shown
-from studio.compare.looked import has_looked, kin, note_look
+from studio.compare.looked import has_looked, note_look
 from studio.compare.measures import Measure
 from studio.errors import RunError, StudioError
 from studio.store import AnswerRow, ComparisonRow
@@ -74,7 +74,7 @@ def read(ctx: Context, visit: Visit, place: judging.Place, *, rating: bool, over
         return Screen("locked")
     looked = has_looked(ctx.store, place.comparison.id, visit.owner)
     asked = _asked(visit.draft.view)
-    if asked and _rates_the_same(ctx, place.comparison):
+    if asked and judging.rates_the_same(ctx.store, place.comparison):
         return Screen("locked")
     if not asked or not (looked or over):
         return Screen("closed", warns=not (looked or over))
@@ -82,12 +82,6 @@ def read(ctx: Context, visit: Visit, place: judging.Place, *, rating: bool, over
         return _opened(ctx, visit, place.comparison, asked)
     except StudioError as error:
         return Screen("open", trouble=error)
-
-
-def _rates_the_same(ctx: Context, here: ComparisonRow) -> bool:
-    """Whether the owner still rates answers to some of these prompts in another comparison of the run."""
-    sessions = (row for other in kin(ctx.store, here) for row in ctx.store.ratings.sessions(other.id, here.owner))
-    return any(judging.own_seat(blind.state(ctx.store, row.id, here.owner)) is not None for row in sessions)
 
 
 def _opened(ctx: Context, visit: Visit, comparison: ComparisonRow, asked: Mapping[str, str]) -> Screen:
@@ -233,7 +227,7 @@ def pressed(ctx: Context, visit: Visit, said: Said, now: Screen) -> Draft | None
     if said.name not in PICKS:
         return None
     place = judging.place_of(ctx.store, visit.draft, visit.owner)
-    if now.state == "locked" or place.comparison is None or _rates_the_same(ctx, place.comparison):
+    if now.state == "locked" or place.comparison is None or judging.rates_the_same(ctx.store, place.comparison):
         raise RunError(
             "You still rate these answers, so who gave them stays sealed.", next_step="Finish your own pairs first, then look."
         )

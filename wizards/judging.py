@@ -14,6 +14,7 @@ from typing import Final
 
 from studio.compare import blind, generate
 from studio.compare.blind import RaterProgress, SessionState
+from studio.compare.looked import kin
 from studio.errors import NotFoundError, RunError
 from studio.store import ComparisonRow, SessionRow, Store
 from wizards import widgets
@@ -106,6 +107,12 @@ def _open_session(ctx: Context, visit: Visit) -> SessionRow:
 def own_seat(state: SessionState) -> RaterProgress | None:
     """The owner's seat that still has pairs to rate, or ``None``. While there is one, no page may tell how the votes fall."""
     return next((one for one in state.raters if one.is_owner and not one.revealed), None) if state.open else None
+
+
+def rates_the_same(store: Store, here: ComparisonRow) -> bool:
+    """Whether the owner still rates answers to some of these prompts in another comparison of the run."""
+    sessions = (row for other in kin(store, here) for row in store.ratings.sessions(other.id, here.owner))
+    return any(own_seat(blind.state(store, row.id, here.owner)) is not None for row in sessions)
 
 
 def link_notice(name: str, href: str, expires_at: float | None = None) -> Html:

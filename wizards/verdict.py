@@ -71,6 +71,7 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
     session = blind.state(store, place.session.id, owner)
     sealed = judging.own_seat(session) is not None
     taken = outcome.take_home(store, session.id, owner) if not session.open or session.finished else None
+    rated_elsewhere = taken is not None and judging.rates_the_same(store, place.comparison)
     verdict = None if sealed else taken.verdict if taken else outcome.verdict_of(store, session.id, owner)
     return Screen(
         run,
@@ -81,7 +82,7 @@ def screen(store: Store, draft: Draft, owner: str) -> Screen:
         sealed,
         verdict=verdict,
         measures=generate.measures(store, place.comparison.id, owner),
-        answers=taken.answers if taken else None,
+        answers=taken.answers if taken and not rated_elsewhere else None,
         files=_files(taken) if taken and session.votes else None,
         view=draft.view,
         opinion=machine_judge.part(store, session, owner) if not sealed else None,

@@ -10,7 +10,8 @@ import pytest
 
 from studio.compare import blind, outcome
 from studio.compare.recompute import verdict_from_document
-from tests.wizards.world import MEASURES, World
+from studio.store import PromptRow
+from tests.wizards.world import MEASURES, OWNER, World
 from wizards import answers_list, reference_drawer, scale, verdict
 from wizards.draft import Draft
 from wizards.shell import Once, Said
@@ -111,6 +112,18 @@ def test_answers_and_exports_stay_sealed_while_somebody_rates(world):
     assert made.ticks()
     blind.close(world.store, made.id, "local")
     assert not made.ticks()
+
+
+def test_answers_stay_sealed_for_an_owner_who_still_rates_them_in_another_comparison(world):
+    made = Session(world).rated(["tuned"] * 30)
+    assert "base 3" in made.page()
+    again = world.comparison(made.run, PAIRS)
+    for one in (made.comparison, again):
+        world.store.comparisons.add_prompts([PromptRow(one, f"p{at:03}", OWNER, at) for at in range(len(PAIRS))])
+    seat = world.seat(world.session(again))
+    assert "base 3" not in made.page()
+    world.rate(seat, ["tie"] * 30)
+    assert "base 3" in made.page()
 
 
 def test_the_exported_file_gives_the_same_numbers(world):
