@@ -189,7 +189,7 @@
   const watch = () => {
     paint();
     new MutationObserver(paint).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    new MutationObserver(() => { settle(); reopen(); keepTabs(); goOnWriting(); reword(); seats(); paint(); })
+    new MutationObserver(() => { settle(); reopen(); keepTabs(); stay(); reword(); seats(); paint(); })
       .observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-serial", "open", "aria-selected", "hidden"] });
   };
   if (document.body) watch();
@@ -211,28 +211,30 @@
   document.addEventListener("pointercancel", release, true);
   const left = (field, go) => (pressed ? held.push({ form: field.closest("[data-form]"), go }) : go());
 
-  // Whoever is writing in a field goes on writing in it when the block around it is drawn again.
-  let writing = null;
-  document.addEventListener("input", (event) => {
-    const field = event.target.id && event.target.closest?.("[data-field]");
-    if (field) writing = field;
+  // Whoever is in a field stays in it when the block around it is drawn again, and goes on with what they were writing.
+  let at = null;
+  let writing = false;
+  document.addEventListener("focusin", (event) => {
+    at = event.target.id && event.target.matches("[data-field]") ? event.target : null;
+    writing = false;
   }, true);
+  document.addEventListener("input", (event) => { if (event.target === at) writing = true; }, true);
   document.addEventListener("focusout", () => {
-    const left = writing;
+    const left = at;
     // A field that was taken away while it had the focus was not left: it comes back below.
-    setTimeout(() => { if (left === writing && left?.isConnected) writing = null; });
+    setTimeout(() => { if (left === at && left?.isConnected) at = null; });
   }, true);
-  const goOnWriting = () => {
-    if (!writing || writing.isConnected) return;
-    const [was, field] = [writing, document.getElementById(writing.id)];
-    writing = field;
-    if (!field) return;
-    field.value = was.value;
-    if (document.activeElement !== document.body) return;
+  const stay = () => {
+    if (!at || at.isConnected) return;
+    const [was, wrote, field] = [at, writing, document.getElementById(at.id)];
+    at = null;
+    if (!field || document.activeElement !== document.body) return;
+    if (wrote) field.value = was.value;
     field.focus({ preventScroll: true });
-    if (was.selectionStart !== null) field.setSelectionRange(was.selectionStart, was.selectionEnd);
+    writing = wrote;
+    if (was.selectionStart != null) field.setSelectionRange(was.selectionStart, was.selectionEnd);
     // To the browser this field was never changed, so nobody would be told when it is left.
-    field.addEventListener("blur", () => field.dispatchEvent(new Event("change", { bubbles: true })), { once: true });
+    if (wrote) field.addEventListener("blur", () => field.dispatchEvent(new Event("change", { bubbles: true })), { once: true });
   };
 
   // Two acts that are sent in one breath may arrive the other way round, so each says how many edits went before it.
