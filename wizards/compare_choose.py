@@ -271,17 +271,7 @@ def _sources(now: Screen) -> tuple[Html, ...]:
 
 
 def _source(now: Screen, kind: SourceKind, label: str, says: str) -> Html:
-    chosen = now.asked.on == kind
-    return tag(
-        "button",
-        tag("span", tag("span", label), widgets.icon("check") if chosen else None, cls="tf-choice-label"),
-        tag("span", says, cls="tf-choice-example"),
-        type="button",
-        cls=f"tf-choice{' is-chosen' if chosen else ''}",
-        aria_pressed="true" if chosen else "false",
-        data_pick="on",
-        data_value=kind,
-    )
+    return widgets.choice(label, says, chosen=now.asked.on == kind, data_pick="on", data_value=kind)
 
 
 def _pack_list(now: Screen) -> Html:

@@ -285,19 +285,23 @@ def _fields(offered: Offered, text: Mapping[str, str]) -> tuple[Html | None, ...
         if sign_in.here()
         else None,
     )
+    return (
+        tag("div", *numbers, gold if offered.references else None, *choices, cls="tf-fields"),
+        _criteria(text.get("criteria", "")),
+    )
+
+
+def _criteria(typed: str) -> Html:
     area = forms.area(
         "tf-session-criteria",
-        text.get("criteria", ""),
+        typed,
         rows=3,
         name="criteria",
         placeholder="Correct\nFriendly",
         aria_describedby="tf-session-criteria-note",
     )
     note = "One a line, at most five. Each is asked beside “Which answer is better?” and counts on its own."
-    return (
-        tag("div", *numbers, gold if offered.references else None, *choices, cls="tf-fields"),
-        forms.field(_LABELS["criteria"], area, ident="tf-session-criteria", note=note),
-    )
+    return forms.field(_LABELS["criteria"], area, ident="tf-session-criteria", note=note)
 
 
 def _acts() -> Html:

@@ -144,16 +144,7 @@ def _search(now: Screen) -> tuple[Html, ...]:
 
 
 def _way(now: Screen, kind: Kind, label: str, says: str) -> Html:
-    chosen = now.asked.kind == kind
-    return tag(
-        "button",
-        tag("span", tag("span", label), widgets.icon("check") if chosen else None, cls="tf-choice-label"),
-        tag("span", says, cls="tf-choice-example"),
-        type="button",
-        cls=f"tf-choice{' is-chosen' if chosen else ''}",
-        aria_pressed="true" if chosen else "false",
-        data_send=f"kind:{kind}",
-    )
+    return widgets.choice(label, says, chosen=now.asked.kind == kind, data_send=f"kind:{kind}")
 
 
 def _axis(each: Offered, kind: Kind) -> Html:

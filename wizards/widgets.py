@@ -338,6 +338,19 @@ def heartbeat(milliseconds: int, seen: str = "") -> Html:
     return tag("span", hidden=True, data_tick=milliseconds, data_seen=seen or None)
 
 
+def choice(label: str, says: str, *, chosen: bool, **attributes: object) -> Html:
+    """A large button that is one of several; ``attributes`` say what pressing it sends (``data_pick``, ``data_send``, ...)."""
+    return tag(
+        "button",
+        tag("span", tag("span", label), icon("check") if chosen else None, cls="tf-choice-label"),
+        tag("span", says, cls="tf-choice-example"),
+        type="button",
+        cls=f"tf-choice{' is-chosen' if chosen else ''}",
+        aria_pressed="true" if chosen else "false",
+        **attributes,
+    )
+
+
 def onward(pick: str) -> Html:
     """Presses itself as soon as it is on the page, once: for work that the person has asked to go on from."""
     return tag("span", hidden=True, data_onward=pick)

@@ -143,16 +143,20 @@ _SEAL: Final = """
 ALTER TABLE runs ADD COLUMN seal TEXT NOT NULL DEFAULT '';
 """
 
-# SQLite cannot change a CHECK, so the jobs move through a copy. Their children point at nothing for a moment: the keys are
-# checked when the transaction ends. The copy is read in the order of the rows, by which the queue breaks ties.
-_SWEEPS: Final = """
+
+def _jobs_of(*kinds: str) -> str:
+    """A script that rebuilds the table of jobs for these kinds, all jobs kept."""
+    # SQLite cannot change a CHECK, so the jobs move through a copy. Their children point at nothing for a moment: the keys are
+    # checked when the transaction ends. The copy is read in the order of the rows, by which the queue breaks ties.
+    known = ", ".join(f"'{kind}'" for kind in kinds)
+    return f"""
 PRAGMA defer_foreign_keys = ON;
 CREATE TABLE jobs_before AS SELECT * FROM jobs ORDER BY rowid;
 DROP TABLE jobs;
 CREATE TABLE jobs (
   id          TEXT PRIMARY KEY,
   owner       TEXT NOT NULL,
-  kind        TEXT NOT NULL CHECK (kind IN ('train', 'answers', 'sweep')),
+  kind        TEXT NOT NULL CHECK (kind IN ({known})),
   status      TEXT NOT NULL CHECK (status IN
                 ('queued', 'starting', 'running', 'stopping', 'stopped', 'completed', 'failed', 'interrupted')),
   phase       TEXT NOT NULL DEFAULT '',
@@ -172,7 +176,12 @@ INSERT INTO jobs (id, owner, kind, status, phase, reason, next_step, done, total
   FROM jobs_before ORDER BY rowid;
 DROP TABLE jobs_before;
 CREATE INDEX jobs_waiting ON jobs (status, created_at);
+"""  # noqa: S608 - the kinds are constants of this file
 
+
+_SWEEPS: Final = (
+    _jobs_of("train", "answers", "sweep")
+    + """
 CREATE TABLE sweeps (
   id         TEXT PRIMARY KEY REFERENCES jobs (id),
   owner      TEXT NOT NULL,
@@ -197,6 +206,7 @@ CREATE TABLE sweep_trials (
   PRIMARY KEY (sweep_id, number)
 ) STRICT, WITHOUT ROWID;
 """
+)
 
 # Several arms. Old deals and answers are those of two arms, base and tuned, so each old comparison gets these two. Tables whose
 # CHECK or NOT NULL changes move through a copy, as in the migration before.
@@ -356,34 +366,9 @@ CREATE TABLE secrets (
 """
 
 # An opinion of a model. It is in tables of its own, so that no query for votes can ever meet it.
-_MACHINE: Final = """
-PRAGMA defer_foreign_keys = ON;
-CREATE TABLE jobs_before AS SELECT * FROM jobs ORDER BY rowid;
-DROP TABLE jobs;
-CREATE TABLE jobs (
-  id          TEXT PRIMARY KEY,
-  owner       TEXT NOT NULL,
-  kind        TEXT NOT NULL CHECK (kind IN ('train', 'answers', 'sweep', 'judge')),
-  status      TEXT NOT NULL CHECK (status IN
-                ('queued', 'starting', 'running', 'stopping', 'stopped', 'completed', 'failed', 'interrupted')),
-  phase       TEXT NOT NULL DEFAULT '',
-  reason      TEXT NOT NULL DEFAULT '',
-  next_step   TEXT NOT NULL DEFAULT '',
-  done        INTEGER NOT NULL DEFAULT 0,
-  total       INTEGER NOT NULL DEFAULT 0,
-  pid         INTEGER,
-  pid_started REAL,
-  created_at  REAL NOT NULL,
-  started_at  REAL,
-  ended_at    REAL
-) STRICT;
-INSERT INTO jobs (id, owner, kind, status, phase, reason, next_step, done, total,
-                  pid, pid_started, created_at, started_at, ended_at)
-  SELECT id, owner, kind, status, phase, reason, next_step, done, total, pid, pid_started, created_at, started_at, ended_at
-  FROM jobs_before ORDER BY rowid;
-DROP TABLE jobs_before;
-CREATE INDEX jobs_waiting ON jobs (status, created_at);
-
+_MACHINE: Final = (
+    _jobs_of("train", "answers", "sweep", "judge")
+    + """
 -- One model that was asked about one session.
 CREATE TABLE machine_judges (
   id            TEXT PRIMARY KEY REFERENCES jobs (id),
@@ -411,6 +396,7 @@ CREATE TABLE machine_ratings (
   PRIMARY KEY (judge_id, prompt_id, left_arm, right_arm)
 ) STRICT, WITHOUT ROWID;
 """
+)
 
 # The playground. What is typed there is no prompt of a comparison, and what is thought of it is no vote.
 _TALKS: Final = """

@@ -9,8 +9,9 @@ import json
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+
+from tests.barriers import no_barrier
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -56,12 +57,6 @@ def picture(page: Page, name: str) -> None:
     # Let the page settle: a picture of a half-drawn page teaches nothing.
     page.wait_for_timeout(400)
     page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
-
-
-def no_barrier(page: Page, where: str) -> None:
-    found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not found, (where, [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is wider than the screen"
 
 
 def test_a_broken_file_is_repaired_with_two_clicks(page, tmp_path):

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.barriers import no_barrier
 from tests.effort import THOROUGH
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -60,12 +60,6 @@ def opened(browser, shared_studio):
     yield make
     for context in contexts:
         context.close()
-
-
-def no_barrier(page: Page, where: str) -> None:
-    found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not found, (where, [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is wider than the screen"
 
 
 def picture(page: Page, name: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from studio.compare.sessions import SessionPlan
+from tests.barriers import no_barrier
 from tests.compare.test_arms import a_run, with_checkpoints
 from tests.wizards.test_compare_choice import answer
 from tests.wizards.world import OWNER, World
@@ -22,12 +22,6 @@ def world(shared_studio):
     made = World(shared_studio.home)
     yield made
     made.close()
-
-
-def no_barrier(page, where):
-    found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not found, (where, [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is wider than the screen"
 
 
 def test_from_the_choice_of_sides_to_the_rows_that_changed(browser, shared_studio, world, tmp_path):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+
+from tests.barriers import no_barrier
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -44,38 +45,32 @@ def _stays_home(page, studio):
     assert page.requests
 
 
-def _no_barrier(page, where):
-    found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not found, (where, [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is wider than the screen"
-
-
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)], ids=["desk", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_screen_of_the_first_steps_is_open_to_everybody(open_page, shared_studio, tmp_path, width, height, scheme):
     page = open_page(width=width, height=height, scheme=scheme)
     assert page.evaluate("document.documentElement.classList.contains('dark')") == (scheme == "dark")
-    _no_barrier(page, "goal")
+    no_barrier(page, "goal")
     page.get_by_role("button", name="Not sure").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("ten of your rows")
-    _no_barrier(page, "second question")
+    no_barrier(page, "second question")
     page.get_by_text("I know which way of training I want").click()
-    _no_barrier(page, "second question, with all ways open")
+    no_barrier(page, "second question, with all ways open")
     page.get_by_role("button", name="Change the answer").first.click()
     page.get_by_role("button", name="Yes, I have examples").click()
     expect(page.get_by_role("heading", name="Add your examples")).to_be_visible()
-    _no_barrier(page, "empty data")
+    no_barrier(page, "empty data")
 
     file = tmp_path / "mine.csv"
     rows = "".join(f'"Question {i}, {"word " * 60}","Answer {i}"\n' for i in range(60))
     file.write_text(f"Question,Reply\n{rows},lonely\n", encoding="utf-8")
     page.set_input_files("input[type=file]", str(file))
     expect(page.get_by_text("Please confirm")).to_be_visible()
-    _no_barrier(page, "checked data")
+    no_barrier(page, "checked data")
     for tab in ("Findings", "What the model sees"):
         page.get_by_role("tab", name=tab).click()
         expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
-        _no_barrier(page, tab)
+        no_barrier(page, tab)
     page.get_by_role("button", name="split and continue").click()
     page.get_by_label("learning rate").fill("fast")
     if width > 1000:
@@ -85,7 +80,7 @@ def test_every_screen_of_the_first_steps_is_open_to_everybody(open_page, shared_
         page.get_by_label("learning rate").blur()
     expect(page.get_by_role("textbox", name="learning rate")).to_have_attribute("aria-invalid", "true")
     page.get_by_text(re.compile(r"The other \d+ settings")).click()
-    _no_barrier(page, "settings with a problem")
+    no_barrier(page, "settings with a problem")
     expect(page.get_by_role("button", name="Correct 1 setting first")).to_be_visible()
     _stays_home(page, shared_studio)
     assert page.faults == []
@@ -95,7 +90,7 @@ def test_every_screen_of_the_first_steps_is_open_to_everybody(open_page, shared_
 def test_the_page_of_models_is_open_to_everybody_and_leads_into_a_run(open_page, shared_studio, width, scheme):
     page = open_page("/models?find=:zzz", width=width, scheme=scheme)
     expect(page.get_by_text("No model fits")).to_be_visible()
-    _no_barrier(page, "nothing found")
+    no_barrier(page, "nothing found")
     page.get_by_role("button", name="Show all models").click()
     expect(page.get_by_role("link", name="Use this model: nano")).to_be_visible()
     page.get_by_label("Kind", exact=True).select_option("base")
@@ -104,7 +99,7 @@ def test_the_page_of_models_is_open_to_everybody_and_leads_into_a_run(open_page,
     page.get_by_label("Kind", exact=True).select_option("")
     expect(page.get_by_role("link", name="Use this model: nano")).to_be_visible()
     page.get_by_text("Add or correct a price").click()
-    _no_barrier(page, "all models")
+    no_barrier(page, "all models")
     page.get_by_role("link", name="Use this model: nano").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("good example answers")
     _stays_home(page, shared_studio)

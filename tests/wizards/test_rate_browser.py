@@ -6,10 +6,10 @@ import json
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from studio.compare import blind
+from tests.barriers import no_barrier
 from tests.wizards.world import MEASURES, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -61,12 +61,6 @@ def answered(world, pairs=3, text="answer"):
 
 def choices(world, session):
     return [(one.position, one.choice) for one in world.store.ratings.votes(session)]
-
-
-def no_barrier(page, where):
-    found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not found, (where, [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is wider than the screen"
 
 
 def test_from_compare_to_the_verdict(world, open_page, shared_studio):

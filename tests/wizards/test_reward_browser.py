@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+
+from tests.barriers import no_barrier
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 HOSTILE = "<img src=x onerror=window.hacked=1> ${window.hacked=2}"
 SIZES = ((1440, 900, "light"), (390, 844, "dark"))
-
-
-def no_barrier(page, where):
-    found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not found, (where, [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is wider than the screen"
 
 
 def test_a_reward_is_built_and_tried_without_code(browser, shared_studio, tmp_path):

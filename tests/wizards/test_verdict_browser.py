@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from studio.compare import blind
 from studio.compare.blind import SessionOptions
 from studio.store import ArmRow
+from tests.barriers import no_barrier
 from tests.wizards.world import MEASURES, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -48,12 +48,6 @@ def open_page(browser, shared_studio):
         context.close()
 
 
-def no_barrier(page, where):
-    found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not found, (where, [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is wider than the screen"
-
-
 def open_folds(page):
     page.evaluate("document.querySelectorAll('#tf-step-verdict details:not([open]) > summary').forEach((each) => each.click())")
 
@@ -84,7 +78,7 @@ def several(world):
     return f"/?run={run.id}&step=verdict&comparison={comparison}&session={session}"
 
 
-def test_the_page_of_a_live_session_has_no_barrier(world, open_page):
+def test_the_page_of_a_live_session_hasno_barrier(world, open_page):
     one, many = live(world)[0], several(world)
     for path, width, scheme in ((one, 390, "light"), (many, 1440, "dark")):
         page = open_page(path, width=width, scheme=scheme)

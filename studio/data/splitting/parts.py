@@ -69,23 +69,11 @@ def split(
     Raises ``DataError`` when the columns are unknown, the plan names one that is not there, or there is not enough for three
     parts, ``StoreError`` when the disk is full, ``Cancelled`` when the watch says so.
     """
-    if not inspection.ready or inspection.shape is None:
-        raise DataError(
-            "There are no usable rows to split.", where=inspection.file_name, next_step="Repair the file or choose its columns."
-        )
-    if (inspection.folder / MIXTURE).exists():
-        raise DataError(
-            "A mixture keeps the parts that its sources have; split anew, held-out rows would be trained on.",
-            where=inspection.file_name,
-            next_step="Mix the sources again with the settings that you want.",
-        )
+    training = _training(inspection)
     folder, plan = inspection.folder, plan or default_plan(inspection.rows_usable)
-    if not (folder / STAGE).exists():
-        raise NotFoundError("The prepared rows are gone.", where=inspection.file_name, next_step="Choose the file again.")
     with disk_errors(inspection.file_name):
         (folder / RECORD).unlink(missing_ok=True)
     row_bytes = _row_bytes(inspection)
-    training = inspection.shape.training
     near = folder / NEAR if plan.near and (folder / NEAR).exists() else None
     group = value_of(plan.group, inspection) if plan.group else ""
     rows = rows_of(folder / STAGE)
@@ -120,6 +108,23 @@ def split(
     dataset = recorded(folder, details, inspection.file_name)
     write_card(dataset)
     return dataset
+
+
+def _training(inspection: Inspection) -> TrainingType:
+    """What the rows train. Raises ``DataError`` or ``NotFoundError`` for what cannot be split."""
+    if not inspection.ready or inspection.shape is None:
+        raise DataError(
+            "There are no usable rows to split.", where=inspection.file_name, next_step="Repair the file or choose its columns."
+        )
+    if (inspection.folder / MIXTURE).exists():
+        raise DataError(
+            "A mixture keeps the parts that its sources have; split anew, held-out rows would be trained on.",
+            where=inspection.file_name,
+            next_step="Mix the sources again with the settings that you want.",
+        )
+    if not (inspection.folder / STAGE).exists():
+        raise NotFoundError("The prepared rows are gone.", where=inspection.file_name, next_step="Choose the file again.")
+    return inspection.shape.training
 
 
 def details_of(inspection: Inspection, plan: SplitPlan, name: str, counts: Mapping[str, int], seal: str) -> dict[str, Any]:
